@@ -1,0 +1,117 @@
+#pragma once
+// Questions to the world and their answers. A machine that does not own a thing asks for it; the answer comes back later
+// with the same AskId, or late (then it is dropped), or as a failure when its deadline passes.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/address.h"
+#include "base/time.h"
+#include "port/records.h"
+
+namespace tandem::port {
+
+/// Unique per worker and boot. 0 names nothing.
+using AskId = uint64_t;
+
+// ---- questions -------------------------------------------------------------------------------------------
+
+/// The subscriber row: credentials, permissions, features.
+struct AskSubscriber {
+  AddressOfRecord aor;
+};
+/// Live contacts of an AOR; answered by the worker that owns its shard, not by a store.
+struct AskBindings {
+  AddressOfRecord aor;
+};
+/// Stored bindings of all AORs, at start (fail static: calls are served while this runs).
+struct AskStoredBindings {};
+/// Write-behind of one AOR's bindings: replaces all of them. Answer: Stored.
+struct SaveBindings {
+  AddressOfRecord aor;
+  std::vector<StoredBinding> bindings;
+};
+/// Resource records (RFC 1035 types by number: A 1, AAAA 28, SRV 33, NAPTR 35).
+struct AskDns {
+  std::string name;
+  uint16_t type = 1;
+};
+struct SaveMessage {
+  StoredMessage message;
+};
+/// Stored messages for an AOR, oldest first, at most `limit`.
+struct AskMessages {
+  AddressOfRecord aor;
+  uint32_t limit = 50;
+};
+struct DeleteMessages {
+  std::vector<uint64_t> ids;
+};
+/// A subscriber's own change by feature code. Answer: Stored.
+struct SetFeature {
+  enum class Kind : uint8_t { dnd, forward_always, forward_busy, forward_no_answer, forward_unreachable };
+  AddressOfRecord aor;
+  Kind kind;
+  std::string value;  // "" switches off; for dnd "1" switches on
+};
+
+using Question = std::variant<AskSubscriber, AskBindings, AskStoredBindings, SaveBindings, AskDns, SaveMessage, AskMessages,
+                              DeleteMessages, SetFeature>;
+
+// ---- answers ---------------------------------------------------------------------------------------------
+
+enum class AskFailure : uint8_t {
+  timed_out,    // the deadline passed
+  unavailable,  // the engine behind it is away and nothing is remembered
+  refused,      // limit reached, or the answerer is shutting down
+};
+
+struct NotFound {};
+struct Stored {
+  uint64_t id = 0;
+};
+
+struct DnsRecord {
+  uint16_t type = 1;
+  uint32_t ttl = 0;  // seconds
+  IpAddress address;            // A, AAAA
+  uint16_t priority = 0;        // SRV; NAPTR order
+  uint16_t weight = 0;          // SRV; NAPTR preference
+  uint16_t port = 0;            // SRV
+  std::string target;           // SRV target; NAPTR replacement; CNAME
+  std::string flags, service;   // NAPTR
+};
+struct DnsAnswer {
+  std::vector<DnsRecord> records;  // empty: the name exists without that type, or does not exist
+};
+
+/// What a call needs to know of a live contact.
+struct Contact {
+  std::string uri;                // Contact URI to put into the request line
+  Path path;                      // how to reach it: RFC 5626 flow, the observed NAT source, or no flow
+  bool fixed = false;             // path.remote is where to send, whatever the URI says (NAT, Outbound, Path)
+  std::vector<std::string> route; // RFC 3327 Path set, as Route values in order
+  uint16_t q = 1000;              // 0..1000
+  std::string instance;           // +sip.instance, without quotes
+  uint32_t reg_id = 0;
+  std::string gruu;               // pub-gruu, or empty
+  std::string key;
+};
+struct BindingsAnswer {
+  std::vector<Contact> contacts;  // best q first
+};
+struct StoredBindingsAnswer {
+  std::shared_ptr<const std::vector<StoredBinding>> bindings;
+};
+struct MessagesAnswer {
+  std::vector<StoredMessage> messages;
+};
+/// Immutable and shared, since each worker keeps rows in its cache.
+using SubscriberAnswer = std::shared_ptr<const Subscriber>;
+
+using Answer = std::variant<AskFailure, NotFound, Stored, SubscriberAnswer, BindingsAnswer, StoredBindingsAnswer, DnsAnswer,
+                            MessagesAnswer>;
+
+}  // namespace tandem::port

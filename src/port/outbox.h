@@ -1,0 +1,89 @@
+#pragma once
+// Outbox: everything a protocol machine wants from the world, as values in the order it asked. The worker's driver
+// (`net`, or the simulator) empties it after each batch of input.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/time.h"
+#include "port/ask.h"
+#include "port/event.h"
+#include "port/flow.h"
+#include "port/media.h"
+
+namespace tandem::port {
+
+/// A question on its way out, with the machine that waits for it.
+struct Asked {
+  AskId id = 0;
+  Question question;
+  Instant deadline;
+};
+
+/// Something for another worker of this node; only the node's dispatch knows what is inside. One-way.
+struct MailBody {
+  virtual ~MailBody() = default;
+};
+struct Mail {
+  uint16_t to_worker = 0;
+  std::unique_ptr<MailBody> body;
+};
+
+/// A record for the durable spool (a CDR). Durable when on_committed() reaches `commit`.
+struct Append {
+  CommitId commit = 0;
+  std::string bytes;
+};
+
+/// Who waits for an answer inside a worker: the room and the object's name there.
+struct Asker {
+  enum class Room : uint8_t { none, call, registrar, presence, auth, message, route, node } room = Room::none;
+  uint64_t object = 0;  // SlotId::packed() or a key of that room's choosing
+};
+
+class Outbox {
+ public:
+  /// The numbers continue across batches; the worker owns one Outbox for its whole life.
+  void send(Send s) { sends.push_back(std::move(s)); }
+  AskId ask(Question question, Instant deadline, Asker asker) {
+    const AskId id = next_ask_++;
+    new_asks.push_back({id, asker, deadline});
+    asks.push_back({id, std::move(question), deadline});
+    return id;
+  }
+  void mail(uint16_t worker, std::unique_ptr<MailBody> body) { mails.push_back({worker, std::move(body)}); }
+  CommitId append(std::string record) {
+    appends.push_back({next_commit_, std::move(record)});
+    return next_commit_++;
+  }
+  void close_flow(FlowId flow) { closes.push_back(flow); }
+  void event(Level level, std::string_view name, uint64_t trail,
+             std::vector<std::pair<std::string_view, std::string>> fields = {}) {
+    if (level >= event_level) events.push_back({level, name, trail, std::move(fields)});
+  }
+
+  /// For the worker's table of open asks; taken before the driver sees `asks`.
+  struct NewAsk {
+    AskId id;
+    Asker asker;
+    Instant deadline;
+  };
+
+  std::vector<Send> sends;
+  std::vector<Asked> asks;
+  std::vector<NewAsk> new_asks;
+  std::vector<Mail> mails;
+  std::vector<Append> appends;
+  std::vector<FlowId> closes;
+  std::vector<Event> events;
+  MediaOut media;
+  Level event_level = Level::info;
+
+ private:
+  AskId next_ask_ = 1;
+  CommitId next_commit_ = 1;
+};
+
+}  // namespace tandem::port

@@ -1,0 +1,74 @@
+#pragma once
+// Rows of the directory and the stores as the protocols see them. Secrets are HA1 values, never passwords.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "port/flow.h"
+
+namespace tandem::port {
+
+/// user@domain, lower-case domain, user as given (SIP user parts are case-sensitive, RFC 3261 section 19.1.4).
+struct AddressOfRecord {
+  std::string user;
+  std::string domain;
+  auto operator<=>(const AddressOfRecord&) const = default;
+  std::string to_string() const { return user + "@" + domain; }
+};
+
+/// Digest secrets H(user:realm:password) in lower-case hex (RFC 7616 section 3.4.2); empty: algorithm not set up.
+struct Ha1 {
+  std::string md5;
+  std::string sha256;
+  std::string sha512_256;
+};
+
+enum class CallClass : uint8_t { internal, national, international };  // most a subscriber may dial
+
+struct Forwarding {
+  std::string always;  // a number or a SIP URI; empty: off
+  std::string busy;
+  std::string no_answer;
+  std::string unreachable;
+  uint32_t no_answer_seconds = 20;
+};
+
+struct Subscriber {
+  AddressOfRecord aor;
+  bool enabled = true;
+  Ha1 ha1;
+  std::string display_name;
+  std::string caller_number;  // shown on trunks; empty: the user part
+  CallClass call_class = CallClass::international;
+  bool do_not_disturb = false;
+  Forwarding forwarding;
+  uint32_t max_contacts = 10;
+  uint32_t max_calls = 0;  // 0: no limit
+  std::string pickup_group;
+  uint64_t revision = 0;
+};
+
+/// One registered contact (RFC 3261 section 10, RFC 3327, RFC 5626, RFC 5627). Serialised whole by the registrar; the store
+/// keeps it as an opaque part with the columns operators look for beside it.
+struct StoredBinding {
+  AddressOfRecord aor;
+  std::string key;         // contact identity inside the AOR: "+sip.instance;reg-id" or the contact URI
+  std::string contact;     // for people
+  std::string user_agent;  // for people
+  WallTime expires;
+  std::string part;        // the registrar's snapshot of the binding
+};
+
+struct StoredMessage {
+  uint64_t id = 0;  // set by the store
+  AddressOfRecord to;
+  std::string from;  // the From URI
+  std::string from_display;
+  std::string content_type;
+  std::string body;
+  WallTime received;
+};
+
+}  // namespace tandem::port

@@ -1,0 +1,126 @@
+#pragma once
+// Transactions (RFC 3261 section 17, RFC 6026): one TransactionLayer per worker holds all its client and server
+// transactions. Messages and time go in, events for the transaction user come out; what must be sent goes to the Outbox.
+//
+//            request in                     +-----------------+  TuEvent::request (new)
+//   path --> on_message() ----------------> | match by branch | ---------------------------> transaction user
+//            response in                    | RFC 3261 17.2.3 |  TuEvent::response
+//                                           +-----------------+
+//   transaction user --> respond() / request() / cancel() --> Outbox.send
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/counters.h"
+#include "base/rng.h"
+#include "base/slot_map.h"
+#include "base/time.h"
+#include "port/outbox.h"
+#include "sip/message.h"
+#include "sip/timers.h"
+
+namespace tandem::sip {
+
+struct ServerTxId : SlotId {};
+struct ClientTxId : SlotId {};
+
+/// Which room of the worker a client transaction's answers go to, and the object there.
+struct TuRef {
+  port::Asker::Room room = port::Asker::Room::none;
+  uint64_t object = 0;
+  uint32_t detail = 0;  // the user's own: which leg, which purpose
+};
+
+struct TuEvent {
+  enum class Kind : uint8_t {
+    request,          // new request: server transaction made (none for ACK to a 2xx, and for a stray CANCEL: see below)
+    ack,              // ACK that matched no INVITE server transaction: for a 2xx, goes to the dialog
+    cancel,           // CANCEL of `server` (the INVITE's); the layer has already answered the CANCEL itself with 200
+    response,         // to a client transaction; 1xx (100 not passed up), 2xx (each retransmission of a 2xx too), 3xx-6xx
+    timeout,          // client: Timer B or F fired: treat as 408
+    transport_failed, // client: treat as 503; server: the response could not be delivered
+    ack_missing,      // server INVITE: Timer H fired for a non-2xx final response
+    stray_response,   // matched nothing (a 2xx retransmission after the transaction ended goes to its dialog)
+    done,             // server transaction ended; its id is dead after this event
+  };
+  Kind kind;
+  ServerTxId server;
+  ClientTxId client;
+  TuRef user;
+  std::optional<Message> message;
+  port::Path path;
+};
+
+/// Writes Via and nothing else: the layer puts its own Via (branch minted, sent-by of the realm) on top of each request it
+/// sends. The transaction user builds the rest.
+struct OutgoingRequest {
+  Method method = Method::other;
+  std::string method_text;       // only for Method::other
+  Buffer rest;                   // message text without its Via line: start line + CRLF + headers ... + body
+  port::Path path;               // where to (flow, or transport + remote)
+  std::string server_name;       // for TLS verification
+  TuRef user;
+};
+
+/// Where the realm's address for Via and Contact comes from.
+struct SentBy {
+  virtual ~SentBy() = default;
+  /// "host:port" (advertised) to stand in Via for a message leaving on this path.
+  virtual std::string_view sent_by(const port::Path& path) const = 0;
+};
+
+struct TransactionLimits {
+  size_t server = 200'000;
+  size_t client = 200'000;
+};
+
+/// Mints the unguessable, owner-carrying names (branch, tag, Call-ID); see sip/token.h.
+class TokenMint;
+
+class TransactionLayer {
+ public:
+  TransactionLayer(const Timers& timers, TransactionLimits limits, TokenMint& mint, const SentBy& sent_by,
+                   CounterSet& counters);
+  ~TransactionLayer();
+
+  /// Any message for this worker. Retransmissions are absorbed and answered here. When the server table is full a new
+  /// request is refused statelessly with 503 and Retry-After, and counted.
+  void on_message(Now now, Message message, const port::Path& path, port::Outbox& out, std::vector<TuEvent>& events);
+  void on_send_failed(Now now, port::SendId send, port::Outbox& out, std::vector<TuEvent>& events);
+  void on_timeout(Now now, port::Outbox& out, std::vector<TuEvent>& events);
+  Instant next_timeout() const;
+
+  /// Sends a request in a new client transaction. Null id when the table is full (the caller treats it as 503).
+  ClientTxId request(Now now, OutgoingRequest request, port::Outbox& out);
+  /// CANCEL of a pending INVITE client transaction (section 9.1): waits for a provisional response by itself when none has
+  /// come yet. The final answer of the INVITE still comes as an event.
+  void cancel(Now now, ClientTxId invite, port::Outbox& out, std::string_view reason_header = {});
+  /// ACK for a 2xx and other stateless sends: Via minted, no transaction.
+  void send_stateless(Now now, OutgoingRequest request, port::Outbox& out);
+
+  /// Sends a response through a server transaction: complete message text. `after`: held until that commit.
+  /// A 2xx to INVITE is retransmitted by the transaction user's dialog (section 13.3.1.4), not here (RFC 6026 accepted state
+  /// absorbs INVITE retransmissions).
+  void respond(Now now, ServerTxId id, Buffer response, port::Outbox& out, port::CommitId after = 0);
+  /// The request of a live server transaction (for building responses), null when gone.
+  const Message* request_of(ServerTxId id) const;
+  const port::Path* path_of(ServerTxId id) const;
+  /// Whoever owns the server transaction's INVITE, so that CANCEL and timer events come with their user.
+  void set_user(ServerTxId id, TuRef user);
+
+  size_t server_count() const;
+  size_t client_count() const;
+
+  /// Pending INVITE transactions as parts; finished and non-INVITE transactions are not kept (rule 3).
+  void snapshot(Now now, std::vector<std::string>& parts) const;
+  bool restore(Now now, std::string_view part);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tandem::sip
