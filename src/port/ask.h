@@ -57,7 +57,12 @@ struct SetFeature {
   std::string value;  // "" switches off; for dnd "1" switches on
 };
 
-using Question = std::variant<AskSubscriber, AskBindings, AskStoredBindings, SaveBindings, AskDns, SaveMessage, AskMessages,
+/// Calls in progress at an AOR (or a park slot, see LineUpdate); answered by the worker that owns its shard.
+struct AskLine {
+  AddressOfRecord aor;
+};
+
+using Question = std::variant<AskSubscriber, AskBindings, AskLine, AskStoredBindings, SaveBindings, AskDns, SaveMessage, AskMessages,
                               DeleteMessages, SetFeature>;
 
 // ---- answers ---------------------------------------------------------------------------------------------
@@ -111,7 +116,28 @@ struct MessagesAnswer {
 /// Immutable and shared, since each worker keeps rows in its cache.
 using SubscriberAnswer = std::shared_ptr<const Subscriber>;
 
+/// A call as the shard of an AOR knows it: enough for BLF (RFC 4235), pick-up, park and call limits.
+struct LineCall {
+  enum class State : uint8_t { trying, proceeding, early, confirmed, parked, terminated };
+  uint64_t call = 0;        // the call's id on its worker (SlotId::packed())
+  uint16_t worker = 0;      // where the call lives now
+  State state = State::trying;
+  bool initiator = false;   // the AOR placed the call
+  std::string call_id, local_tag, remote_tag;  // of the leg towards the AOR
+  std::string remote_uri, remote_display;
+  WallTime since;
+};
+struct LineAnswer {
+  std::vector<LineCall> calls;
+};
+/// Sent by a call to the shard of each AOR it touches, at each change of state. Park slots are AORs too: "park+701" at the
+/// domain.
+struct LineUpdate {
+  AddressOfRecord aor;
+  LineCall call;
+};
+
 using Answer = std::variant<AskFailure, NotFound, Stored, SubscriberAnswer, BindingsAnswer, StoredBindingsAnswer, DnsAnswer,
-                            MessagesAnswer>;
+                            MessagesAnswer, LineAnswer>;
 
 }  // namespace tandem::port

@@ -37,6 +37,16 @@ struct Append {
   std::string bytes;
 };
 
+/// A call that must continue on another worker (Replaces, pick-up, park): its snapshot, and the names under which its messages
+/// may still arrive here, so that the dispatch can forward them until they end.
+struct CallMove {
+  uint16_t to_worker = 0;
+  std::string part;
+  std::vector<std::string> local_tags;  // of its dialogs
+  std::vector<std::string> branches;    // of its pending transactions
+  std::string then;                     // what the new owner does with it next, in the call room's own words
+};
+
 /// Who waits for an answer inside a worker: the room and the object's name there.
 struct Asker {
   enum class Room : uint8_t { none, call, registrar, presence, auth, message, route, node } room = Room::none;
@@ -77,6 +87,8 @@ class Outbox {
   std::vector<Mail> mails;
   std::vector<Append> appends;
   std::vector<FlowId> closes;
+  std::vector<LineUpdate> lines;  // taken by the worker's dispatch, like moves: drivers never see them
+  std::vector<CallMove> moves;
   std::vector<Event> events;
   MediaOut media;
   Level event_level = Level::info;
