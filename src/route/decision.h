@@ -1,0 +1,141 @@
+#pragma once
+// What is asked of the dial plan and what it answers: plain values, no I/O, no live state.
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/time.h"
+#include "port/flow.h"
+#include "port/records.h"
+
+namespace tandem::route {
+
+// ---- the question
+// -------------------------------------------------------------------------------------------
+
+/// An authenticated subscriber places the call (or has it forwarded or transferred: the forwarder is the
+/// source).
+struct FromSubscriber {
+  port::AddressOfRecord aor;
+  port::CallClass call_class = port::CallClass::internal;  // Subscriber::call_class
+  std::string caller_number;                               // Subscriber::caller_number; empty: the user part
+  std::string pickup_group;                                // Subscriber::pickup_group
+};
+/// The call came in over a trunk (Plan::trunk_by_source, Plan::trunk_by_contact).
+struct FromTrunk {
+  std::string name;
+  std::string caller_number;  // as the carrier sent it
+};
+/// The plan's own doing: the overflow of a ring group, a number an administrator wrote down. All classes, no
+/// features.
+struct FromPlan {
+  std::string caller_number;
+};
+using CallSource = std::variant<FromSubscriber, FromTrunk, FromPlan>;
+
+struct CallRequest {
+  WallTime wall;  // for time rules
+  CallSource source;
+  std::string dialled;  // a number or user part ("1002", "+49 30 123"), or a whole sip:, sips:, tel: or
+                        // urn:service:sos URI
+  std::string domain;   // the domain the number is dialled in
+  port::RealmId realm = 0;
+  bool diverted = false;  // forwarded, transferred or overflowed: feature codes are refused
+};
+
+// ---- the answer
+// ---------------------------------------------------------------------------------------------
+
+/// One trunk to try, with everything rewritten for it.
+struct TrunkHop {
+  std::string trunk;          // name; Plan::trunk() has its row
+  std::string number;         // user part of the request-URI
+  std::string caller_number;  // user part of From and P-Asserted-Identity; empty: withheld
+};
+
+/// Ring the contacts of an address-of-record (and obey its forwarding and do-not-disturb).
+struct Extension {
+  port::AddressOfRecord aor;
+};
+
+/// Out over trunks, in this order: the next one when a hop fails (timeout, 5xx, 6xx but 603, trunk full), not
+/// when the callee is busy or refuses.
+struct TrunkCall {
+  std::vector<TrunkHop> hops;
+  port::CallClass call_class = port::CallClass::national;
+  bool emergency = false;  // never limited, shed first of all last (edge::Mercy::emergency)
+};
+
+/// One phone of a ring group. The group's clock starts at zero; when nothing of the group rings any more, the
+/// clock jumps to the next step's start: sequential groups advance on failure, parallel ones do not wait in
+/// silence.
+struct RingStep {
+  std::variant<Extension, TrunkCall> target;
+  std::chrono::seconds start{0};  // after the group began
+  std::chrono::seconds ring{0};   // how long it may ring, > 0
+};
+struct RingGroup {
+  std::string name;
+  std::vector<RingStep> steps;      // by start; nested groups are already unfolded
+  std::chrono::seconds timeout{0};  // of the whole group, > 0
+  std::string otherwise;            // dial this (FromPlan) when nobody answered; empty: 480
+};
+
+enum class FeatureKind : uint8_t {
+  echo_test,
+  tone_test,
+  hold_music,
+  speaking_clock,
+  forward_always_on,
+  forward_always_off,
+  forward_busy_on,
+  forward_busy_off,
+  forward_no_answer_on,
+  forward_no_answer_off,
+  forward_unreachable_on,
+  forward_unreachable_off,
+  dnd_on,
+  dnd_off,
+  pickup_directed,  // argument: the extension
+  pickup_group,     // argument: the caller's pick-up group, may be empty
+  park,             // park the other party in the first free slot
+  park_slot,        // argument: the slot: retrieve, or park there (transfer target)
+  voicemail,        // reserved
+};
+const char* to_string(FeatureKind k);
+std::optional<FeatureKind> feature_from(std::string_view name);
+
+struct Feature {
+  FeatureKind kind = FeatureKind::echo_test;
+  std::string argument;
+};
+
+/// A SIP URI outside our domains, named by an administrator's route (callers cannot get here by dialling it).
+struct ExternalUri {
+  std::string uri;
+};
+
+struct Reject {
+  int status = 404;  // SIP
+  int cause = 1;     // Q.850
+  std::string text;  // for the Reason header and the log
+};
+
+using Action = std::variant<Reject, Extension, RingGroup, TrunkCall, Feature, ExternalUri>;
+
+struct Decision {
+  Action action;
+  /// Set when only a catch-all pattern matched: if this address-of-record exists, the call goes there (as
+  /// Extension), and `action` is taken only when it does not. So a route "X." never carries a call between
+  /// colleagues outside.
+  std::optional<port::AddressOfRecord> local_first;
+  std::string number;            // what was dialled, normalised
+  std::string rule;              // the rule that decided, e.g. "route 17 (outbound)"; for logs and CDRs
+  std::vector<std::string> why;  // each rule considered and why it did or did not match (explain() only)
+};
+
+}  // namespace tandem::route

@@ -1,0 +1,86 @@
+#pragma once
+// The dial plan: every domain, trunk, route, ring group, feature code and time rule, compiled once from rows,
+// immutable, shared by all workers and read without asking (ARCHITECTURE rule 1).
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "port/flow.h"
+#include "route/decision.h"
+
+namespace tandem::port {
+struct PlanRows;  // port/directory.h
+struct TrunkRow;
+}  // namespace tandem::port
+
+namespace tandem::route {
+
+/// Why a row was left out. The rest of the plan is not affected.
+struct RowError {
+  enum class Kind : uint8_t {
+    bad_pattern,     // a digit pattern that does not compile
+    bad_number,      // prefix, strip count or caller number that cannot be dialled
+    bad_time,        // time zone, days or hours
+    bad_address,     // host, port, source block
+    unknown_target,  // names a trunk, group, domain, zone or feature that does not exist (or was refused
+                     // itself)
+    duplicate,       // the same name or code twice: the first stands
+    loop,            // ring groups that contain each other
+    too_deep,        // ring groups nested more than Plan::max_nesting
+    too_many,        // over a limit of this plan
+    missing,         // a required field is empty
+  };
+  Kind kind = Kind::missing;
+  std::string table;  // "routes", "trunks", ...
+  std::string row;    // its id or name
+  std::string text;   // what is wrong and what is expected
+};
+const char* to_string(RowError::Kind k);
+
+class Plan {
+ public:
+  static constexpr int max_nesting = 5;         // ring groups in ring groups
+  static constexpr size_t max_ring_steps = 64;  // phones one call may ring
+  static constexpr size_t max_hops = 8;         // trunks one route may try
+  static constexpr size_t max_dialled = 256;    // characters of CallRequest::dialled that are looked at
+
+  /// Never fails as a whole: rows that do not compile are left out and told in errors().
+  static std::shared_ptr<const Plan> compile(const port::PlanRows& rows);
+  /// A plan without rows: extensions and the default feature codes in any domain.
+  static std::shared_ptr<const Plan> empty();
+
+  ~Plan();
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
+  uint64_t version() const;
+  const std::vector<RowError>& errors() const;
+
+  /// Where the call goes. Pure: the same request and the same plan give the same decision.
+  Decision decide(const CallRequest& request) const;
+  /// The same with Decision::why filled in ("where would this call go, and why").
+  Decision explain(const CallRequest& request) const;
+
+  /// True for a domain of ours (without case). A plan without domain rows serves every domain.
+  bool serves(std::string_view domain) const;
+  const port::TrunkRow* trunk(std::string_view name) const;
+  /// Every trunk that compiled, for registrations and status pages.
+  std::vector<const port::TrunkRow*> trunks() const;
+  /// Inbound by source address: the longest matching block wins, among trunks of that realm and transport.
+  const port::TrunkRow* trunk_by_source(const SocketAddress& remote, port::Transport transport,
+                                        port::RealmId realm) const;
+  /// Inbound at the contact we registered: the user part of the request-URI (contact_user()).
+  const port::TrunkRow* trunk_by_contact(std::string_view request_user) const;
+  /// The user part of the Contact we register at a trunk; names the trunk without telling its name.
+  static std::string contact_user(std::string_view trunk_name);
+
+ private:
+  struct Impl;
+  explicit Plan(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tandem::route
