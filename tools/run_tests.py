@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Builds and runs every test, prints each failure, and closes with one line: N passed, N failed.
+
+A test that could not run counts as failed unless this machine truly cannot run it; then the reason is printed."""
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+JOBS = int(os.environ.get("TANDEM_JOBS", os.cpu_count() or 2))
+DIRS = {"release": "build", "asan": "build-asan", "tsan": "build-tsan", "fuzz": "build-fuzz"}
+SANITIZER_ENV = {
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": f"halt_on_error=0:exitcode=66:suppressions={ROOT}/tools/tsan.supp",
+}
+
+
+class Tally:
+    def __init__(self):
+        self.passed, self.failed, self.failures, self.cannot = 0, 0, [], []
+
+    def add(self, name, ok, output=""):
+        if ok:
+            self.passed += 1
+        else:
+            self.failed += 1
+            self.failures.append(name)
+            print(f"FAILED {name}\n{output[-6000:]}", flush=True)
+
+
+def say(text):
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
+
+
+def build(preset, targets=()):
+    folder = ROOT / DIRS[preset]
+    start = time.monotonic()
+    if not (folder / "build.ninja").exists():
+        done = subprocess.run(["cmake", "--preset", preset], cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            print(done.stdout[-3000:] + done.stderr[-3000:])
+            return False
+    done = subprocess.run(["ninja", "-C", str(folder), "-j", str(JOBS), "--quiet", *targets], capture_output=True, text=True)
+    if done.returncode:
+        print(done.stdout[-8000:] + done.stderr[-2000:])
+    say(f"built {preset} in {time.monotonic() - start:.0f} s")
+    return done.returncode == 0
+
+
+def gtest(binary, label, tally, timeout):
+    """One GoogleTest program; each of its tests counts."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        try:
+            done = subprocess.run([str(binary), f"--gtest_output=json:{report.name}", "--gtest_brief=1"], cwd=ROOT,
+                                  env={**os.environ, **SANITIZER_ENV}, capture_output=True, text=True, errors="replace",
+                                  timeout=timeout)
+        except subprocess.TimeoutExpired as late:
+            return tally.add(f"{label} {binary.name} (ran past {timeout} s)", False, str(late.stdout or "")[-3000:])
+        try:
+            result = json.load(open(report.name))
+        except ValueError:
+            return tally.add(f"{label} {binary.name} (exit {done.returncode})", False, done.stdout + done.stderr)
+    ran = result["tests"] - result.get("disabled", 0)
+    bad = result["failures"] + result.get("errors", 0)
+    skipped = [t["name"] for suite in result["testsuites"] for t in suite["testsuite"] if t.get("result") == "SKIPPED"]
+    tally.passed += ran - bad - len(skipped)
+    for name in skipped:
+        tally.add(f"{label} {binary.name} {name} (skipped)", False, done.stdout)
+    if bad:
+        tally.failed += bad
+        tally.failures.append(f"{label} {binary.name}: {bad}")
+        print(f"FAILED {label} {binary.name}\n{(done.stdout + done.stderr)[-6000:]}", flush=True)
+    elif done.returncode:  # a sanitizer's verdict after the last test
+        tally.add(f"{label} {binary.name} (exit {done.returncode})", False, done.stdout + done.stderr)
+    elif ran == 0:
+        tally.add(f"{label} {binary.name} (no tests)", False, done.stdout)
+
+
+def command(name, argv, tally, timeout=600):
+    try:
+        done = subprocess.run(argv, cwd=ROOT, env={**os.environ, **SANITIZER_ENV}, capture_output=True, text=True,
+                              errors="replace", timeout=timeout)
+        tally.add(name, done.returncode == 0, done.stdout + done.stderr)
+    except subprocess.TimeoutExpired as late:
+        out = late.stdout or b""
+        tally.add(f"{name} (ran past {timeout} s)", False, out.decode(errors="replace") if isinstance(out, bytes) else out)
+
+
+def interop(preset, tally, all_tests, only):
+    """Each script in tests/interop prints `ok NAME`, `FAIL NAME: why` or `cannot NAME: why` lines and exits 0 or 1."""
+    for script in sorted((ROOT / "tests/interop").glob("test_*.py")):
+        if only and only not in script.name:
+            continue
+        argv = [sys.executable, str(script), "--tandem", str(ROOT / DIRS[preset] / "tandem")] + (["--all"] if all_tests else [])
+        start = time.monotonic()
+        try:
+            done = subprocess.run(argv, cwd=ROOT, env={**os.environ, **SANITIZER_ENV}, capture_output=True, text=True,
+                                  errors="replace", timeout=900 if all_tests else 420)
+            out, code = done.stdout + done.stderr, done.returncode
+        except subprocess.TimeoutExpired as late:
+            out, code = (late.stdout or b"").decode(errors="replace") if isinstance(late.stdout, bytes) else (late.stdout or ""), 1
+        seen = 0
+        for line in out.splitlines():
+            word, _, rest = line.partition(" ")
+            if word == "ok":
+                tally.passed += 1
+                seen += 1
+            elif word == "FAIL":
+                tally.add(f"{script.stem} {rest}", False)
+                seen += 1
+            elif word == "cannot":
+                tally.cannot.append(f"{script.stem} {rest}")
+                seen += 1
+        if seen == 0 or (code and not any(f.startswith(script.stem) for f in tally.failures)):
+            tally.add(f"{script.stem} (exit {code})", False, out)
+        elif any(f.startswith(script.stem) for f in tally.failures):
+            print(out[-6000:])
+        say(f"{script.stem}: {seen} checks, {time.monotonic() - start:.0f} s")
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--all", action="store_true", help="add tsan, long simulations and everything slow")
+    args.add_argument("--only", default="", help="unit and interop programs whose name contains this; nothing else")
+    args.add_argument("--fuzz-seconds", type=int, default=0)
+    args = args.parse_args()
+    tally, start = Tally(), time.monotonic()
+
+    presets = ["release", "asan"] + (["tsan"] if args.all else [])
+    built = {p: build(p) for p in presets}
+    for preset, ok in built.items():
+        tally.add(f"build {preset}", ok)
+    if not args.only:
+        tally.add("build fuzz", build("fuzz"))
+        command("layers", [sys.executable, "tools/check_layers.py"], tally)
+        command("self-contained headers", [sys.executable, "tools/lint.py", "--headers"], tally)
+        command("format", ["./dev", "fmt", "--check"], tally)
+
+    say("unit tests")
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for preset in presets:
+            for binary in sorted((ROOT / DIRS[preset]).glob("test_*")):
+                if binary.is_file() and os.access(binary, os.X_OK) and args.only in binary.name:
+                    pool.submit(gtest, binary, preset, tally, 300 if preset == "release" else 900)
+
+    if not args.only:
+        say("simulation")
+        seeds = "1000" if args.all else "20"
+        command(f"simulation, release, {seeds} seeds", [str(ROOT / "build/tandem_sim"), "--seeds", seeds], tally, 7200 if args.all else 600)
+        command("simulation, asan, 3 seeds", [str(ROOT / "build-asan/tandem_sim"), "--seeds", "3"], tally, 900)
+        command("simulation finds planted faults", [str(ROOT / "build/tandem_sim"), "--faults"], tally, 1200)
+        say("fuzz")
+        seconds = args.fuzz_seconds or (60 if args.all else 10)
+        with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+            for target in sorted((ROOT / "build-fuzz").glob("fuzz_*")):
+                if target.is_file() and os.access(target, os.X_OK):
+                    pool.submit(command, f"fuzz {target.name}, {seconds} s",
+                                [sys.executable, "tools/run_fuzz.py", "--seconds", str(seconds), "--only", target.name], tally,
+                                seconds * 3 + 120)
+    say("interop, release")
+    interop("release", tally, args.all, args.only)
+    if args.all:
+        say("interop, asan")
+        interop("asan", tally, True, args.only)
+        command("package installs and starts in a clean root", ["./dev", "package"], tally, 1800)
+
+    for line in tally.cannot:
+        print(f"this machine cannot run: {line}")
+    for name in tally.failures:
+        print(f"failed: {name}")
+    say(f"took {time.monotonic() - start:.0f} s")
+    print(f"{tally.passed} passed, {tally.failed} failed", flush=True)
+    return 0 if tally.failed == 0 and tally.passed > 0 else 1
+
+
+sys.exit(main())
