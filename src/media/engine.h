@@ -1,0 +1,192 @@
+#pragma once
+// The media of one worker: an endpoint per leg (its ports, its peer's addresses, its latch), joined two by
+// two.
+//
+// A relayed call, with A offering:
+//   a = open({...});  set_remote(a, offer, SdpRole::offer);
+//   b = open({...});  present(b, offer, SdpRole::offer)       -> body of the INVITE to B
+//   set_remote(b, answer, SdpRole::answer);
+//   present(a, answer, SdpRole::answer)                       -> body of the 200 to A
+//   join(a, b);
+// The same with the roles of A and B swapped when the offer comes in the 200 and the answer in the ACK. A
+// re-INVITE runs set_remote and present again; when it is refused, rollback(a) and rollback(b) bring back
+// what was agreed before. Transfer, pick-up and park are join() with another endpoint.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/counters.h"
+#include "base/result.h"
+#include "base/rng.h"
+#include "base/slot_map.h"
+#include "base/time.h"
+#include "codec/tone.h"
+#include "port/media.h"
+#include "sdp/description.h"
+
+namespace tandem::media {
+
+using EndpointId = SlotId;
+
+enum class Reason : uint8_t {
+  ports_exhausted,     // the realm's range is used up (503)
+  too_many_endpoints,  // EngineConfig::endpoints reached (503)
+  too_many_media,      // more m-lines than EngineConfig::media_lines (488)
+  no_common_codec,     // we speak G.711 only and the offer has none (488)
+  no_media,            // nothing in the description can be anchored (488)
+  no_remote,           // the endpoint has no remote description yet
+  unknown_endpoint,    // a stale id
+  bad_snapshot,        // bytes that are no media part
+  port_taken,          // a restore found a stranger on its port
+  count_,
+};
+const char* to_string(Reason r);
+
+enum class SdpRole : uint8_t { offer, answer };
+
+struct EngineConfig {
+  size_t endpoints = 100'000;
+  uint8_t media_lines = 8;                 // per description, at most 8
+  Duration learning_window = seconds(30);  // after an SDP change or join() a NATed source may be latched
+  uint8_t latch_packets = 5;               // consecutive plausible packets it takes
+  Duration far_latch_delay =
+      milliseconds(400);  // extra wait for a source that is neither the SDP's nor the signalling's host
+  Duration rtcp_interval = seconds(5);  // of the reports for streams we originate
+};
+
+struct EndpointConfig {
+  port::RealmId realm = 0;
+  IpAddress::Family family = IpAddress::Family::v4;  // of the address we present
+  IpAddress signalling;   // host the leg's SIP comes from: the likeliest source behind a NAT; may be unset
+  bool symmetric = true;  // false: only ever the SDP's address (trunks with fixed addresses)
+  Duration media_timeout = {};  // no RTP for so long while joined and not on hold is an event; 0: never
+  uint64_t trail = 0;           // the call's id, handed back in events
+};
+
+struct MediaEvent {
+  enum class Kind : uint8_t {
+    first_packet,  // the first accepted RTP packet of this endpoint
+    latched,       // media comes from another address than the SDP said, and was accepted
+    timeout,  // EndpointConfig::media_timeout passed without RTP or RTCP; fires once until media comes again
+    digit,    // an RFC 4733 event ended: `digit` is 0-9, *, #, A-D
+    tone_finished,  // a ToneSequence with repeats has played to its end
+  };
+  Kind kind;
+  EndpointId endpoint;
+  uint64_t trail = 0;
+  char digit = 0;
+};
+
+/// What one leg sent us and what we sent it, over all its m-lines (the audio line for codec, jitter and MOS).
+struct LegStatistics {
+  uint64_t packets_received = 0;
+  uint64_t octets_received = 0;  // RTP payload octets (RFC 3550 section 6.4.1)
+  uint64_t packets_sent = 0;
+  uint64_t octets_sent = 0;
+  uint64_t packets_expected = 0;  // RFC 3550 A.3
+  int64_t packets_lost = 0;       // may be negative with duplicates
+  uint64_t duplicates = 0;
+  uint64_t reordered = 0;
+  double jitter_ms = 0;  // interarrival jitter now (RFC 3550 A.8)
+  double max_jitter_ms = 0;
+  double round_trip_ms = 0;      // from LSR/DLSR of the peer's reports on streams we originate; 0: unknown
+  uint64_t foreign_dropped = 0;  // packets from a source that is not the latched one
+  uint64_t malformed_dropped = 0;
+  bool has_report = false;  // the peer sent receiver reports; the next three are from its last one
+  double report_loss = 0;   // fraction 0..1
+  int32_t report_lost = 0;  // cumulative
+  double report_jitter_ms = 0;
+  double mos = 0;         // of what we received (ITU-T G.107, simplified); 0: nothing received
+  double report_mos = 0;  // of what the peer received, from its reports; 0: unknown
+  std::string codec;      // encoding name last received, "PCMU"
+  SocketAddress local;
+  SocketAddress remote;  // where its audio comes from, once latched; else the SDP's
+};
+
+class EngineState;
+
+/// Everything a worker knows of media. No I/O but binding ports through MediaPorts.
+class Engine {
+ public:
+  Engine(const EngineConfig& config, port::MediaPorts& ports, Rng& rng, CounterSet& counters);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // ---- endpoints ----
+  /// An endpoint without ports; they are bound when a description for the leg is made.
+  Result<EndpointId, Reason> open(const EndpointConfig& config);
+  /// Unjoins it, closes its ports. A stale id is no error.
+  void close(Now now, EndpointId id);
+  bool exists(EndpointId id) const;
+  size_t size() const;
+  /// Changes the media time-out (a re-INVITE, a feature) of a live endpoint.
+  void set_media_timeout(Now now, EndpointId id, Duration timeout);
+
+  // ---- descriptions ----
+  /// The leg's own description arrived. An offer can be rolled back until it is answered.
+  Status<Reason> set_remote(Now now, EndpointId id, const sdp::Description& remote, SdpRole role);
+  /// The description to show to leg `id`: `from` (the other leg's, untouched) with our addresses and ports in
+  /// it, ICE and BUNDLE removed. As many m-lines as this leg has seen before or offered (RFC 3264 sections 6
+  /// and 8).
+  Result<std::string, Reason> present(Now now, EndpointId id, const sdp::Description& from, SdpRole role);
+  /// Answers the leg's last offer ourselves: G.711 and telephone-event. `wanted` is narrowed by the offer's
+  /// direction.
+  Result<std::string, Reason> answer(Now now, EndpointId id,
+                                     sdp::Direction wanted = sdp::Direction::sendrecv);
+  /// An offer of our own: one audio line, G.711 and telephone-event; the m-lines agreed before keep their
+  /// place.
+  Result<std::string, Reason> offer(Now now, EndpointId id,
+                                    sdp::Direction direction = sdp::Direction::sendrecv);
+  /// The offer in progress was refused or cancelled: back to what was agreed before. Nothing in progress: no
+  /// effect.
+  void rollback(Now now, EndpointId id);
+  /// Our last description to this leg, as sent (session refresh without a change repeats it). Empty: none
+  /// yet.
+  std::string local_description(EndpointId id) const;
+  /// The leg's last description, as received: to offer it on to a new peer. Nothing when there was none.
+  std::optional<sdp::Description> remote_description(EndpointId id) const;
+  /// Direction of the leg's first live m-line as the leg wrote it: not sendrecv means it holds, or is held.
+  sdp::Direction remote_direction(EndpointId id) const;
+
+  // ---- paths ----
+  /// Media flows between the two, both ways. Their former partners are left alone with nothing; tones and
+  /// echo end.
+  Status<Reason> join(Now now, EndpointId a, EndpointId b);
+  void unjoin(Now now, EndpointId id);
+  EndpointId peer(EndpointId id) const;
+  /// The leg hears the sequence instead of its partner, until stop(), join() or its end. The partner still
+  /// hears the leg.
+  Status<Reason> play(Now now, EndpointId id, const codec::ToneSequence& sequence);
+  /// The leg hears itself.
+  Status<Reason> echo(Now now, EndpointId id);
+  /// Ends play() or echo(); a joined leg hears its partner again.
+  void stop(Now now, EndpointId id);
+
+  // ---- running ----
+  void on_media(Now now, std::span<port::MediaPacket> packets, port::MediaOut& out);
+  void on_timeout(Now now, port::MediaOut& out);
+  Instant next_timeout() const;
+  /// Moves the events since the last call to the end of `out`.
+  void take_events(std::vector<MediaEvent>& out);
+  bool has_events() const;
+  LegStatistics statistics(EndpointId id) const;
+
+  // ---- a call is a value ----
+  /// The endpoints of a call as one part (proto/media.proto), who is joined with whom included.
+  std::string snapshot(Now now, std::span<const EndpointId> ids) const;
+  /// The endpoints in the order of the snapshot, on the same ports, streams continuing (SSRC, sequence,
+  /// latch, statistics). All or none. On the same node, close() the originals first: the ports must be free.
+  Result<std::vector<EndpointId>, Reason> restore(Now now, std::string_view part);
+  /// Grows with every change worth a new snapshot (descriptions, latch, paths); packets do not count.
+  uint64_t revision(EndpointId id) const;
+
+ private:
+  std::unique_ptr<EngineState> state_;
+};
+
+}  // namespace tandem::media
