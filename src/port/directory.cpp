@@ -1,0 +1,194 @@
+#include "port/directory.h"
+
+#include <algorithm>
+
+#include "base/address.h"
+#include "base/text.h"
+
+namespace tandem::port {
+namespace {
+
+bool has_control(std::string_view s) {
+  return std::any_of(s.begin(), s.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+/// A name that goes into URIs, SQL keys and logs.
+std::string check_name(std::string_view what, std::string_view s) {
+  if (s.empty()) return std::string(what) + " is missing";
+  if (s.size() > 255) return std::string(what) + " is longer than 255 characters";
+  if (has_control(s) || s.find_first_of(" @<>\"") != std::string_view::npos)
+    return std::string(what) + " holds a space, control character or one of @ < > \"";
+  return {};
+}
+
+std::string check_domain(std::string_view what, std::string_view s) {
+  if (std::string p = check_name(what, s); !p.empty()) return p;
+  return lower(s) == s ? std::string() : std::string(what) + " must be in lower case";
+}
+
+std::string check_text(std::string_view what, std::string_view s) {
+  if (s.size() > 1024) return std::string(what) + " is longer than 1024 characters";
+  return has_control(s) ? std::string(what) + " holds a control character" : std::string();
+}
+
+std::string check_ha1(const Ha1& h) {
+  const auto hex = [](std::string_view s, size_t chars) {
+    return s.empty() || (s.size() == chars && from_hex(s) && lower(s) == s);
+  };
+  if (!hex(h.md5, 32)) return "the MD5 HA1 must be 32 lower-case hex digits";
+  if (!hex(h.sha256, 64)) return "the SHA-256 HA1 must be 64 lower-case hex digits";
+  if (!hex(h.sha512_256, 64)) return "the SHA-512-256 HA1 must be 64 lower-case hex digits";
+  return {};
+}
+
+/// Lists are kept as comma-separated text.
+std::string check_list(std::string_view what, const std::vector<std::string>& list) {
+  for (const std::string& s : list)
+    if (s.empty() || s.size() > 255 || has_control(s) || s.find(',') != std::string::npos)
+      return std::string(what) + " holds an entry that is empty, too long, or has a comma";
+  return {};
+}
+
+template <class... Checks>
+std::string first_of(Checks&&... checks) {
+  std::string problem;
+  static_cast<void>((... || !(problem = std::forward<Checks>(checks)).empty()));
+  return problem;
+}
+
+std::string problem(const DomainRow& r) {
+  return first_of(check_domain("domain name", r.name), check_text("digest realm", r.digest_realm),
+                  check_list("aliases", r.aliases), check_list("emergency numbers", r.emergency_numbers));
+}
+
+std::string problem(const TrunkRow& r) {
+  std::string p =
+      first_of(check_name("trunk name", r.name), check_domain("domain", r.domain), check_name("host", r.host),
+               check_text("user", r.user), check_text("realm", r.auth_realm), check_ha1(r.ha1),
+               check_list("codecs", r.codecs));
+  if (!p.empty()) return p;
+  for (const std::string& s : r.sources)
+    if (!IpPrefix::parse(s)) return "source '" + s + "' is not an address or a prefix such as 192.0.2.0/28";
+  const bool has_ha1 = !r.ha1.md5.empty() || !r.ha1.sha256.empty() || !r.ha1.sha512_256.empty();
+  if (has_ha1 && r.auth_realm.empty()) return "HA1 values need the realm they were computed for";
+  if (r.kind == TrunkRow::Kind::registration && r.user.empty()) return "a trunk that registers needs a user";
+  if (r.expires_seconds < 30 || r.expires_seconds > 86400) return "expiry must be 30 to 86400 seconds";
+  return {};
+}
+
+std::string check_pattern(std::string_view what, std::string_view s) {
+  if (std::string p = check_text(what, s); !p.empty()) return p;
+  if (s.starts_with('=')) return {};
+  for (size_t i = 0; i < s.size(); ++i) {
+    if ((s[i] == '.' || s[i] == '!') && i + 1 != s.size())
+      return std::string(what) + ": '.' and '!' stand only at the end";
+    if (s[i] == ']') return std::string(what) + ": ']' without '['";
+    if (s[i] == '[') {
+      const size_t end = s.find(']', i);
+      if (end == std::string_view::npos || end == i + 1)
+        return std::string(what) + ": '[' needs characters and ']'";
+      i = end;
+    }
+  }
+  return {};
+}
+
+std::string problem(const RouteRow& r) {
+  std::string p = first_of(
+      r.domain.empty() ? std::string() : check_domain("domain", r.domain), check_text("name", r.name),
+      r.pattern.empty() ? std::string("pattern is missing") : check_pattern("pattern", r.pattern),
+      check_pattern("caller pattern", r.caller_pattern), check_text("target", r.target),
+      check_list("targets", r.targets), check_text("reason", r.reason), check_text("otherwise", r.otherwise));
+  if (!p.empty()) return p;
+  switch (r.action) {
+    case RouteRow::Action::trunk:
+      if (r.targets.empty()) return "a route to trunks needs at least one in targets";
+      break;
+    case RouteRow::Action::reject:
+      if (r.status < 400 || r.status > 699) return "a rejecting route needs a status of 400 to 699";
+      break;
+    case RouteRow::Action::feature:
+      if (!from_text<Feature>(r.target)) return "target must be the name of a feature";
+      break;
+    case RouteRow::Action::ring_group:
+    case RouteRow::Action::redirect:
+    case RouteRow::Action::number:
+      if (r.target.empty()) return "target is missing";
+      break;
+    case RouteRow::Action::extension:
+    case RouteRow::Action::park:
+      break;
+  }
+  return {};
+}
+
+std::string problem(const RingGroupRow& r) {
+  if (r.timeout_seconds == 0 || r.timeout_seconds > 3600) return "time-out must be 1 to 3600 seconds";
+  if (r.member_timeout_seconds == 0 || r.member_timeout_seconds > 3600)
+    return "member time-out must be 1 to 3600 seconds";
+  return first_of(check_domain("domain", r.domain), check_name("group name", r.name),
+                  check_text("otherwise", r.otherwise));
+}
+
+std::string problem(const RingGroupMemberRow& r) {
+  return first_of(check_domain("domain", r.domain), check_name("group name", r.group),
+                  r.target.empty() ? std::string("target is missing") : check_text("target", r.target));
+}
+
+std::string problem(const FeatureCodeRow& r) {
+  return first_of(r.domain.empty() ? std::string() : check_domain("domain", r.domain),
+                  check_name("code", r.code));
+}
+
+/// "MM-DD" or "YYYY-MM-DD".
+bool is_date(std::string_view s) {
+  if (s.size() == 10) {
+    if (!parse_u32(s.substr(0, 4)) || s[4] != '-') return false;
+    s.remove_prefix(5);
+  }
+  if (s.size() != 5 || s[2] != '-') return false;
+  const auto month = parse_u32(s.substr(0, 2)), day = parse_u32(s.substr(3));
+  return month && day && *month >= 1 && *month <= 12 && *day >= 1 && *day <= 31;
+}
+
+std::string problem(const TimeRuleRow& r) {
+  if (r.weekdays == 0 || r.weekdays > 0x7f) return "weekdays must name at least one day";
+  if (r.from_minute > 1440 || r.to_minute > 1440) return "minutes of a day run from 0 to 1440";
+  if (!r.from_date.empty() && !is_date(r.from_date)) return "from_date must be YYYY-MM-DD or MM-DD";
+  if (!r.to_date.empty() && !is_date(r.to_date)) return "to_date must be YYYY-MM-DD or MM-DD";
+  return first_of(r.domain.empty() ? std::string() : check_domain("domain", r.domain),
+                  check_name("name", r.name), check_text("time zone", r.time_zone));
+}
+
+std::string problem(const ParkRow& r) {
+  if (r.first_slot > r.last_slot || r.last_slot - r.first_slot >= 1000)
+    return "slots must be a range of at most 1000";
+  return first_of(check_domain("domain", r.domain), check_text("otherwise", r.otherwise));
+}
+
+}  // namespace
+
+std::string problem_with(const PlanRow& row) {
+  return std::visit([](const auto& r) { return problem(r); }, row);
+}
+
+std::string problem_with(const Subscriber& r) {
+  if (r.max_contacts == 0 || r.max_contacts > 100) return "max_contacts must be 1 to 100";
+  if (r.forwarding.no_answer_seconds == 0 || r.forwarding.no_answer_seconds > 600)
+    return "no_answer_seconds must be 1 to 600";
+  return first_of(check_name("user", r.aor.user), check_domain("domain", r.aor.domain), check_ha1(r.ha1),
+                  check_text("display name", r.display_name), check_text("caller number", r.caller_number),
+                  check_text("pick-up group", r.pickup_group), check_text("forwarding", r.forwarding.always),
+                  check_text("forwarding", r.forwarding.busy),
+                  check_text("forwarding", r.forwarding.no_answer),
+                  check_text("forwarding", r.forwarding.unreachable));
+}
+
+std::string problem_with(const ApiTokenRow& r) {
+  if (r.sha256.size() != 64 || !from_hex(r.sha256)) return "sha256 must be 64 hex digits";
+  if (r.scopes != "admin" && r.scopes != "read") return "scopes must be 'admin' or 'read'";
+  return check_name("token name", r.name);
+}
+
+}  // namespace tandem::port
