@@ -29,8 +29,11 @@ struct Dialog {
   /// UAS side (12.1.1), from a dialog-making request.
   static Result<Dialog, Reason> from_request(const Message& request, const port::Path& path, std::string local_tag,
                                              std::string local_target);
-  /// UAC side (12.1.2), from a response with To-tag. `dialog` template: what the INVITE was sent with.
+  /// UAC side (12.1.2), from a response with To-tag. `sent`: what the INVITE was sent with (call_id, local_tag, local_uri,
+  /// remote_uri, local_target, local_cseq, secure, and remote_target for answers without Contact).
   static Result<Dialog, Reason> from_response(const Message& response, const port::Path& path, const Dialog& sent);
+  /// UAC side, the 2xx of an early dialog (13.2.2.4): confirmed, remote target and route set taken anew.
+  void confirm(const Message& response);
 
   /// 12.2.2: false when the CSeq is lower than the last (answer 500).
   bool accept_cseq(uint32_t cseq);
@@ -45,5 +48,9 @@ struct Dialog {
     return call_id == call_id_in && local_tag == our_tag && remote_tag == their_tag;
   }
 };
+
+/// A dialog as a snapshot part (proto/sip.proto) and back; nothing when the bytes are not one.
+std::string to_part(const Dialog& dialog);
+std::optional<Dialog> dialog_from_part(std::string_view part);
 
 }  // namespace tandem::sip

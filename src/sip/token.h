@@ -34,15 +34,16 @@ class TokenMint {
   /// `key`: shared by all workers and nodes that may see each other's tokens. `rng` must outlive the mint.
   TokenMint(std::array<uint8_t, 16> key, uint16_t node, uint16_t epoch, Rng& rng);
 
-  /// 24 characters of [A-Za-z0-9] or '-' '.': a 128-bit block {node, epoch, shard, unique, check} under a keyed permutation.
+  /// 22 characters of [A-Za-z0-9] or '-' '.': a 128-bit block {node, epoch, shard, unique, check} under a keyed
+  /// permutation. Unique within a mint; two mints of one node and epoch start at random places of a 52-bit counter.
   std::string mint(uint16_t shard);
   std::string branch(uint16_t shard) { return "z9hG4bK" + mint(shard); }
   /// The owner of something we minted (with or without the z9hG4bK in front); nothing for a stranger's.
   std::optional<Owner> owner(std::string_view token) const;
+  Rng& rng() { return rng_; }
 
  private:
-  std::array<uint8_t, 16> key_;
-  std::array<uint32_t, 32> schedule_{};
+  std::array<uint64_t, 32> schedule_{};  // Speck128/128 round keys
   uint16_t node_;
   uint16_t epoch_;
   Rng& rng_;
