@@ -1,0 +1,123 @@
+#pragma once
+// Calls of one worker. Messages, media events, answers and time go in; what must be sent, asked, appended
+// (CDRs), told (LineUpdate) or moved (CallMove) is left in the Outbox.
+//
+//   TuEvent ---> on_sip() ----+         +--> sip::TransactionLayer (requests, responses)
+//   Answer  ---> on_answer() -+-> Call -+--> media::Engine (endpoints, joins, music)
+//   MediaEvent > on_media() --+         +--> Outbox (asks, appends, lines, moves, events)
+//   time    ---> on_timeout() +
+//
+// Start reading at call.h (what a call is), then setup.cpp and connected.cpp (what happens to it).
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/counters.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "call/cause.h"
+#include "call/config.h"
+#include "call/trunk_registration.h"
+#include "media/engine.h"
+#include "port/outbox.h"
+#include "route/plan.h"
+#include "sip/token.h"
+#include "sip/transaction.h"
+
+namespace tandem::call {
+
+/// Name of a call: random, the same after a move or a restore; also the trail of its events.
+using CallId = uint64_t;
+
+/// For lists and status pages.
+struct LegInfo {
+  uint16_t id = 0;
+  std::string party;  // number or user@domain
+  std::string display;
+  std::string call_id;  // SIP Call-ID
+  std::string local_tag;
+  std::string remote_tag;
+  std::string state;   // "ringing", "connected", "held", ...
+  std::string remote;  // signalling address
+  std::string codec;
+};
+struct CallInfo {
+  CallId id = 0;
+  std::string state;  // "setup", "ringing", "connected", "parked", "transferring", "releasing"
+  std::string caller, callee;
+  WallTime started;
+  WallTime answered;  // ns == 0: not yet
+  std::string route;  // the rule that decided
+  std::vector<LegInfo> legs;
+};
+
+class CallLayer {
+ public:
+  struct Parts {
+    sip::TransactionLayer& transactions;
+    sip::TokenMint& mint;
+    media::Engine& engine;
+    Rng& rng;
+    CounterSet& counters;
+    const ContactProvider& contacts;
+  };
+  CallLayer(Parts parts, const CallConfig& config, std::shared_ptr<const route::Plan> plan);
+  ~CallLayer();
+  CallLayer(const CallLayer&) = delete;
+  CallLayer& operator=(const CallLayer&) = delete;
+
+  // ---- inputs ----
+  /// Out-of-dialog INVITE (and OPTIONS, INFO, REFER... inside a dialog of ours, `identity` then unused), ACK,
+  /// CANCEL, responses and timer events whose TuRef names the call room. A request inside a dialog that is
+  /// not ours is answered 481.
+  void on_sip(Now now, sip::TuEvent&& event, const Identity& identity, port::Outbox& out);
+  /// `object`: Asker::object of the ask. Late and unknown answers are dropped.
+  void on_answer(Now now, uint64_t object, port::AskId id, port::Answer answer, port::Outbox& out);
+  /// Events from Engine::take_events().
+  void on_media(Now now, const media::MediaEvent& event, port::Outbox& out);
+  void on_timeout(Now now, port::Outbox& out);
+  Instant next_timeout() const;
+  /// New calls use it at once; running calls keep what they decided.
+  void set_plan(Now now, std::shared_ptr<const route::Plan> plan, port::Outbox& out);
+  const route::Plan& plan() const;
+
+  /// True when a dialog with this tag of ours lives here (route in-dialog requests by the To-tag).
+  bool owns_dialog(std::string_view local_tag) const;
+
+  // ---- control ----
+  std::vector<CallInfo> list(size_t limit = SIZE_MAX) const;
+  std::optional<CallInfo> show(CallId id) const;
+  /// False when there is no such call.
+  bool hangup(Now now, CallId id, const Cause& cause, port::Outbox& out);
+  /// As if `leg` had sent a REFER to `target` (a number or URI). False: no such connected leg.
+  bool transfer(Now now, CallId id, uint16_t leg, std::string_view target, port::Outbox& out);
+  /// No new calls (503); running ones go on. For a drain.
+  void refuse_new_calls(bool refuse);
+
+  size_t call_count() const;
+  size_t leg_count() const;
+  size_t dialog_count() const;
+  size_t open_asks() const;
+
+  /// Registrations with trunks that this worker owns.
+  std::vector<TrunkStatus> trunks() const;
+  void unregister_trunks(Now now, port::Outbox& out);
+
+  // ---- a call is a value ----
+  /// One part per call, its legs, media and pending INVITE transactions included.
+  void snapshot(Now now, std::vector<std::string>& parts) const;
+  /// A part of this or another worker, boot or node. `then`: CallMove::then. Close the original's ports
+  /// first.
+  bool restore(Now now, std::string_view part, std::string_view then, port::Outbox& out);
+  /// Grows with every change worth a new snapshot of that call; 0: no such call.
+  uint64_t revision(CallId id) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tandem::call
