@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "port/directory.h"
 #include "port/flow.h"
 #include "port/records.h"
 
@@ -44,7 +45,8 @@ struct CallRequest {
                         // urn:service:sos URI
   std::string domain;   // the domain the number is dialled in
   port::RealmId realm = 0;
-  bool diverted = false;  // forwarded, transferred or overflowed: feature codes are refused
+  uint64_t seed = 0;      // a random number or a count of calls: where rotating and random ring groups begin
+  bool diverted = false;  // forwarded, transferred or overflowed: no feature codes but park
 };
 
 // ---- the answer
@@ -74,58 +76,42 @@ struct TrunkCall {
 /// clock jumps to the next step's start: sequential groups advance on failure, parallel ones do not wait in
 /// silence.
 struct RingStep {
-  std::variant<Extension, TrunkCall> target;
+  std::variant<Extension, TrunkCall, ExternalUri> target;
   std::chrono::seconds start{0};  // after the group began
   std::chrono::seconds ring{0};   // how long it may ring, > 0
 };
 struct RingGroup {
   std::string name;
-  std::vector<RingStep> steps;      // by start; nested groups are already unfolded
+  std::vector<RingStep> steps;      // by start; nested groups are already unfolded; never empty
   std::chrono::seconds timeout{0};  // of the whole group, > 0
-  std::string otherwise;            // dial this (FromPlan) when nobody answered; empty: 480
+  bool skip_busy = true;            // do not ring a member that has a call
 };
 
-enum class FeatureKind : uint8_t {
-  echo_test,
-  tone_test,
-  hold_music,
-  speaking_clock,
-  forward_always_on,
-  forward_always_off,
-  forward_busy_on,
-  forward_busy_off,
-  forward_no_answer_on,
-  forward_no_answer_off,
-  forward_unreachable_on,
-  forward_unreachable_off,
-  dnd_on,
-  dnd_off,
-  pickup_directed,  // argument: the extension
-  pickup_group,     // argument: the caller's pick-up group, may be empty
-  park,             // park the other party in the first free slot
-  park_slot,        // argument: the slot: retrieve, or park there (transfer target)
-  voicemail,        // reserved
-};
-const char* to_string(FeatureKind k);
-std::optional<FeatureKind> feature_from(std::string_view name);
-
-struct Feature {
-  FeatureKind kind = FeatureKind::echo_test;
+/// A service of ours answers or a setting changes. Argument by kind: forward_*_on the number or URI;
+/// pickup_directed the extension; pickup_group the caller's group (may be empty); park the slot or empty for
+/// the first free one; unpark the slot.
+struct FeatureCall {
+  port::Feature kind = port::Feature::echo;
   std::string argument;
 };
 
-/// A SIP URI outside our domains, named by an administrator's route (callers cannot get here by dialling it).
+/// A SIP URI outside our domains, written down by an administrator (callers cannot get here by dialling it).
 struct ExternalUri {
+  std::string uri;
+};
+
+/// Answered with 302 and this Contact.
+struct Redirect {
   std::string uri;
 };
 
 struct Reject {
   int status = 404;  // SIP
   int cause = 1;     // Q.850
-  std::string text;  // for the Reason header and the log
+  std::string text;  // reason phrase, and for the log
 };
 
-using Action = std::variant<Reject, Extension, RingGroup, TrunkCall, Feature, ExternalUri>;
+using Action = std::variant<Reject, Extension, RingGroup, TrunkCall, FeatureCall, ExternalUri, Redirect>;
 
 struct Decision {
   Action action;
@@ -133,6 +119,9 @@ struct Decision {
   /// Extension), and `action` is taken only when it does not. So a route "X." never carries a call between
   /// colleagues outside.
   std::optional<port::AddressOfRecord> local_first;
+  /// A number to dial next (as FromPlan, diverted) when the target is busy, silent or unreachable; empty: the
+  /// call ends.
+  std::string otherwise;
   std::string number;            // what was dialled, normalised
   std::string rule;              // the rule that decided, e.g. "route 17 (outbound)"; for logs and CDRs
   std::vector<std::string> why;  // each rule considered and why it did or did not match (explain() only)

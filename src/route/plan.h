@@ -3,18 +3,15 @@
 // immutable, shared by all workers and read without asking (ARCHITECTURE rule 1).
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/address.h"
+#include "port/directory.h"
 #include "port/flow.h"
 #include "route/decision.h"
-
-namespace tandem::port {
-struct PlanRows;  // port/directory.h
-struct TrunkRow;
-}  // namespace tandem::port
 
 namespace tandem::route {
 
@@ -40,6 +37,14 @@ struct RowError {
 };
 const char* to_string(RowError::Kind k);
 
+/// A trunk as it compiled.
+struct Trunk {
+  port::TrunkRow row;
+  port::RealmId realm = 0;
+  std::vector<IpPrefix> sources;  // the row's, or its host when that is an address
+  std::string contact_user;       // user part of the Contact we register there
+};
+
 class Plan {
  public:
   static constexpr int max_nesting = 5;         // ring groups in ring groups
@@ -47,8 +52,11 @@ class Plan {
   static constexpr size_t max_hops = 8;         // trunks one route may try
   static constexpr size_t max_dialled = 256;    // characters of CallRequest::dialled that are looked at
 
-  /// Never fails as a whole: rows that do not compile are left out and told in errors().
-  static std::shared_ptr<const Plan> compile(const port::PlanRows& rows);
+  /// Never fails as a whole: rows that do not compile are left out and told in errors(). `realms`: the names
+  /// of the listener realms in the order of their RealmId; empty: trunks' realms are not looked up (all are
+  /// 0).
+  static std::shared_ptr<const Plan> compile(const port::PlanRows& rows,
+                                             std::span<const std::string> realms = {});
   /// A plan without rows: extensions and the default feature codes in any domain.
   static std::shared_ptr<const Plan> empty();
 
@@ -66,14 +74,20 @@ class Plan {
 
   /// True for a domain of ours (without case). A plan without domain rows serves every domain.
   bool serves(std::string_view domain) const;
-  const port::TrunkRow* trunk(std::string_view name) const;
-  /// Every trunk that compiled, for registrations and status pages.
-  std::vector<const port::TrunkRow*> trunks() const;
-  /// Inbound by source address: the longest matching block wins, among trunks of that realm and transport.
-  const port::TrunkRow* trunk_by_source(const SocketAddress& remote, port::Transport transport,
-                                        port::RealmId realm) const;
-  /// Inbound at the contact we registered: the user part of the request-URI (contact_user()).
-  const port::TrunkRow* trunk_by_contact(std::string_view request_user) const;
+  /// The domain's own name for a name or alias of it; empty when it is not ours.
+  std::string_view domain_of(std::string_view name_or_alias) const;
+  const port::DomainRow* domain(std::string_view name_or_alias) const;  // null without a row
+  /// Park slots of the domain (the default 701 to 720 without a row); null when parking is switched off.
+  const port::ParkRow* park(std::string_view domain) const;
+
+  const Trunk* trunk(std::string_view name) const;
+  /// Every enabled trunk that compiled, for registrations and status pages.
+  std::vector<const Trunk*> trunks() const;
+  /// Inbound by source address: the longest matching block wins, among the trunks of that realm. A TLS trunk
+  /// is never matched by a request that came without TLS.
+  const Trunk* trunk_by_source(const IpAddress& remote, port::Transport transport, port::RealmId realm) const;
+  /// Inbound at the Contact we registered: the user part of the request-URI.
+  const Trunk* trunk_by_contact(std::string_view request_user) const;
   /// The user part of the Contact we register at a trunk; names the trunk without telling its name.
   static std::string contact_user(std::string_view trunk_name);
 
