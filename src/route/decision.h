@@ -69,7 +69,12 @@ struct Extension {
 struct TrunkCall {
   std::vector<TrunkHop> hops;
   port::CallClass call_class = port::CallClass::national;
-  bool emergency = false;  // never limited, shed first of all last (edge::Mercy::emergency)
+  bool emergency = false;  // no cap of a trunk or domain applies
+};
+
+/// A SIP URI outside our domains, written down by an administrator (callers cannot get here by dialling it).
+struct ExternalUri {
+  std::string uri;
 };
 
 /// One phone of a ring group. The group's clock starts at zero; when nothing of the group rings any more, the
@@ -93,11 +98,6 @@ struct RingGroup {
 struct FeatureCall {
   port::Feature kind = port::Feature::echo;
   std::string argument;
-};
-
-/// A SIP URI outside our domains, written down by an administrator (callers cannot get here by dialling it).
-struct ExternalUri {
-  std::string uri;
 };
 
 /// Answered with 302 and this Contact.
