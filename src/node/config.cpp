@@ -1,0 +1,132 @@
+#include "node/config.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+
+namespace tandem::node {
+namespace {
+
+void describe_listener(ListenerSettings& l, Schema& s) {
+  s.choice("transport", l.transport, {"udp", "tcp", "tls"}, "transport protocol");
+  s.address("bind", l.bind, "where to listen");
+  s.text("certificate", l.certificate, "PEM chain, leaf first (tls; empty: the web certificate)");
+  s.text("key", l.key, "PEM key of the certificate");
+  s.flag("request_client_certificate", l.request_client_certificate, "ask clients for a certificate");
+  s.text("client_ca", l.client_ca, "PEM authorities that may sign client certificates");
+}
+
+void describe_realm(RealmSettings& r, Schema& s) {
+  s.text("name", r.name, "name of the realm, unique");
+  s.items<ListenerSettings>("listeners", r.listeners, "where SIP is listened for", describe_listener);
+  s.text("advertise", r.advertise, "host name or address peers reach us by (Via, Contact, SDP); empty: the bound address");
+  s.section("media", "RTP and RTCP", [&](Schema& m) {
+    m.ip("bind_v4", r.media_v4, "IPv4 address media is bound to; empty: that of the first IPv4 listener");
+    m.ip("bind_v6", r.media_v6, "IPv6 address media is bound to; empty: that of the first IPv6 listener");
+    m.ip("advertise_v4", r.media_advertise_v4, "IPv4 address put into SDP; empty: the bound one");
+    m.ip("advertise_v6", r.media_advertise_v6, "IPv6 address put into SDP; empty: the bound one");
+    m.port_range("ports", r.first_port, r.last_port, "ports of this realm, RTP on even and RTCP on odd ones");
+  });
+}
+
+void describe_sip(SipSettings& c, Schema& s) {
+  s.duration("t1", c.timers.t1, milliseconds(50), seconds(5), "RFC 3261 T1, round-trip estimate");
+  s.duration("t2", c.timers.t2, milliseconds(500), seconds(30), "RFC 3261 T2, longest retransmission interval");
+  s.duration("t4", c.timers.t4, milliseconds(500), seconds(30), "RFC 3261 T4, longest life of a message in the network");
+  s.integer("session_expires", c.session_expires, 0, 86400, "RFC 4028 session interval in seconds; 0: not asked for");
+  s.integer("min_se", c.min_se, 90, 86400, "RFC 4028 least session interval in seconds");
+  s.texts("digest", c.digest, "digest algorithms offered, strongest first: SHA-512-256, SHA-256, MD5");
+  s.duration("nonce_lifetime", c.nonce_lifetime, seconds(10), hours(24), "how long a digest nonce may be used");
+  s.flag("tcp_for_large", c.tcp_for_large, "send requests over 1300 bytes by TCP (RFC 3261 section 18.1.1)");
+  s.text("user_agent", c.user_agent, "User-Agent and Server header");
+  s.integer("min_expires", c.min_expires, 1, 86400, "shortest registration in seconds (423 below)");
+  s.integer("default_expires", c.default_expires, 1, 86400, "registration when the phone names no time, in seconds");
+  s.integer("max_expires", c.max_expires, 1, 604800, "longest registration in seconds");
+}
+
+void describe_limits(LimitSettings& l, Schema& s) {
+  s.number("calls", l.calls, 1, 1'000'000, "calls per worker; past it 503 with Retry-After");
+  s.number("transactions", l.transactions, 1000, 10'000'000, "transactions per worker and side; past it 503");
+  s.number("contacts_per_subscriber", l.contacts_per_subscriber, 1, 100, "contacts of one address-of-record");
+  s.number("registrations", l.registrations, 1, 10'000'000, "contacts per worker");
+  s.number("connections", l.connections, 1, 1'000'000, "TCP and TLS connections per worker");
+  s.number("requests_per_second", l.requests_per_second, 0, 1'000'000, "per source address; 0: no limit");
+  s.number("auth_failures", l.auth_failures, 0, 10'000, "per source and minute, then it is banned; 0: never");
+  s.duration("ban", l.ban, seconds(1), hours(720), "how long a banned source is ignored");
+}
+
+void check_realm(const RealmSettings& realm, std::map<std::string, std::string>& bound, std::vector<std::string>& problems) {
+  if (realm.listeners.empty())
+    problems.push_back(fmt::format("realm '{}' has no listeners: nothing could reach it", realm.name));
+  for (const ListenerSettings& l : realm.listeners) {
+    if (!l.bind) {
+      problems.push_back(fmt::format("realm '{}': a {} listener has no bind address", realm.name, l.transport));
+      continue;
+    }
+    const std::string family = l.transport == "udp" ? "udp " : "tcp ";
+    const auto [other, fresh] = bound.emplace(family + l.bind.to_string(), realm.name);
+    if (!fresh && l.bind.port != 0)
+      problems.push_back(fmt::format("realm '{}': {}{} is already listened on by realm '{}'", realm.name, family,
+                                     l.bind.to_string(), other->second));
+    if (l.certificate.empty() != l.key.empty())
+      problems.push_back(fmt::format("realm '{}': certificate and key of {} go together", realm.name, l.bind.to_string()));
+  }
+}
+
+}  // namespace
+
+void describe(NodeConfig& c, Schema& s) {
+  s.integer("node", c.node, 1, 65535, "number of this node, unique in the cluster; part of every CDR's key");
+  s.integer("workers", c.workers, 0, 256, "worker threads; 0: one per core");
+  s.text("data", c.data, "directory of the database, the CDR spool and generated certificates");
+  s.items<RealmSettings>("realms", c.realms, "networks this node stands in", describe_realm);
+  s.section("sip", "SIP protocol settings", [&](Schema& in) { describe_sip(c.sip, in); });
+  s.section("media", "media of all realms", [&](Schema& in) {
+    in.duration("timeout", c.media.timeout, Duration(0), hours(24), "no RTP for so long ends the call; 0s: never");
+    in.flag("symmetric", c.media.symmetric, "answer media where it comes from (phones behind NAT)");
+  });
+  s.section("limits", "past each of these we refuse, and count it", [&](Schema& in) { describe_limits(c.limits, in); });
+  s.section("store", "the embedded database", [&](Schema& in) {
+    in.text("path", c.store.path, "SQLite file; empty: tandem.db in the data directory");
+    in.duration("held_send_patience", c.store.held_send_patience, milliseconds(10), seconds(30),
+                "how long a 200 to BYE waits for its CDR to be durable before it leaves all the same");
+  });
+  s.section("web", "REST API, health and metrics", [&](Schema& in) {
+    in.address("bind", c.web.bind, "where HTTPS is listened for");
+    in.text("certificate", c.web.certificate, "PEM chain; empty: made at first start in the data directory");
+    in.text("key", c.web.key, "PEM key of the certificate");
+  });
+  s.section("log", "log output on standard error", [&](Schema& in) {
+    in.choice("level", c.log.level, {"debug", "info", "notice", "warning", "error"}, "least level that is written");
+    in.choice("format", c.log.format, {"text", "json"}, "text for people, JSON for machines");
+    in.flag("trace_sip", c.log.trace_sip, "write every SIP message, credentials removed");
+  });
+  s.section("hep", "HEP3 export to a Homer collector", [&](Schema& in) {
+    in.address("collector", c.hep.collector, "UDP address of the collector; empty: off");
+    in.number("capture_id", c.hep.capture_id, 0, 0xffffffff, "capture agent id");
+    in.secret("password", c.hep.password, "authenticate key");
+  });
+  s.texts("dns_servers", c.dns_servers, "resolvers, as address or address:port; empty: the system's");
+  s.duration("drain", c.drain, Duration(0), hours(24), "how long SIGTERM waits for calls to end");
+}
+
+std::vector<std::string> problems_with(const NodeConfig& c) {
+  std::vector<std::string> problems;
+  if (c.realms.empty()) problems.emplace_back("realms: at least one realm with a listener is needed");
+  std::set<std::string> names;
+  std::map<std::string, std::string> bound;
+  for (const RealmSettings& realm : c.realms) {
+    if (!names.insert(realm.name).second) problems.push_back(fmt::format("realm '{}' stands twice", realm.name));
+    check_realm(realm, bound, problems);
+  }
+  for (const std::string& name : c.sip.digest)
+    if (name != "SHA-512-256" && name != "SHA-256" && name != "MD5")
+      problems.push_back(fmt::format("sip.digest: '{}' is not one of SHA-512-256, SHA-256, MD5", name));
+  if (c.sip.digest.empty()) problems.emplace_back("sip.digest: at least one algorithm is needed");
+  if (c.sip.min_expires > c.sip.max_expires) problems.emplace_back("sip.min_expires is greater than sip.max_expires");
+  if (c.web.certificate.empty() != c.web.key.empty()) problems.emplace_back("web: certificate and key go together");
+  return problems;
+}
+
+}  // namespace tandem::node

@@ -1,0 +1,107 @@
+#pragma once
+// What a node is told at start. Living things (subscribers, trunks, routes) are in the directory, not here.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/time.h"
+#include "node/schema.h"
+#include "port/flow.h"
+#include "sip/timers.h"
+
+namespace tandem::node {
+
+struct ListenerSettings {
+  std::string transport = "udp";  // udp, tcp, tls
+  SocketAddress bind;
+  std::string certificate, key, client_ca;
+  bool request_client_certificate = false;
+};
+
+/// A network the node stands in: its listeners, media addresses and the address peers see (docs/ARCHITECTURE.md, realms).
+struct RealmSettings {
+  std::string name = "default";
+  std::vector<ListenerSettings> listeners;
+  std::string advertise;  // host or address put into Via, Contact and (when an address) SDP; empty: the bound one
+  IpAddress media_v4, media_v6;
+  IpAddress media_advertise_v4, media_advertise_v6;
+  uint16_t first_port = 16384;
+  uint16_t last_port = 32767;
+};
+
+struct SipSettings {
+  sip::Timers timers;
+  uint32_t session_expires = 1800;  // seconds; 0: we never ask for session timers
+  uint32_t min_se = 90;
+  std::vector<std::string> digest{"SHA-512-256", "SHA-256", "MD5"};  // offered in this order
+  Duration nonce_lifetime = seconds(300);
+  bool tcp_for_large = true;
+  std::string user_agent = "Tandem";
+  uint32_t min_expires = 60;
+  uint32_t default_expires = 3600;
+  uint32_t max_expires = 7200;
+};
+
+struct LimitSettings {
+  uint64_t calls = 50'000;              // per worker
+  uint64_t transactions = 200'000;      // per worker and side
+  uint64_t contacts_per_subscriber = 10;
+  uint64_t registrations = 500'000;     // per worker
+  uint64_t connections = 20'000;        // per worker
+  uint64_t requests_per_second = 0;     // per source address; 0: no limit
+  uint64_t auth_failures = 20;          // per source and minute, then it is banned
+  Duration ban = minutes(10);
+};
+
+struct MediaSettings {
+  Duration timeout = seconds(60);
+  bool symmetric = true;
+};
+
+struct StoreSettings {
+  std::string path;          // SQLite file; empty: DATA/tandem.db
+  Duration held_send_patience = seconds(2);
+};
+
+struct WebSettings {
+  SocketAddress bind{IpAddress::v4(127, 0, 0, 1), 8443};
+  std::string certificate, key;  // empty: made at first start in DATA
+};
+
+struct LogSettings {
+  std::string level = "info";
+  std::string format = "text";
+  bool trace_sip = false;
+};
+
+struct HepSettings {
+  SocketAddress collector;  // unset: off
+  uint64_t capture_id = 1;
+  std::string password;
+};
+
+struct NodeConfig {
+  uint16_t node = 1;
+  uint16_t workers = 0;  // 0: one per core
+  std::string data = "./data";
+  std::vector<RealmSettings> realms;
+  SipSettings sip;
+  MediaSettings media;
+  LimitSettings limits;
+  StoreSettings store;
+  WebSettings web;
+  LogSettings log;
+  HepSettings hep;
+  std::vector<std::string> dns_servers;  // empty: /etc/resolv.conf
+  Duration drain = seconds(30);          // how long SIGTERM waits for calls to end
+};
+
+/// The schema of it all: reading, checking and the reference come from this one description.
+void describe(NodeConfig& config, Schema& schema);
+
+/// What no single key can show to be wrong (no realm, two listeners on one address, a TLS listener without a certificate).
+/// One sentence a problem.
+std::vector<std::string> problems_with(const NodeConfig& config);
+
+}  // namespace tandem::node
