@@ -47,6 +47,14 @@ struct CallMove {
   std::string then;                     // what the new owner does with it next, in the call room's own words
 };
 
+/// A SIP message as it passed, for --trace-sip and HEP. Credentials are still inside: sinks remove them.
+struct SipTrace {
+  bool outbound = false;
+  Path path;
+  WallTime time;
+  Buffer bytes;
+};
+
 /// Who waits for an answer inside a worker: the room and the object's name there.
 struct Asker {
   enum class Room : uint8_t { none, call, registrar, presence, auth, message, route, node } room = Room::none;
@@ -90,7 +98,9 @@ class Outbox {
   std::vector<LineUpdate> lines;  // taken by the worker's dispatch, like moves: drivers never see them
   std::vector<CallMove> moves;
   std::vector<Event> events;
+  std::vector<SipTrace> traces;
   MediaOut media;
+  bool trace_sip = false;  // fill `traces`: somebody is looking
   Level event_level = Level::info;
 
  private:
