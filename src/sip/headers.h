@@ -29,8 +29,8 @@ struct NameAddr {
   std::string_view display;  // without quotes, escapes kept
   std::string_view uri_text;
   Uri uri;
-  Params params;             // header parameters
-  bool star = false;         // Contact: *
+  Params params;      // header parameters
+  bool star = false;  // Contact: *
   static Result<NameAddr, Reason> parse(std::string_view text);
   std::string_view tag() const { return params.get("tag").value_or(std::string_view{}); }
 };
@@ -64,7 +64,8 @@ struct RAck {
   static Result<RAck, Reason> parse(std::string_view text);
 };
 
-/// Replaces: call-id;to-tag=..;from-tag=..;early-only (RFC 3891 section 6.1). Target-Dialog and Join read the same.
+/// Replaces: call-id;to-tag=..;from-tag=..;early-only (RFC 3891 section 6.1). Target-Dialog and Join read the
+/// same.
 struct Replaces {
   std::string_view call_id, to_tag, from_tag;
   bool early_only = false;
@@ -93,8 +94,8 @@ struct SubscriptionState {
   static Result<SubscriptionState, Reason> parse(std::string_view text);
 };
 
-/// WWW-Authenticate, Proxy-Authenticate, Authorization, Proxy-Authorization (RFC 7616, RFC 8760): the scheme and its
-/// comma-separated parameters.
+/// WWW-Authenticate, Proxy-Authenticate, Authorization, Proxy-Authorization (RFC 7616, RFC 8760): the scheme
+/// and its comma-separated parameters.
 struct AuthValue {
   std::string_view scheme;
   std::string_view params;

@@ -1,7 +1,7 @@
 #pragma once
-// A SIP message (RFC 3261 section 7): one buffer and views into it. Parsing finds the start line and the headers; what is
-// inside a header is parsed when someone asks. Nothing is allocated on the heap while parsing (the header index lives
-// behind the bytes in the same buffer, or in the object).
+// A SIP message (RFC 3261 section 7): one buffer and views into it. Parsing finds the start line and the
+// headers; what is inside a header is parsed when someone asks. Nothing is allocated on the heap while
+// parsing (the header index lives behind the bytes in the same buffer, or in the object).
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -25,8 +25,9 @@ struct HeaderField {
 
 class Message {
  public:
-  /// Checks what must hold before anything may be done with a message: start line, header syntax, limits, the five
-  /// headers of section 8.1.1 (Max-Forwards aside), Content-Length against the size. Typed accessors check the rest.
+  /// Checks what must hold before anything may be done with a message: start line, header syntax, limits, the
+  /// five headers of section 8.1.1 (Max-Forwards aside), Content-Length against the size. Typed accessors
+  /// check the rest.
   static Result<Message, Reason> parse(Buffer bytes, const Limits& limits = {});
 
   Message(Message&&) noexcept;
@@ -35,11 +36,13 @@ class Message {
 
   bool is_request() const;
   bool is_response() const { return !is_request(); }
-  Method method() const;                  // of a response: the CSeq's
-  std::string_view method_text() const;   // likewise
-  std::string_view request_uri() const;   // requests; empty otherwise
+  Method method() const;                 // of a response: the CSeq's
+  std::string_view method_text() const;  // likewise
+  std::string_view request_uri() const;  // requests; empty otherwise
   Result<Uri, Reason> parsed_request_uri() const;
-  int status() const;                     // 100..699; 0 for requests
+  int status() const;  // 100..699; 0 for requests
+  /// Start line with more white space than the RFC allows: read all the same, refused by strict_check().
+  bool loose_start_line() const;
   std::string_view reason_phrase() const;
 
   // ---- headers, raw
@@ -48,8 +51,8 @@ class Message {
   std::optional<std::string_view> header(HeaderId id) const;
   std::optional<std::string_view> header(std::string_view name) const;  // extension headers, without case
   bool has(HeaderId id) const { return header(id).has_value(); }
-  /// f(std::string_view) for every comma-separated element of every header of that id, in order. Commas inside quotes and
-  /// angle brackets do not separate. f may return false to stop.
+  /// f(std::string_view) for every comma-separated element of every header of that id, in order. Commas
+  /// inside quotes and angle brackets do not separate. f may return false to stop.
   template <class F>
   void for_each_value(HeaderId id, F&& f) const {
     for (const HeaderField& h : headers())
@@ -70,17 +73,17 @@ class Message {
 
   // ---- headers, typed (each view lives as long as the message)
   std::string_view call_id() const;
-  CSeq cseq() const;                      // checked by parse()
-  const Via& top_via() const;             // checked by parse()
+  CSeq cseq() const;           // checked by parse()
+  const Via& top_via() const;  // checked by parse()
   Result<NameAddr, Reason> from() const;
   Result<NameAddr, Reason> to() const;
-  std::string_view from_tag() const;      // empty when absent
+  std::string_view from_tag() const;  // empty when absent
   std::string_view to_tag() const;
   /// First Contact; Reason::missing_header when there is none.
   Result<NameAddr, Reason> contact() const;
-  std::optional<uint32_t> expires() const;       // nothing when absent or malformed
+  std::optional<uint32_t> expires() const;  // nothing when absent or malformed
   std::optional<uint32_t> max_forwards() const;
-  std::string_view content_type() const;         // "application/sdp", parameters cut off
+  std::string_view content_type() const;  // "application/sdp", parameters cut off
   Bytes body() const;
   std::string_view body_text() const { return as_text(body()); }
 
@@ -88,9 +91,9 @@ class Message {
   Buffer take() &&;  // the buffer back; the message is empty afterwards
 
  private:
-  Message();
-  struct Index;
-  // The implementer of this room fills in the representation.
+  struct Index;  // views and the header table; lives behind the bytes, in the buffer's spare room
+  struct Parser;
+  Message() = default;
   Buffer buffer_;
   Index* index_ = nullptr;
 };

@@ -1,23 +1,25 @@
 #pragma once
-// Why a message, a header or a URI was not understood. One counter per reason (sip_parse_errors_total{reason=...}).
+// Why a message, a header or a URI was not understood. One counter per reason
+// (sip_parse_errors_total{reason=...}).
 #include <cstdint>
 
 namespace tandem::sip {
 
 enum class Reason : uint8_t {
-  empty,               // nothing, or only CRLFs (a keep-alive)
-  too_large,           // over Limits::message_bytes
-  too_many_headers,    // over Limits::headers
-  header_too_long,     // over Limits::header_bytes
-  too_many_values,     // over Limits::list_values in one comma list
+  empty,             // nothing, or only CRLFs (a keep-alive)
+  too_large,         // over Limits::message_bytes
+  too_many_headers,  // over Limits::headers
+  header_too_long,   // over Limits::header_bytes
+  too_many_values,   // over Limits::list_values in one comma list
   bad_start_line,
   bad_version,
   bad_method,
   bad_status,
+  bad_line,  // a CR or LF alone, or a NUL, in the start line or a header
   bad_header_name,
   no_end_of_headers,
-  missing_header,      // one of Via, From, To, Call-ID, CSeq
-  duplicate_header,    // a header that may stand once stands twice with different values
+  missing_header,    // one of Via, From, To, Call-ID, CSeq
+  duplicate_header,  // a header that may stand once stands twice with different values
   bad_via,
   bad_cseq,
   cseq_method_mismatch,
@@ -30,11 +32,11 @@ enum class Reason : uint8_t {
   bad_quoted_string,
   bad_number,
   bad_content_length,
-  body_too_short,      // Content-Length says more than there is
+  body_too_short,  // Content-Length says more than there is
   bad_token,
   bad_date,
   bad_auth,
-  nested_too_deep,     // over Limits::nesting (comments, multipart)
+  nested_too_deep,  // over Limits::nesting (comments, multipart)
   bad_multipart,
   count_,
 };

@@ -43,13 +43,13 @@ class Params {
 
 struct Uri {
   Scheme scheme = Scheme::other;
-  std::string_view user;      // escaped, as on the wire; the number for tel:
+  std::string_view user;  // escaped, as on the wire; the number for tel:
   std::string_view password;
-  std::string_view host;      // IPv6 keeps its brackets
-  uint16_t port = 0;          // 0: none given
-  Params params;              // after the first ';'
-  std::string_view headers;   // after '?', without it
-  std::string_view text;      // all of it
+  std::string_view host;     // IPv6 keeps its brackets
+  uint16_t port = 0;         // 0: none given
+  Params params;             // after the first ';'
+  std::string_view headers;  // after '?', without it
+  std::string_view text;     // all of it
 
   static Result<Uri, Reason> parse(std::string_view text);
   bool is_sip() const { return scheme == Scheme::sip || scheme == Scheme::sips; }
