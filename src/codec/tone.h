@@ -43,6 +43,8 @@ class ToneGenerator {
 
  private:
   void enter_step();
+  void take(uint32_t samples);
+  void advance_silently(uint64_t samples);
 
   ToneSequence sequence_;
   size_t step_ = 0;

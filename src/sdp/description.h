@@ -153,6 +153,7 @@ class Description {
     return std::string_view(text_).substr(line.begin, line.size);
   }
   Line store(char type, std::string_view value);
+  Status<Reason> add_parsed_line(char type, uint32_t begin, uint32_t size, const Limits& limits);
   const std::vector<Line>& section_lines(size_t section) const;
   std::vector<Line>& section_lines(size_t section);
   const Line* find(size_t section, char type) const;

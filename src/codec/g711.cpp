@@ -1,0 +1,58 @@
+#include "codec/g711.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace tandem::codec {
+namespace {
+constexpr int mu_bias = 33;         // in units of the 14-bit scale
+constexpr int mu_clip = 8192 - 33;  // largest magnitude of the 14-bit scale that still has a code
+}  // namespace
+
+uint8_t encode_mu_law(int16_t sample) {
+  const bool negative = sample < 0;
+  // The 14-bit scale; rounding towards minus infinity would bias, so the magnitude is cut.
+  const int magnitude = std::min((negative ? -int{sample} : int{sample}) >> 2, mu_clip) + mu_bias;
+  const int segment = std::bit_width(static_cast<unsigned>(magnitude)) - 6;
+  const int code = segment << 4 | ((magnitude >> (segment + 1)) & 0x0F);
+  return static_cast<uint8_t>(~(code | (negative ? 0x80 : 0)));
+}
+
+int16_t decode_mu_law(uint8_t code) {
+  code = static_cast<uint8_t>(~code);
+  const int segment = (code >> 4) & 7;
+  const int magnitude = ((((code & 0x0F) << 1) + mu_bias) << segment) - mu_bias;
+  return static_cast<int16_t>((code & 0x80) != 0 ? -magnitude * 4 : magnitude * 4);
+}
+
+uint8_t encode_a_law(int16_t sample) {
+  const bool negative = sample < 0;
+  // The 13-bit scale; -1 belongs to the first negative step, hence the complement instead of the negation.
+  const int magnitude = (negative ? ~int{sample} : int{sample}) >> 4;  // 0..2047
+  int code = magnitude >> 1;
+  if (magnitude >= 32) {
+    const int segment = std::bit_width(static_cast<unsigned>(magnitude)) - 5;
+    code = segment << 4 | ((magnitude >> segment) & 0x0F);
+  }
+  return static_cast<uint8_t>((code | (negative ? 0 : 0x80)) ^ 0x55);
+}
+
+int16_t decode_a_law(uint8_t code) {
+  code ^= 0x55;
+  const int segment = (code >> 4) & 7;
+  int magnitude = ((code & 0x0F) << 1) + 1;
+  if (segment > 0) magnitude = (magnitude + 32) << (segment - 1);
+  return static_cast<int16_t>((code & 0x80) != 0 ? magnitude * 8 : -magnitude * 8);
+}
+
+void encode(G711 law, std::span<const int16_t> in, std::span<uint8_t> out) {
+  const size_t n = std::min(in.size(), out.size());
+  for (size_t i = 0; i < n; ++i) out[i] = law == G711::mu_law ? encode_mu_law(in[i]) : encode_a_law(in[i]);
+}
+
+void decode(G711 law, std::span<const uint8_t> in, std::span<int16_t> out) {
+  const size_t n = std::min(in.size(), out.size());
+  for (size_t i = 0; i < n; ++i) out[i] = law == G711::mu_law ? decode_mu_law(in[i]) : decode_a_law(in[i]);
+}
+
+}  // namespace tandem::codec

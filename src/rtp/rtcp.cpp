@@ -1,0 +1,141 @@
+#include "rtp/rtcp.h"
+
+#include <algorithm>
+
+#include "rtp/packet.h"
+
+namespace tandem::rtp {
+namespace {
+
+constexpr size_t header_bytes = 4;
+constexpr size_t sender_bytes = 20;
+constexpr size_t block_bytes = 24;
+
+/// Octets of the packet at the front of `b` with its header, or 0 when it does not fit.
+size_t packet_bytes(Bytes b) {
+  if (b.size() < header_bytes || (b[0] & 0xC0) != 0x80) return 0;
+  const size_t size = (size_t{load16(&b[2])} + 1) * 4;
+  return size <= b.size() ? size : 0;
+}
+
+/// Padding octets of the packet; SIZE_MAX when they are not possible (section 6.4.1: a multiple of four,
+/// within the packet).
+size_t padding_of(Bytes packet) {
+  if ((packet[0] & 0x20) == 0) return 0;
+  const size_t padding = packet[packet.size() - 1];
+  if (padding == 0 || padding % 4 != 0 || padding > packet.size() - header_bytes) return SIZE_MAX;
+  return padding;
+}
+
+bool is_rtcp_type(uint8_t type) { return type >= 192 && type <= 223; }
+
+ReportBlock read_block(const uint8_t* p) {
+  ReportBlock b;
+  b.ssrc = load32(p);
+  b.fraction_lost = p[4];
+  const uint32_t lost = load32(p + 4) & 0xFFFFFF;
+  b.cumulative_lost =
+      (lost & 0x800000) != 0 ? static_cast<int32_t>(lost) - 0x1000000 : static_cast<int32_t>(lost);
+  b.extended_highest = load32(p + 8);
+  b.jitter = load32(p + 12);
+  b.last_sr = load32(p + 16);
+  b.delay_since_last_sr = load32(p + 20);
+  return b;
+}
+
+void write_block(uint8_t* p, const ReportBlock& b) {
+  store32(p, b.ssrc);
+  const int32_t lost = std::clamp(b.cumulative_lost, -0x800000, 0x7FFFFF);
+  store32(p + 4, uint32_t{b.fraction_lost} << 24 | (static_cast<uint32_t>(lost) & 0xFFFFFF));
+  store32(p + 8, b.extended_highest);
+  store32(p + 12, b.jitter);
+  store32(p + 16, b.last_sr);
+  store32(p + 20, b.delay_since_last_sr);
+}
+
+}  // namespace
+
+std::optional<RtcpReader> RtcpReader::open(Bytes compound, bool encrypted) {
+  if (compound.size() < 8 || (compound[0] & 0xC0) != 0x80 || !is_rtcp_type(compound[1])) return std::nullopt;
+  if (encrypted) return RtcpReader({});
+  for (Bytes rest = compound; !rest.empty();) {
+    const size_t size = packet_bytes(rest);
+    if (size == 0 || !is_rtcp_type(rest[1])) return std::nullopt;
+    const size_t padding = padding_of(rest.first(size));
+    if (padding == SIZE_MAX || (padding != 0 && size != rest.size()))
+      return std::nullopt;  // only the last is padded
+    rest = rest.subspan(size);
+  }
+  return RtcpReader(compound);
+}
+
+std::optional<RtcpPacket> RtcpReader::next() {
+  const size_t size = packet_bytes(rest_);
+  if (size == 0) return std::nullopt;
+  const Bytes packet = rest_.first(size);
+  rest_ = rest_.subspan(size);
+  const size_t padding = padding_of(packet);
+  return RtcpPacket{packet[1], static_cast<uint8_t>(packet[0] & 0x1F),
+                    packet.subspan(header_bytes, size - header_bytes - padding)};
+}
+
+std::optional<Report> Report::parse(const RtcpPacket& packet) {
+  const bool sr = packet.type == static_cast<uint8_t>(RtcpType::sr);
+  if (!sr && packet.type != static_cast<uint8_t>(RtcpType::rr)) return std::nullopt;
+  const size_t head = 4 + (sr ? sender_bytes : 0);
+  if (packet.body.size() < head + packet.count * block_bytes) return std::nullopt;
+  const uint8_t* p = packet.body.data();
+  Report r;
+  r.ssrc = load32(p);
+  if (sr)
+    r.sender = SenderInfo{uint64_t{load32(p + 4)} << 32 | load32(p + 8), load32(p + 12), load32(p + 16),
+                          load32(p + 20)};
+  r.block_count = packet.count;
+  for (size_t i = 0; i < packet.count; ++i) r.blocks[i] = read_block(p + head + i * block_bytes);
+  return r;
+}
+
+uint64_t ntp_time(WallTime t) {
+  constexpr uint64_t unix_epoch = 2'208'988'800;  // seconds from 1900 to 1970
+  const auto ns = static_cast<uint64_t>(t.ns);
+  const uint64_t seconds = ns / 1'000'000'000 + unix_epoch;
+  return seconds << 32 | ((ns % 1'000'000'000) << 32) / 1'000'000'000;
+}
+
+size_t write_report(MutableBytes out, uint32_t ssrc, const std::optional<SenderInfo>& sender,
+                    const std::optional<ReportBlock>& block, std::string_view cname) {
+  cname = cname.substr(0, 64);
+  const size_t report = header_bytes + 4 + (sender ? sender_bytes : 0) + (block ? block_bytes : 0);
+  const size_t items = 4 + 2 + cname.size() + 1;  // SSRC, CNAME item, the octet that ends the list
+  const size_t sdes = header_bytes + (items + 3) / 4 * 4;
+  if (out.size() < report + sdes) return 0;
+  uint8_t* p = out.data();
+  p[0] = static_cast<uint8_t>(0x80 | (block ? 1 : 0));
+  p[1] = static_cast<uint8_t>(sender ? RtcpType::sr : RtcpType::rr);
+  store16(p + 2, static_cast<uint16_t>(report / 4 - 1));
+  store32(p + 4, ssrc);
+  p += 8;
+  if (sender) {
+    store32(p, static_cast<uint32_t>(sender->ntp >> 32));
+    store32(p + 4, static_cast<uint32_t>(sender->ntp));
+    store32(p + 8, sender->rtp_timestamp);
+    store32(p + 12, sender->packets);
+    store32(p + 16, sender->octets);
+    p += sender_bytes;
+  }
+  if (block) {
+    write_block(p, *block);
+    p += block_bytes;
+  }
+  std::fill_n(p, sdes, uint8_t{0});
+  p[0] = 0x81;
+  p[1] = static_cast<uint8_t>(RtcpType::sdes);
+  store16(p + 2, static_cast<uint16_t>(sdes / 4 - 1));
+  store32(p + 4, ssrc);
+  p[8] = 1;  // CNAME
+  p[9] = static_cast<uint8_t>(cname.size());
+  std::copy(cname.begin(), cname.end(), p + 10);
+  return report + sdes;
+}
+
+}  // namespace tandem::rtp

@@ -1,0 +1,66 @@
+#pragma once
+// Statistics of one received RTP stream (RFC 3550 sections 6.4, A.1, A.3, A.8).
+#include <cstdint>
+
+#include "base/time.h"
+#include "rtp/rtcp.h"
+
+namespace tandem::rtp {
+
+/// What a receiver knows of a source. Plain values: a snapshot copies the fields. A new SSRC starts a new
+/// span, and the totals of the earlier ones are kept.
+struct ReceiverStatistics {
+  // totals over all sources of this stream
+  uint64_t packets = 0;
+  uint64_t octets = 0;  // payload only
+  uint64_t duplicates = 0;
+  uint64_t reordered = 0;
+  uint64_t past_expected = 0;  // of earlier spans
+  uint64_t past_received = 0;
+
+  // the current span
+  bool started = false;
+  uint32_t ssrc = 0;
+  uint16_t highest = 0;
+  uint32_t cycles = 0;    // count of wraps, shifted by 16
+  uint32_t base = 0;      // extended sequence of the first packet
+  uint64_t received = 0;  // in this span, duplicates included
+  uint64_t window = 0;    // bit n: highest - n has been seen
+  uint32_t bad_sequence = 0x10000;
+
+  // jitter, in 1/16 of a timestamp unit as in A.8
+  uint32_t jitter16 = 0;
+  uint32_t max_jitter16 = 0;
+  uint32_t last_timestamp = 0;
+  Instant last_arrival;
+  bool has_arrival = false;    // last_arrival and last_timestamp mean something
+  uint32_t clock_rate = 8000;  // of the last packet
+
+  // the interval since the last report we sent
+  uint64_t report_expected = 0;
+  uint64_t report_received = 0;
+
+  /// `media` is false for payloads whose timestamp says nothing about arrival (RFC 4733 events repeat it).
+  void on_packet(Instant now, uint32_t packet_ssrc, uint16_t sequence, uint32_t timestamp,
+                 uint32_t payload_octets, uint32_t clock, bool media);
+
+  uint32_t extended_highest() const { return cycles + highest; }
+  uint64_t expected() const { return past_expected + span_expected(); }
+  int64_t lost() const {
+    return static_cast<int64_t>(expected()) - static_cast<int64_t>(past_received + received);
+  }
+  double jitter_ms() const { return to_ms(jitter16); }
+  double max_jitter_ms() const { return to_ms(max_jitter16); }
+
+  /// A report block about this source, fraction lost since the previous call (A.3). LSR and DLSR are the
+  /// caller's.
+  ReportBlock report();
+
+ private:
+  uint64_t span_expected() const { return started ? uint64_t{extended_highest()} - base + 1 : 0; }
+  double to_ms(uint32_t j16) const { return clock_rate == 0 ? 0 : j16 / 16.0 * 1000.0 / clock_rate; }
+  void start_span(uint32_t packet_ssrc, uint16_t sequence);
+  bool update_sequence(uint16_t sequence);
+};
+
+}  // namespace tandem::rtp
