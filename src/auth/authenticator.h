@@ -1,0 +1,87 @@
+#pragma once
+// The server side of digest authentication (RFC 3261 section 22, RFC 7616, RFC 8760), one per worker.
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "auth/digest.h"
+#include "auth/nonce.h"
+#include "base/counters.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "port/records.h"
+#include "sip/message.h"
+#include "sip/writer.h"
+
+namespace tandem::auth {
+
+/// As whom we challenge: a registrar or user agent with 401 and WWW-Authenticate, a proxy with 407 and
+/// Proxy-Authenticate.
+enum class Role : uint8_t { user_agent, proxy };
+constexpr int challenge_status(Role role) { return role == Role::user_agent ? 401 : 407; }
+
+struct Config {
+  /// Offered in this order, one challenge header each (RFC 8760 section 2.4); nothing else is accepted.
+  std::vector<Algorithm> algorithms = {Algorithm::sha512_256, Algorithm::sha256, Algorithm::md5};
+  Duration nonce_lifetime = minutes(10);
+  size_t nonces = 65536;     // lines in the replay table, 48 bytes each
+  bool require_qop = false;  // without qop there is no nonce-count: then a nonce is good for one request
+  bool strict_uri =
+      false;  // refuse when the uri parameter is not the Request-URI; otherwise accept, say so and count
+  std::array<uint8_t, 32> key{};  // seals nonces; random, the same on all workers that serve a realm
+  uint16_t scope = 0;             // this worker (see NonceMint)
+};
+
+struct Check {
+  enum class Outcome : uint8_t {
+    ok,
+    no_credentials,  // none for our realm: challenge
+    stale,  // right password on a nonce that is old, foreign, forgotten or already used: challenge with
+            // stale=true
+    bad,    // anything else. An unknown user and a wrong password look the same and take the same time
+  } outcome = Outcome::no_credentials;
+  bool uri_differs = false;   // outcome ok all the same (Config::strict_uri is off)
+  std::string_view username;  // as the client wrote it; a view into the message
+};
+
+class Authenticator {
+ public:
+  /// `rng` and `counters` must outlive it.
+  Authenticator(Config config, Now started, Rng& rng, CounterSet& counters);
+
+  /// Adds one challenge header per algorithm to a response under way.
+  void challenge(Now now, std::string_view realm, Role role, bool stale, sip::Writer& response);
+
+  /// Who the request says it is from: the user of its credentials for `realm`, before anything is checked.
+  /// The domain is the realm when the username carries none. Nothing: no credentials for us, so challenge.
+  std::optional<port::AddressOfRecord> claimed(const sip::Message& request, std::string_view realm,
+                                               Role role) const;
+
+  /// `subscriber`: the row of claimed(), null when there is none.
+  Check check(Now now, const sip::Message& request, std::string_view realm, Role role,
+              const port::Subscriber* subscriber);
+
+  size_t nonces_in_use() const { return table_.size(); }
+
+ private:
+  struct Credentials;
+  std::optional<Credentials> credentials(const sip::Message& request, std::string_view realm,
+                                         Role role) const;
+  bool password_is_right(const sip::Message& request, std::string_view realm, const Credentials& given,
+                         const port::Subscriber* subscriber) const;
+  Check::Outcome judge_nonce(Now now, std::string_view realm, const Credentials& given);
+  Check count(Check check);
+
+  Config config_;
+  NonceMint mint_;
+  NonceTable table_;
+  std::array<std::string, algorithm_count> nobody_;  // HA1 of no password at all
+  Counter& challenges_;
+  Counter& replays_;
+  Counter& uri_differs_;
+  std::array<Counter*, 4> outcomes_;
+};
+
+}  // namespace tandem::auth
