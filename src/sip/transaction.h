@@ -133,7 +133,8 @@ class TransactionLayer {
   /// INVITE transactions in any state and unanswered others as parts (proto/sip.proto); answered non-INVITE
   /// transactions are not kept. Deadlines are wall time.
   void snapshot(Now now, std::vector<std::string>& parts) const;
-  /// One transaction as a part, removed here without an event (it goes to another worker). Empty when the id is dead.
+  /// One transaction as a part, removed here without an event (it goes to another worker). Empty, and nothing removed, when
+  /// the id is dead or names what snapshot() would not keep. A response held for a commit must be durable before.
   std::string take(Now now, ServerTxId id);
   std::string take(Now now, ClientTxId id);
   struct Restored {
