@@ -25,6 +25,7 @@ struct AskSubscriber {
 /// Live contacts of an AOR; answered by the worker that owns its shard, not by a store.
 struct AskBindings {
   AddressOfRecord aor;
+  std::string gruu;  // the GRUU that was called (RFC 5627): only the contacts of that instance; empty: all
 };
 /// Stored bindings of all AORs, at start (fail static: calls are served while this runs).
 struct AskStoredBindings {};
