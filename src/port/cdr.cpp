@@ -7,10 +7,63 @@
 namespace tandem::port {
 namespace {
 
-// Unknown fields are kept as their wire bytes: appended to the encoding they mean the same again.
+// Highest field numbers of proto/cdr.proto.
+constexpr uint64_t last_party_field = 3;
+constexpr uint64_t last_leg_field = 14;
+constexpr uint64_t last_cdr_field = 18;
+
+bool take_varint(std::string_view& wire, uint64_t& value) {
+  value = 0;
+  for (unsigned shift = 0; shift < 64 && !wire.empty(); shift += 7) {
+    const auto byte = static_cast<uint8_t>(wire.front());
+    wire.remove_prefix(1);
+    value |= uint64_t{byte & 0x7fu} << shift;
+    if (byte < 0x80) return true;
+  }
+  return false;
+}
+
+/// Bytes of the field's value after its tag; npos when they are not all there.
+size_t value_size(std::string_view wire, uint64_t wire_type) {
+  uint64_t length = 0;
+  const size_t whole = wire.size();
+  switch (wire_type) {
+    case 0:
+      return take_varint(wire, length) ? whole - wire.size() : std::string_view::npos;
+    case 1:
+      length = 8;
+      break;
+    case 5:
+      length = 4;
+      break;
+    case 2:
+      if (!take_varint(wire, length)) return std::string_view::npos;
+      break;
+    default:
+      return std::string_view::npos;
+  }
+  return length <= wire.size() ? whole - wire.size() + length : std::string_view::npos;
+}
+
+/// The fields of a serialised message whose numbers are past `last_known`, as they came. The lite runtime
+/// keeps them, but hands them out only with the rest.
+std::string unknown_fields(std::string_view wire, uint64_t last_known) {
+  std::string unknown;
+  while (!wire.empty()) {
+    const std::string_view field = wire;
+    uint64_t tag = 0;
+    if (!take_varint(wire, tag)) break;
+    const size_t size = value_size(wire, tag & 7);
+    if (size == std::string_view::npos) break;
+    wire.remove_prefix(size);
+    if (tag >> 3 > last_known) unknown += field.substr(0, field.size() - wire.size());
+  }
+  return unknown;
+}
+
 template <class Message>
 void keep_unknown(Message& message, const std::string& unknown) {
-  if (!unknown.empty()) *message.mutable_unknown_fields() = unknown;
+  if (!unknown.empty()) message.MergeFromString(unknown);
 }
 
 void write(const CdrParty& from, proto::CdrParty& to) {
@@ -39,7 +92,8 @@ void write(const CdrLeg& from, proto::CdrLeg& to) {
 }
 
 CdrParty read(const proto::CdrParty& from) {
-  return {from.user(), from.domain(), from.display(), from.unknown_fields()};
+  return {from.user(), from.domain(), from.display(),
+          unknown_fields(from.SerializeAsString(), last_party_field)};
 }
 
 CdrLeg read(const proto::CdrLeg& from) {
@@ -58,7 +112,7 @@ CdrLeg read(const proto::CdrLeg& from) {
   to.packets_lost = from.packets_lost();
   to.jitter_us = from.jitter_us();
   to.mos_x100 = from.mos_x100();
-  to.unknown = from.unknown_fields();
+  to.unknown = unknown_fields(from.SerializeAsString(), last_leg_field);
   return to;
 }
 
@@ -108,7 +162,7 @@ std::optional<Cdr> decode(std::string_view bytes) {
   cdr.transferred_by = m.transferred_by();
   cdr.forwarded_by = m.forwarded_by();
   cdr.route = m.route();
-  cdr.unknown = m.unknown_fields();
+  cdr.unknown = unknown_fields(bytes, last_cdr_field);
   return cdr;
 }
 

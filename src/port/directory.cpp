@@ -169,6 +169,26 @@ std::string problem(const ParkRow& r) {
 
 }  // namespace
 
+void apply(const SetFeature& change, Subscriber& row) {
+  switch (change.kind) {
+    case SetFeature::Kind::dnd:
+      row.do_not_disturb = change.value == "1";
+      break;
+    case SetFeature::Kind::forward_always:
+      row.forwarding.always = change.value;
+      break;
+    case SetFeature::Kind::forward_busy:
+      row.forwarding.busy = change.value;
+      break;
+    case SetFeature::Kind::forward_no_answer:
+      row.forwarding.no_answer = change.value;
+      break;
+    case SetFeature::Kind::forward_unreachable:
+      row.forwarding.unreachable = change.value;
+      break;
+  }
+}
+
 std::string problem_with(const PlanRow& row) {
   return std::visit([](const auto& r) { return problem(r); }, row);
 }

@@ -375,6 +375,9 @@ class Directory {
 /// Stored messages one recipient may have waiting; past it save_message fails with `limit`.
 constexpr uint32_t max_stored_messages = 100;
 
+/// A feature code's change in the row of its subscriber.
+void apply(const SetFeature& change, Subscriber& row);
+
 /// What is wrong with a row, in one sentence; empty when it may be stored. Both twins of the directory check
 /// with it.
 std::string problem_with(const Subscriber& row);

@@ -1,0 +1,123 @@
+#include "store/migrations.h"
+
+#include <array>
+
+#include "base/hash.h"
+
+namespace tandem::store {
+namespace {
+
+constexpr std::string_view subscribers_sql = R"sql(
+CREATE TABLE counters (name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO counters (name, value) VALUES ('plan', 1), ('subscribers', 1);
+CREATE TABLE settings (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE api_tokens (
+  name TEXT PRIMARY KEY NOT NULL, sha256 TEXT NOT NULL, scopes TEXT NOT NULL, enabled INTEGER NOT NULL,
+  expires INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE domains (
+  name TEXT PRIMARY KEY NOT NULL, enabled INTEGER NOT NULL, digest_realm TEXT NOT NULL, aliases TEXT NOT NULL,
+  emergency_numbers TEXT NOT NULL, country_code TEXT NOT NULL, national_prefix TEXT NOT NULL,
+  international_prefix TEXT NOT NULL, max_calls INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE subscribers (
+  domain TEXT NOT NULL REFERENCES domains (name), user TEXT NOT NULL, enabled INTEGER NOT NULL,
+  ha1_md5 TEXT NOT NULL, ha1_sha256 TEXT NOT NULL, ha1_sha512_256 TEXT NOT NULL, display_name TEXT NOT NULL,
+  caller_number TEXT NOT NULL, call_class TEXT NOT NULL, do_not_disturb INTEGER NOT NULL,
+  forward_always TEXT NOT NULL, forward_busy TEXT NOT NULL, forward_no_answer TEXT NOT NULL,
+  forward_unreachable TEXT NOT NULL, no_answer_seconds INTEGER NOT NULL, max_contacts INTEGER NOT NULL,
+  max_calls INTEGER NOT NULL, pickup_group TEXT NOT NULL, revision INTEGER NOT NULL,
+  PRIMARY KEY (domain, user)
+) WITHOUT ROWID;
+CREATE TABLE bindings (
+  domain TEXT NOT NULL, user TEXT NOT NULL, key TEXT NOT NULL, contact TEXT NOT NULL, user_agent TEXT NOT NULL,
+  expires INTEGER NOT NULL, part BLOB NOT NULL,
+  PRIMARY KEY (domain, user, key)
+) WITHOUT ROWID;
+CREATE INDEX bindings_expires ON bindings (expires);
+CREATE TABLE messages (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, domain TEXT NOT NULL, user TEXT NOT NULL, sender TEXT NOT NULL,
+  sender_display TEXT NOT NULL, content_type TEXT NOT NULL, body BLOB NOT NULL, received INTEGER NOT NULL
+);
+CREATE INDEX messages_to ON messages (domain, user, id);
+)sql";
+
+constexpr std::string_view plan_sql = R"sql(
+CREATE TABLE trunks (
+  name TEXT PRIMARY KEY NOT NULL, domain TEXT NOT NULL REFERENCES domains (name), kind TEXT NOT NULL,
+  enabled INTEGER NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL, transport TEXT NOT NULL, realm TEXT NOT NULL,
+  user TEXT NOT NULL, from_domain TEXT NOT NULL, auth_user TEXT NOT NULL, auth_realm TEXT NOT NULL,
+  ha1_md5 TEXT NOT NULL, ha1_sha256 TEXT NOT NULL, ha1_sha512_256 TEXT NOT NULL, password TEXT NOT NULL,
+  sources TEXT NOT NULL, expires_seconds INTEGER NOT NULL, max_calls INTEGER NOT NULL,
+  max_calls_per_second INTEGER NOT NULL, inbound_class TEXT NOT NULL, codecs TEXT NOT NULL,
+  send_e164 INTEGER NOT NULL, options_seconds INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE routes (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, domain TEXT NOT NULL, priority INTEGER NOT NULL, name TEXT NOT NULL,
+  enabled INTEGER NOT NULL, pattern TEXT NOT NULL, caller_pattern TEXT NOT NULL, from_trunk TEXT NOT NULL,
+  call_class TEXT NOT NULL, time_rule TEXT NOT NULL, action TEXT NOT NULL, target TEXT NOT NULL,
+  targets TEXT NOT NULL, strip INTEGER NOT NULL, prefix TEXT NOT NULL, caller_number TEXT NOT NULL,
+  status INTEGER NOT NULL, reason TEXT NOT NULL, otherwise TEXT NOT NULL
+);
+CREATE TABLE ring_groups (
+  domain TEXT NOT NULL REFERENCES domains (name), name TEXT NOT NULL, enabled INTEGER NOT NULL,
+  strategy TEXT NOT NULL, timeout_seconds INTEGER NOT NULL, member_timeout_seconds INTEGER NOT NULL,
+  otherwise TEXT NOT NULL, skip_busy INTEGER NOT NULL,
+  PRIMARY KEY (domain, name)
+) WITHOUT ROWID;
+CREATE TABLE ring_group_members (
+  domain TEXT NOT NULL, group_name TEXT NOT NULL, position INTEGER NOT NULL, target TEXT NOT NULL,
+  delay_seconds INTEGER NOT NULL, timeout_seconds INTEGER NOT NULL,
+  PRIMARY KEY (domain, group_name, position),
+  FOREIGN KEY (domain, group_name) REFERENCES ring_groups (domain, name) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE TABLE feature_codes (
+  domain TEXT NOT NULL, code TEXT NOT NULL, enabled INTEGER NOT NULL, feature TEXT NOT NULL,
+  PRIMARY KEY (domain, code)
+) WITHOUT ROWID;
+CREATE TABLE time_rules (
+  domain TEXT NOT NULL, name TEXT NOT NULL, position INTEGER NOT NULL, time_zone TEXT NOT NULL,
+  weekdays INTEGER NOT NULL, from_minute INTEGER NOT NULL, to_minute INTEGER NOT NULL, from_date TEXT NOT NULL,
+  to_date TEXT NOT NULL, forbids INTEGER NOT NULL,
+  PRIMARY KEY (domain, name, position)
+) WITHOUT ROWID;
+CREATE TABLE parks (
+  domain TEXT PRIMARY KEY NOT NULL REFERENCES domains (name), enabled INTEGER NOT NULL, first_slot INTEGER NOT NULL,
+  last_slot INTEGER NOT NULL, timeout_seconds INTEGER NOT NULL, otherwise TEXT NOT NULL
+) WITHOUT ROWID;
+)sql";
+
+// `part` is the whole record (proto/cdr.proto); the columns beside it are what searches look at. The 64-bit
+// numbers of the key are stored as SQL's signed ones.
+constexpr std::string_view cdrs_sql = R"sql(
+CREATE TABLE cdrs (
+  node INTEGER NOT NULL, epoch INTEGER NOT NULL, call INTEGER NOT NULL, pair INTEGER NOT NULL,
+  setup INTEGER NOT NULL, answer INTEGER NOT NULL, ended INTEGER NOT NULL, direction TEXT NOT NULL,
+  caller TEXT NOT NULL, caller_domain TEXT NOT NULL, callee TEXT NOT NULL, callee_domain TEXT NOT NULL,
+  dialled TEXT NOT NULL, caller_call_id TEXT NOT NULL, callee_call_id TEXT NOT NULL, caller_trunk TEXT NOT NULL,
+  callee_trunk TEXT NOT NULL, sip_status INTEGER NOT NULL, q850_cause INTEGER NOT NULL, part BLOB NOT NULL,
+  PRIMARY KEY (node, epoch, call, pair)
+);
+CREATE INDEX cdrs_setup ON cdrs (setup, node, epoch, call, pair);
+CREATE INDEX cdrs_caller ON cdrs (caller, setup);
+CREATE INDEX cdrs_callee ON cdrs (callee, setup);
+CREATE INDEX cdrs_caller_call_id ON cdrs (caller_call_id);
+CREATE INDEX cdrs_callee_call_id ON cdrs (callee_call_id);
+)sql";
+
+constexpr std::array<Migration, 3> all{
+    Migration{1, "subscribers", subscribers_sql}, {2, "plan", plan_sql}, {3, "cdrs", cdrs_sql}};
+
+}  // namespace
+
+std::string Migration::checksum() const {
+  static constexpr char hex[] = "0123456789abcdef";
+  uint64_t h = hash64(sql);
+  std::string out(16, '0');
+  for (size_t i = 16; i-- > 0; h >>= 4) out[i] = hex[h & 15];
+  return out;
+}
+
+std::span<const Migration> migrations() { return all; }
+
+}  // namespace tandem::store

@@ -1,0 +1,73 @@
+#pragma once
+// The directory in SQLite (through SOCI): what a single node and the demo run on.
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "port/directory.h"
+
+namespace tandem::store {
+
+class SqlSession;
+
+struct SqlDirectoryOptions {
+  uint32_t busy_timeout_seconds = 5;  // waiting for another connection's write; then `unavailable`
+  bool read_only = false;
+  uint64_t max_pages = 0;  // of 4 KiB; a quota on the database, past which writes fail with `full`. 0: none
+};
+
+/// One connection, used from one thread. Opens (and migrates) at the first call and again after damage or an
+/// input/output error, so that a repaired or replaced file needs no restart. CDRs and administrative changes
+/// are synced before the call returns (WAL, synchronous=FULL); bindings are not.
+class SqlDirectory final : public port::Directory {
+ public:
+  explicit SqlDirectory(std::string path, SqlDirectoryOptions options = {});
+  ~SqlDirectory() override;
+  /// For a clear message at start; every other call opens by itself.
+  port::StoreStatus open();
+
+  port::StoreResult<port::SubscriberPage> list_subscribers(const port::SubscriberQuery& query) override;
+  port::StoreResult<port::Subscriber> subscriber(const port::AddressOfRecord& aor) override;
+  port::StoreResult<uint64_t> put_subscriber(const port::Subscriber& row, Put mode) override;
+  port::StoreStatus remove_subscriber(const port::AddressOfRecord& aor) override;
+  port::StoreStatus set_feature(const port::SetFeature& change) override;
+  port::StoreResult<uint64_t> subscribers_version() override;
+
+  port::StoreResult<port::PlanRows> plan_rows() override;
+  port::StoreResult<uint64_t> plan_version() override;
+  port::StoreResult<PutDone> put_plan_row(const port::PlanRow& row, Put mode) override;
+  port::StoreStatus remove_plan_row(const port::PlanRow& row) override;
+
+  port::StoreResult<uint64_t> save_message(const port::StoredMessage& message) override;
+  port::StoreResult<std::vector<port::StoredMessage>> messages(const port::AddressOfRecord& aor,
+                                                               uint32_t limit) override;
+  port::StoreStatus delete_messages(std::span<const uint64_t> ids) override;
+
+  port::StoreStatus save_bindings(std::span<const port::SaveBindings> batch) override;
+  port::StoreResult<std::vector<port::StoredBinding>> bindings() override;
+  port::StoreStatus remove_expired_bindings(WallTime now) override;
+
+  port::StoreResult<size_t> insert_cdrs(std::span<const port::Cdr> batch) override;
+  port::StoreResult<port::CdrPage> search_cdrs(const port::CdrQuery& query) override;
+  port::StoreResult<uint64_t> count_cdrs() override;
+  port::StoreResult<size_t> remove_cdrs(WallTime before, uint32_t limit) override;
+
+  port::StoreResult<std::optional<std::string>> setting(const std::string& key) override;
+  port::StoreStatus put_setting(const std::string& key, const std::string& value) override;
+  port::StoreResult<std::vector<port::ApiTokenRow>> api_tokens() override;
+  port::StoreStatus put_api_token(const port::ApiTokenRow& row) override;
+  port::StoreStatus remove_api_token(const std::string& name) override;
+
+ private:
+  SqlSession& session();  // throws
+  /// Runs f(session) and turns what it throws into a StoreError.
+  template <class T, class F>
+  port::StoreResult<T> guarded(F f);
+  port::StoreError failed(const std::exception_ptr& why);
+
+  std::string path_;
+  SqlDirectoryOptions options_;
+  std::unique_ptr<SqlSession> session_;
+};
+
+}  // namespace tandem::store

@@ -1,0 +1,408 @@
+// The contract of port::Directory, run over the SQL one and its twin in memory.
+#include <gtest/gtest.h>
+
+#include "samples.h"
+#include "store/sql_directory.h"
+#include "store_memory/memory_directory.h"
+
+namespace tandem::store_test {
+namespace {
+
+using port::Directory;
+using port::PlanRow;
+using Kind = port::StoreError::Kind;
+using Put = Directory::Put;
+
+class DirectoryContract : public testing::TestWithParam<std::string> {
+ protected:
+  DirectoryContract() {
+    if (GetParam() == "sql")
+      directory_ = std::make_unique<store::SqlDirectory>(scratch_ / "tandem.db");
+    else
+      directory_ = std::make_unique<store_memory::MemoryDirectory>();
+  }
+  Directory& dir() { return *directory_; }
+  void put(const PlanRow& row) {
+    const auto done = dir().put_plan_row(row, Put::create);
+    ASSERT_TRUE(done.ok()) << done.reason().text;
+  }
+  void put(const port::Subscriber& row) {
+    const auto done = dir().put_subscriber(row, Put::create);
+    ASSERT_TRUE(done.ok()) << done.reason().text;
+  }
+  template <class T>
+  static Kind kind_of(const port::StoreResult<T>& r) {
+    EXPECT_FALSE(r.ok());
+    return r.ok() ? Kind::internal : r.reason().kind;
+  }
+
+  Scratch scratch_;
+  std::unique_ptr<Directory> directory_;
+};
+INSTANTIATE_TEST_SUITE_P(Twins, DirectoryContract, testing::Values("sql", "memory"),
+                         [](const auto& p) { return p.param; });
+
+TEST_P(DirectoryContract, SubscriberComesBackWhole) {
+  put(domain("example.org"));
+  const auto sample = subscriber("1001", "example.org");
+  const uint64_t before = dir().subscribers_version().value();
+  put(sample);
+  const auto got = dir().subscriber(sample.aor);
+  ASSERT_TRUE(got.ok()) << got.reason().text;
+  EXPECT_EQ(got->aor, sample.aor);
+  EXPECT_TRUE(got->enabled);
+  EXPECT_EQ(got->ha1.md5, sample.ha1.md5);
+  EXPECT_EQ(got->ha1.sha256, sample.ha1.sha256);
+  EXPECT_EQ(got->ha1.sha512_256, sample.ha1.sha512_256);
+  EXPECT_EQ(got->display_name, "Subscriber 1001");
+  EXPECT_EQ(got->caller_number, "+493012341001");
+  EXPECT_EQ(got->call_class, port::CallClass::national);
+  EXPECT_EQ(got->forwarding.always, "1");
+  EXPECT_EQ(got->forwarding.busy, "2");
+  EXPECT_EQ(got->forwarding.no_answer, "3");
+  EXPECT_EQ(got->forwarding.unreachable, "4");
+  EXPECT_EQ(got->forwarding.no_answer_seconds, 33u);
+  EXPECT_EQ(got->max_contacts, 3u);
+  EXPECT_EQ(got->max_calls, 2u);
+  EXPECT_EQ(got->pickup_group, "sales");
+  EXPECT_GT(got->revision, before);
+  EXPECT_EQ(dir().subscribers_version().value(), got->revision);
+}
+
+TEST_P(DirectoryContract, PutModesAndKeptSecret) {
+  put(domain("example.org"));
+  auto row = subscriber("1001", "example.org");
+  EXPECT_EQ(kind_of(dir().put_subscriber(row, Put::replace)), Kind::not_found);
+  put(row);
+  EXPECT_EQ(kind_of(dir().put_subscriber(row, Put::create)), Kind::conflict);
+  row.ha1 = {};
+  row.display_name = "Robert'); DROP TABLE subscribers;--";
+  ASSERT_TRUE(dir().put_subscriber(row, Put::replace).ok());
+  const auto got = dir().subscriber(row.aor);
+  EXPECT_EQ(got->ha1.md5, std::string(32, 'a'));
+  EXPECT_EQ(got->display_name, row.display_name);
+  row.aor.domain = "elsewhere.org";
+  EXPECT_EQ(kind_of(dir().put_subscriber(row, Put::create)), Kind::conflict) << "no such domain";
+  row.aor = {"bad user", "example.org"};
+  EXPECT_EQ(kind_of(dir().put_subscriber(row, Put::create)), Kind::invalid);
+}
+
+TEST_P(DirectoryContract, SameUserInTwoDomains) {
+  put(domain("a.org"));
+  put(domain("b.org"));
+  put(subscriber("1001", "a.org"));
+  auto other = subscriber("1001", "b.org");
+  other.display_name = "Other";
+  put(other);
+  ASSERT_TRUE(dir().remove_subscriber({"1001", "a.org"}).ok());
+  EXPECT_EQ(kind_of(dir().subscriber({"1001", "a.org"})), Kind::not_found);
+  EXPECT_EQ(dir().subscriber({"1001", "b.org"})->display_name, "Other");
+}
+
+TEST_P(DirectoryContract, ListsInPagesAndSearches) {
+  put(domain("a.org"));
+  put(domain("b.org"));
+  for (int i = 0; i < 7; ++i) put(subscriber("10" + std::to_string(i), i < 5 ? "a.org" : "b.org"));
+  port::SubscriberQuery query;
+  query.limit = 3;
+  std::vector<std::string> seen;
+  for (int pages = 0; pages < 4; ++pages) {
+    const auto page = dir().list_subscribers(query);
+    ASSERT_TRUE(page.ok());
+    for (const auto& row : page->rows) seen.push_back(row.aor.to_string());
+    query.cursor = page->next;
+    if (page->next.empty()) break;
+  }
+  EXPECT_EQ(seen, (std::vector<std::string>{"100@a.org", "101@a.org", "102@a.org", "103@a.org", "104@a.org",
+                                            "105@b.org", "106@b.org"}));
+  query = {};
+  query.domain = "b.org";
+  query.search = "SUBSCRIBER 106";
+  const auto found = dir().list_subscribers(query);
+  ASSERT_EQ(found->rows.size(), 1u);
+  EXPECT_EQ(found->rows[0].aor.user, "106");
+}
+
+TEST_P(DirectoryContract, FeaturesOfASubscriber) {
+  put(domain("example.org"));
+  put(subscriber("1001", "example.org"));
+  using F = port::SetFeature;
+  const port::AddressOfRecord aor{"1001", "example.org"};
+  const uint64_t before = dir().subscriber(aor)->revision;
+  ASSERT_TRUE(dir().set_feature({aor, F::Kind::dnd, "1"}).ok());
+  ASSERT_TRUE(dir().set_feature({aor, F::Kind::forward_busy, "1009"}).ok());
+  ASSERT_TRUE(dir().set_feature({aor, F::Kind::forward_always, ""}).ok());
+  const auto row = dir().subscriber(aor);
+  EXPECT_TRUE(row->do_not_disturb);
+  EXPECT_EQ(row->forwarding.busy, "1009");
+  EXPECT_EQ(row->forwarding.always, "");
+  EXPECT_EQ(row->forwarding.no_answer, "3");
+  EXPECT_EQ(row->revision, before + 3);
+  EXPECT_EQ(kind_of(dir().set_feature({{"x", "example.org"}, F::Kind::dnd, "1"})), Kind::not_found);
+}
+
+TEST_P(DirectoryContract, PlanRowsComeBackAndTheVersionGrows) {
+  const uint64_t start = dir().plan_version().value();
+  put(domain("example.org"));
+  port::TrunkRow trunk;
+  trunk.name = "carrier";
+  trunk.domain = "example.org";
+  trunk.kind = port::TrunkRow::Kind::registration;
+  trunk.host = "sip.carrier.example";
+  trunk.port = 5061;
+  trunk.transport = port::Transport::tls;
+  trunk.user = "tandem";
+  trunk.auth_realm = "carrier";
+  trunk.ha1.md5 = std::string(32, 'd');
+  trunk.sources = {"192.0.2.0/28", "2001:db8::/48"};
+  trunk.codecs = {"PCMA", "G722"};
+  trunk.max_calls = 30;
+  trunk.inbound_class = port::CallClass::national;
+  trunk.send_e164 = true;
+  put(trunk);
+  port::RouteRow route;
+  route.domain = "example.org";
+  route.pattern = "0X.";
+  route.action = port::RouteRow::Action::trunk;
+  route.targets = {"carrier", "backup"};
+  route.strip = 1;
+  route.prefix = "49";
+  const auto late = dir().put_plan_row(route, Put::create);
+  route.priority = 10;
+  route.name = "first";
+  const auto early = dir().put_plan_row(route, Put::create);
+  ASSERT_TRUE(early.ok()) << early.reason().text;
+  EXPECT_NE(early->id, late->id);
+  port::RingGroupRow group;
+  group.domain = "example.org";
+  group.name = "600";
+  group.strategy = port::RingGroupRow::Strategy::sequential;
+  put(group);
+  put(port::RingGroupMemberRow{"example.org", "600", 2, "1002", 5, 0});
+  put(port::RingGroupMemberRow{"example.org", "600", 1, "1001", 0, 9});
+  put(port::FeatureCodeRow{"", "*43", true, port::Feature::echo});
+  port::TimeRuleRow hours;
+  hours.domain = "example.org";
+  hours.name = "open";
+  hours.time_zone = "CET-1CEST,M3.5.0,M10.5.0/3";
+  hours.weekdays = 0x1f;
+  hours.from_minute = 540;
+  hours.to_date = "12-23";
+  hours.except = true;
+  put(hours);
+  put(port::ParkRow{"example.org", true, 701, 709, 60, "1001"});
+
+  const auto rows = dir().plan_rows();
+  ASSERT_TRUE(rows.ok()) << rows.reason().text;
+  EXPECT_EQ(rows->version, start + 10);
+  ASSERT_EQ(rows->domains.size(), 1u);
+  EXPECT_EQ(rows->domains[0], domain("example.org"));
+  ASSERT_EQ(rows->trunks.size(), 1u);
+  EXPECT_EQ(rows->trunks[0].sources, trunk.sources);
+  EXPECT_EQ(rows->trunks[0].codecs, trunk.codecs);
+  EXPECT_EQ(rows->trunks[0].kind, trunk.kind);
+  EXPECT_EQ(rows->trunks[0].transport, port::Transport::tls);
+  EXPECT_EQ(rows->trunks[0].ha1.md5, trunk.ha1.md5);
+  EXPECT_TRUE(rows->trunks[0].send_e164);
+  ASSERT_EQ(rows->routes.size(), 2u);
+  EXPECT_EQ(rows->routes[0].name, "first");
+  EXPECT_EQ(rows->routes[0].targets, route.targets);
+  EXPECT_EQ(rows->routes[0].action, port::RouteRow::Action::trunk);
+  ASSERT_EQ(rows->ring_groups.size(), 1u);
+  EXPECT_EQ(rows->ring_groups[0].strategy, port::RingGroupRow::Strategy::sequential);
+  ASSERT_EQ(rows->ring_group_members.size(), 2u);
+  EXPECT_EQ(rows->ring_group_members[0].target, "1001");
+  EXPECT_EQ(rows->feature_codes.at(0).feature, port::Feature::echo);
+  EXPECT_EQ(rows->time_rules.at(0).time_zone, hours.time_zone);
+  EXPECT_TRUE(rows->time_rules.at(0).except);
+  EXPECT_EQ(rows->parks.at(0).last_slot, 709u);
+}
+
+TEST_P(DirectoryContract, PlanRowsKeepTheirReferences) {
+  EXPECT_EQ(kind_of(dir().put_plan_row(port::ParkRow{"example.org"}, Put::create)), Kind::conflict);
+  put(domain("example.org"));
+  EXPECT_EQ(
+      kind_of(dir().put_plan_row(port::RingGroupMemberRow{"example.org", "600", 1, "1001"}, Put::create)),
+      Kind::conflict);
+  port::RingGroupRow group;
+  group.domain = "example.org";
+  group.name = "600";
+  put(group);
+  put(port::RingGroupMemberRow{"example.org", "600", 1, "1001"});
+  ASSERT_TRUE(dir().remove_plan_row(group).ok());
+  EXPECT_TRUE(dir().plan_rows()->ring_group_members.empty());
+  EXPECT_EQ(kind_of(dir().remove_plan_row(group)), Kind::not_found);
+
+  port::RouteRow route;
+  route.domain = "example.org";
+  route.pattern = "X.";
+  put(route);
+  put(subscriber("1001", "example.org"));
+  EXPECT_EQ(kind_of(dir().remove_plan_row(domain("example.org"))), Kind::conflict);
+  ASSERT_TRUE(dir().remove_subscriber({"1001", "example.org"}).ok());
+  ASSERT_TRUE(dir().remove_plan_row(domain("example.org")).ok());
+  EXPECT_TRUE(dir().plan_rows()->routes.empty());
+}
+
+TEST_P(DirectoryContract, RouteIsReplacedById) {
+  port::RouteRow route;
+  route.pattern = "X.";
+  EXPECT_EQ(kind_of(dir().put_plan_row(route, Put::replace)), Kind::not_found);
+  route.id = dir().put_plan_row(route, Put::create)->id;
+  route.pattern = "1XX";
+  ASSERT_TRUE(dir().put_plan_row(route, Put::replace).ok());
+  ASSERT_EQ(dir().plan_rows()->routes.size(), 1u);
+  EXPECT_EQ(dir().plan_rows()->routes[0].pattern, "1XX");
+  route.pattern = "1[2";
+  EXPECT_EQ(kind_of(dir().put_plan_row(route, Put::replace)), Kind::invalid);
+}
+
+TEST_P(DirectoryContract, MessagesAreKeptInOrderAndBounded) {
+  const port::AddressOfRecord to{"1001", "example.org"};
+  port::StoredMessage m;
+  m.to = to;
+  m.from = "sip:1002@example.org";
+  m.from_display = "Bob";
+  m.content_type = "text/plain";
+  m.received.ns = 77;
+  std::vector<uint64_t> ids;
+  for (uint32_t i = 0; i < port::max_stored_messages; ++i) {
+    m.body = i == 0 ? std::string() : std::string("a\0b", 3) + std::to_string(i);
+    const auto id = dir().save_message(m);
+    ASSERT_TRUE(id.ok()) << id.reason().text;
+    ids.push_back(*id);
+  }
+  EXPECT_EQ(kind_of(dir().save_message(m)), Kind::limit);
+  const auto got = dir().messages(to, 2);
+  ASSERT_EQ(got->size(), 2u);
+  EXPECT_EQ((*got)[0].id, ids[0]);
+  EXPECT_EQ((*got)[0].body, "");
+  EXPECT_EQ((*got)[1].body, std::string("a\0b1", 4));
+  EXPECT_EQ((*got)[1].from_display, "Bob");
+  EXPECT_EQ((*got)[1].received.ns, 77);
+  ASSERT_TRUE(dir().delete_messages(std::span(ids).first(99)).ok());
+  ASSERT_EQ(dir().messages(to, 50)->size(), 1u);
+  EXPECT_EQ((*dir().messages(to, 50))[0].id, ids[99]);
+}
+
+TEST_P(DirectoryContract, BindingsAreReplacedPerAddress) {
+  const auto binding = [](const std::string& user, const std::string& key, int64_t expires) {
+    return port::StoredBinding{{user, "example.org"}, key, "sip:" + user, "phone", {expires},
+                               std::string("p\0q", 3)};
+  };
+  std::vector<port::SaveBindings> batch{
+      {{"1001", "example.org"}, {binding("1001", "k2", 50), binding("1001", "k1", 10)}},
+      {{"1002", "example.org"}, {binding("1002", "k1", 20)}}};
+  ASSERT_TRUE(dir().save_bindings(batch).ok());
+  auto all = dir().bindings();
+  ASSERT_EQ(all->size(), 3u);
+  EXPECT_EQ((*all)[0].key, "k1");
+  EXPECT_EQ((*all)[0].part, std::string("p\0q", 3));
+  EXPECT_EQ((*all)[0].user_agent, "phone");
+  batch = {{{"1002", "example.org"}, {}}};
+  ASSERT_TRUE(dir().save_bindings(batch).ok());
+  ASSERT_TRUE(dir().remove_expired_bindings({10}).ok());
+  all = dir().bindings();
+  ASSERT_EQ(all->size(), 1u);
+  EXPECT_EQ((*all)[0].key, "k2");
+}
+
+TEST_P(DirectoryContract, CdrsAreIdempotent) {
+  const std::vector<port::Cdr> batch{cdr(1), cdr(2), cdr(1)};
+  EXPECT_EQ(dir().insert_cdrs(batch).value(), 2u);
+  EXPECT_EQ(dir().insert_cdrs(batch).value(), 0u);
+  EXPECT_EQ(dir().count_cdrs().value(), 2u);
+  port::CdrQuery query;
+  query.call_id = "b2";
+  const auto page = dir().search_cdrs(query);
+  ASSERT_TRUE(page.ok()) << page.reason().text;
+  ASSERT_EQ(page->rows.size(), 1u);
+  EXPECT_EQ(page->rows[0], cdr(2));
+}
+
+TEST_P(DirectoryContract, CdrSearchFiltersAndPages) {
+  std::vector<port::Cdr> batch;
+  for (uint64_t i = 0; i < 10; ++i) {
+    batch.push_back(cdr(i, static_cast<int64_t>(100 + i / 2)));  // pairs of equal setup times
+    if (i == 4) batch.back().sip_status = 486;
+    if (i == 5) batch.back().q850_cause = 17;
+    if (i == 6) batch.back().caller.party.user = "2000";
+    if (i == 7) batch.back().callee.trunk = "other";
+    if (i == 8) batch.back().callee.party.domain = "third.org";
+  }
+  ASSERT_EQ(dir().insert_cdrs(batch).value(), 10u);
+  const auto calls = [&](port::CdrQuery q) {
+    std::vector<uint64_t> found;
+    const auto page = dir().search_cdrs(q);
+    EXPECT_TRUE(page.ok());
+    for (const auto& row : page->rows) found.push_back(row.key.call);
+    return found;
+  };
+  port::CdrQuery q;
+  q.sip_status = 486;
+  EXPECT_EQ(calls(q), (std::vector<uint64_t>{4}));
+  q = {};
+  q.q850_cause = 17;
+  EXPECT_EQ(calls(q), (std::vector<uint64_t>{5}));
+  q = {};
+  q.party = "2000";
+  EXPECT_EQ(calls(q), (std::vector<uint64_t>{6}));
+  q.party = "0049301234";
+  EXPECT_EQ(calls(q).size(), 10u);
+  q = {};
+  q.trunk = "other";
+  EXPECT_EQ(calls(q), (std::vector<uint64_t>{7}));
+  q = {};
+  q.domain = "third.org";
+  EXPECT_EQ(calls(q), (std::vector<uint64_t>{8}));
+  q = {};
+  q.from.ns = 101;
+  q.to.ns = 103;
+  EXPECT_EQ(calls(q), (std::vector<uint64_t>{5, 4, 3, 2}));
+
+  q = {};
+  q.limit = 3;
+  std::vector<uint64_t> seen;
+  for (int pages = 0; pages < 5; ++pages) {
+    const auto page = dir().search_cdrs(q);
+    ASSERT_TRUE(page.ok());
+    for (const auto& row : page->rows) seen.push_back(row.key.call);
+    q.cursor = page->next;
+    if (q.cursor.empty()) break;
+  }
+  EXPECT_EQ(seen, (std::vector<uint64_t>{9, 8, 7, 6, 5, 4, 3, 2, 1, 0}));
+  q.cursor = "1_2_x";
+  EXPECT_EQ(kind_of(dir().search_cdrs(q)), Kind::invalid);
+  EXPECT_EQ(dir().remove_cdrs({103}, 4).value(), 4u);
+  EXPECT_EQ(dir().count_cdrs().value(), 6u);
+}
+
+TEST_P(DirectoryContract, SettingsAndTokens) {
+  EXPECT_EQ(dir().setting("k").value(), std::nullopt);
+  ASSERT_TRUE(dir().put_setting("k", "v1").ok());
+  ASSERT_TRUE(dir().put_setting("k", "v2").ok());
+  EXPECT_EQ(dir().setting("k").value(), "v2");
+  port::ApiTokenRow token{"ops", std::string(64, '0'), "admin", true, {5}};
+  ASSERT_TRUE(dir().put_api_token(token).ok());
+  token.scopes = "read";
+  ASSERT_TRUE(dir().put_api_token(token).ok());
+  ASSERT_EQ(dir().api_tokens()->size(), 1u);
+  EXPECT_EQ((*dir().api_tokens())[0].scopes, "read");
+  EXPECT_EQ((*dir().api_tokens())[0].expires.ns, 5);
+  token.scopes = "everything";
+  EXPECT_EQ(kind_of(dir().put_api_token(token)), Kind::invalid);
+  ASSERT_TRUE(dir().remove_api_token("ops").ok());
+  EXPECT_EQ(kind_of(dir().remove_api_token("ops")), Kind::not_found);
+}
+
+TEST(MemoryDirectory, FailsOnRequest) {
+  store_memory::MemoryDirectory dir;
+  dir.fail_with(Kind::unavailable);
+  EXPECT_EQ(dir.plan_rows().reason().kind, Kind::unavailable);
+  EXPECT_EQ(dir.insert_cdrs({}).reason().kind, Kind::unavailable);
+  dir.fail_with(std::nullopt);
+  EXPECT_TRUE(dir.plan_rows().ok());
+}
+
+}  // namespace
+}  // namespace tandem::store_test
