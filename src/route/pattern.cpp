@@ -7,9 +7,20 @@ namespace {
 
 constexpr size_t max_text = 256;
 
-bool literal(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || c == '*' || c == '#' || c == '+' || c == '_' || c == '=' ||
-         c == '%';
+bool literal(char c) { return c > 0x20 && c < 0x7f; }
+
+/// '.' and '!' end a pattern, '[' and ']' make sets.
+bool plain(char c) { return literal(c) && c != '.' && c != '!' && c != '[' && c != ']'; }
+
+char wildcard(char c) {
+  const char l = to_lower(c);
+  return l == 'x' || l == 'z' || l == 'n' ? l : '\0';
+}
+
+bool has_letters(std::string_view s) {
+  for (char c : s)
+    if (to_lower(c) >= 'a' && to_lower(c) <= 'z' && !wildcard(c)) return true;
+  return false;
 }
 
 }  // namespace
@@ -21,7 +32,7 @@ const char* to_string(PatternError e) {
     case PatternError::too_long:
       return "the pattern has more than 64 elements";
     case PatternError::bad_character:
-      return "expected digits, * # +, lower-case letters, X Z N, [sets], and at the end . or !";
+      return "expected digits, * # +, letters, X Z N, [sets], and at the end . or !";
     case PatternError::open_set:
       return "a [ without its ]";
     case PatternError::empty_set:
@@ -47,21 +58,43 @@ Result<Pattern::Set, PatternError> Pattern::take_set(std::string_view& s) {
   s.remove_prefix(close + 1);
   Set set;
   for (size_t i = 0; i < body.size(); ++i) {
-    const char low = body[i];
+    const char low = to_lower(body[i]);
     if (low == '-') return Failure{PatternError::bad_range};
     if (!literal(low)) return Failure{PatternError::bad_character};
     char high = low;
     if (i + 1 < body.size() && body[i + 1] == '-') {
-      if (i + 2 >= body.size() || !literal(body[i + 2]) || body[i + 2] < low)
-        return Failure{PatternError::bad_range};
-      high = body[i + 2];
+      if (i + 2 >= body.size()) return Failure{PatternError::bad_range};
+      high = to_lower(body[i + 2]);
+      if (!literal(high) || high < low) return Failure{PatternError::bad_range};
       i += 2;
     }
-    for (int c = low; c <= high; ++c)
-      if (literal(static_cast<char>(c))) set.set(static_cast<size_t>(c));
+    for (int c = low; c <= high; ++c) set.set(static_cast<size_t>(to_lower(static_cast<char>(c))));
   }
   if (set.none()) return Failure{PatternError::empty_set};
   return set;
+}
+
+/// One element that is not a tail.
+Result<Pattern::Set, PatternError> Pattern::take_element(std::string_view& s) {
+  const char c = s.front();
+  s.remove_prefix(1);
+  if (c == '[') return take_set(s);
+  Set set;
+  if (const char w = wildcard(c)) {
+    for (char d = w == 'x' ? '0' : w == 'z' ? '1' : '2'; d <= '9'; ++d) set.set(static_cast<size_t>(d));
+  } else if (plain(c)) {
+    set.set(static_cast<size_t>(to_lower(c)));
+  } else {
+    return Failure{PatternError::bad_character};
+  }
+  return set;
+}
+
+Status<PatternError> Pattern::push(const Set& set) {
+  if (elements_.size() == max_elements) return Failure{PatternError::too_long};
+  exact_ &= set.count() == 1;
+  elements_.push_back(set);
+  return Done{};
 }
 
 Result<Pattern, PatternError> Pattern::compile(std::string_view text) {
@@ -69,31 +102,33 @@ Result<Pattern, PatternError> Pattern::compile(std::string_view text) {
   std::string_view s = trim(text);
   if (s.size() > max_text) return Failure{PatternError::too_long};
   p.text_ = s;
+  if (s.starts_with('=')) {
+    for (char c : s.substr(1)) {
+      if (!literal(c)) return Failure{PatternError::bad_character};
+      Set set;
+      set.set(static_cast<size_t>(to_lower(c)));
+      if (auto pushed = p.push(set); !pushed.ok()) return Failure{pushed.reason()};
+    }
+    if (p.elements_.empty()) return Failure{PatternError::empty};
+    return p;
+  }
   if (s.size() > 1 && s.front() == '_') s.remove_prefix(1);
+  const bool separators = !has_letters(s);
   while (!s.empty()) {
     const char c = s.front();
-    s.remove_prefix(1);
-    if (c == '-' || c == ' ' || c == '(' || c == ')') continue;
+    if (separators && (c == '-' || c == ' ' || c == '(' || c == ')')) {
+      s.remove_prefix(1);
+      continue;
+    }
     if (p.tail_ != Tail::none) return Failure{PatternError::after_wildcard};
     if (c == '.' || c == '!') {
+      s.remove_prefix(1);
       p.tail_ = c == '.' ? Tail::some : Tail::any;
       continue;
     }
-    Set set;
-    if (c == '[') {
-      auto taken = take_set(s);
-      if (!taken.ok()) return Failure{taken.reason()};
-      set = *taken;
-    } else if (c == 'X' || c == 'Z' || c == 'N') {
-      for (char d = c == 'X' ? '0' : c == 'Z' ? '1' : '2'; d <= '9'; ++d) set.set(static_cast<size_t>(d));
-    } else if (literal(c)) {
-      set.set(static_cast<size_t>(c));
-    } else {
-      return Failure{PatternError::bad_character};
-    }
-    if (p.elements_.size() == max_elements) return Failure{PatternError::too_long};
-    p.exact_ &= set.count() == 1;
-    p.elements_.push_back(set);
+    auto set = take_element(s);
+    if (!set.ok()) return Failure{set.reason()};
+    if (auto pushed = p.push(*set); !pushed.ok()) return Failure{pushed.reason()};
   }
   if (p.elements_.empty() && p.tail_ == Tail::none) return Failure{PatternError::empty};
   p.exact_ &= p.tail_ == Tail::none;

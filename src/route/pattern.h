@@ -1,7 +1,8 @@
 #pragma once
-// Digit patterns as operators know them from Asterisk's extensions: X any digit, Z 1-9, N 2-9, [13-5] a set,
-// '.' one or more of anything, '!' none or more of anything. '*', '#', '+', '_' and lower-case letters stand
-// for themselves (user parts are names too).
+// Digit patterns as operators know them from Asterisk's extensions: X 0-9, Z 1-9, N 2-9 (either case), [13-5]
+// a set, and at the end '.' one or more of anything or '!' none or more. Everything else stands for itself,
+// letters without case; "=nancy" takes the rest literally. Between digits '-', blanks and round brackets only
+// separate.
 #include <bitset>
 #include <cstdint>
 #include <string>
@@ -27,8 +28,7 @@ class Pattern {
  public:
   static constexpr size_t max_elements = 64;
 
-  /// A leading '_' (Asterisk's mark of a pattern) is allowed and ignored. '-' between digits and blanks are
-  /// separators.
+  /// A leading '_' (Asterisk's mark of a pattern) is allowed and ignored.
   static Result<Pattern, PatternError> compile(std::string_view text);
 
   /// The whole number, without case.
@@ -51,6 +51,8 @@ class Pattern {
   enum class Tail : uint8_t { none, some, any };
   static bool in(const Set& set, char c);
   static Result<Set, PatternError> take_set(std::string_view& rest);
+  static Result<Set, PatternError> take_element(std::string_view& rest);
+  Status<PatternError> push(const Set& set);
 
   std::string text_;
   std::vector<Set> elements_;

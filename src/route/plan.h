@@ -60,6 +60,7 @@ class Plan {
   /// A plan without rows: extensions and the default feature codes in any domain.
   static std::shared_ptr<const Plan> empty();
 
+  struct Impl;  // tables.h
   ~Plan();
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
@@ -75,7 +76,7 @@ class Plan {
   /// True for a domain of ours (without case). A plan without domain rows serves every domain.
   bool serves(std::string_view domain) const;
   /// The domain's own name for a name or alias of it; empty when it is not ours.
-  std::string_view domain_of(std::string_view name_or_alias) const;
+  std::string domain_of(std::string_view name_or_alias) const;
   const port::DomainRow* domain(std::string_view name_or_alias) const;  // null without a row
   /// Park slots of the domain (the default 701 to 720 without a row); null when parking is switched off.
   const port::ParkRow* park(std::string_view domain) const;
@@ -92,7 +93,6 @@ class Plan {
   static std::string contact_user(std::string_view trunk_name);
 
  private:
-  struct Impl;
   explicit Plan(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

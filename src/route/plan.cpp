@@ -1,0 +1,105 @@
+#include "route/plan.h"
+
+#include "base/text.h"
+#include "route/tables.h"
+
+namespace tandem::route {
+
+const char* to_string(RowError::Kind k) {
+  switch (k) {
+    case RowError::Kind::bad_pattern:
+      return "bad_pattern";
+    case RowError::Kind::bad_number:
+      return "bad_number";
+    case RowError::Kind::bad_time:
+      return "bad_time";
+    case RowError::Kind::bad_address:
+      return "bad_address";
+    case RowError::Kind::unknown_target:
+      return "unknown_target";
+    case RowError::Kind::duplicate:
+      return "duplicate";
+    case RowError::Kind::loop:
+      return "loop";
+    case RowError::Kind::too_deep:
+      return "too_deep";
+    case RowError::Kind::too_many:
+      return "too_many";
+    case RowError::Kind::missing:
+      return "missing";
+  }
+  return "";
+}
+
+Plan::Plan(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Plan::~Plan() = default;
+
+std::shared_ptr<const Plan> Plan::empty() { return compile(port::PlanRows{}); }
+
+uint64_t Plan::version() const { return impl_->version; }
+const std::vector<RowError>& Plan::errors() const { return impl_->errors; }
+
+const Domain* Plan::Impl::find_domain(std::string_view name_or_alias) const {
+  const std::string key = lower(name_or_alias);
+  if (const auto it = domains.find(key); it != domains.end()) return it->second.get();
+  if (const auto it = aliases.find(key); it != aliases.end()) {
+    const auto d = domains.find(it->second);
+    return d == domains.end() ? nullptr : d->second.get();
+  }
+  return any_domain ? &fallback : nullptr;
+}
+
+bool Plan::serves(std::string_view domain) const { return impl_->find_domain(domain) != nullptr; }
+
+std::string Plan::domain_of(std::string_view name_or_alias) const {
+  const Domain* d = impl_->find_domain(name_or_alias);
+  if (d == nullptr) return {};
+  return d->row.name.empty() ? lower(name_or_alias) : d->row.name;
+}
+
+const port::DomainRow* Plan::domain(std::string_view name_or_alias) const {
+  const Domain* d = impl_->find_domain(name_or_alias);
+  return d != nullptr && d->has_row ? &d->row : nullptr;
+}
+
+const port::ParkRow* Plan::park(std::string_view domain) const {
+  const Domain* d = impl_->find_domain(domain);
+  return d != nullptr && d->park.enabled ? &d->park : nullptr;
+}
+
+const Trunk* Plan::trunk(std::string_view name) const {
+  const auto it = impl_->trunk_names.find(name);
+  return it == impl_->trunk_names.end() ? nullptr : &impl_->trunks[it->second];
+}
+
+std::vector<const Trunk*> Plan::trunks() const {
+  std::vector<const Trunk*> out;
+  for (const Trunk& t : impl_->trunks) out.push_back(&t);
+  return out;
+}
+
+const Trunk* Plan::trunk_by_source(const IpAddress& remote, port::Transport transport,
+                                   port::RealmId realm) const {
+  for (const Impl::Source& s : impl_->sources) {
+    if (!s.prefix.contains(remote)) continue;
+    const Trunk& t = impl_->trunks[s.trunk];
+    if (t.realm != realm) continue;
+    if (port::is_secure(t.row.transport) && !port::is_secure(transport)) continue;
+    return &t;
+  }
+  return nullptr;
+}
+
+const Trunk* Plan::trunk_by_contact(std::string_view request_user) const {
+  const auto it = impl_->trunk_contacts.find(request_user);
+  return it == impl_->trunk_contacts.end() ? nullptr : &impl_->trunks[it->second];
+}
+
+std::string Plan::contact_user(std::string_view trunk_name) {
+  const uint64_t h = hash64(trunk_name);
+  char bytes[8];
+  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(h >> (8 * (7 - i)));
+  return "t" + to_hex({bytes, sizeof bytes});
+}
+
+}  // namespace tandem::route
