@@ -1,0 +1,260 @@
+#include "ops/api.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "base/text.h"
+#include "crypto/hash.h"
+#include "ops/api_impl.h"
+
+namespace tandem::ops {
+namespace json = boost::json;
+
+std::string percent_decode(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '+') {
+      out.push_back(' ');
+    } else if (text[i] == '%' && i + 2 < text.size()) {
+      if (const auto byte = from_hex(text.substr(i + 1, 2))) {
+        out += *byte;
+        i += 2;
+      } else {
+        out.push_back('%');
+      }
+    } else {
+      out.push_back(text[i]);
+    }
+  }
+  return out;
+}
+
+// ---- Exchange --------------------------------------------------------------------------------------------
+
+void Exchange::json(int status, const json::value& value) const {
+  port::HttpResponse r;
+  r.status = status;
+  r.body = json::serialize(value);
+  r.body.push_back('\n');
+  reply(std::move(r));
+}
+
+void Exchange::none() const {
+  port::HttpResponse r;
+  r.status = 204;
+  r.content_type.clear();
+  reply(std::move(r));
+}
+
+void Exchange::error(int status, std::string_view kind, std::string_view message) const {
+  json(status, {{"error", json::object{{"kind", kind}, {"message", message}}}});
+}
+
+void Exchange::store_error(const port::StoreError& e) const {
+  using Kind = port::StoreError::Kind;
+  int status = 500;
+  switch (e.kind) {
+    case Kind::not_found: status = 404; break;
+    case Kind::conflict: status = 409; break;
+    case Kind::invalid: status = 422; break;
+    case Kind::limit: status = 429; break;
+    case Kind::unavailable:
+    case Kind::read_only:
+    case Kind::corrupt:
+    case Kind::newer: status = 503; break;
+    case Kind::full: status = 507; break;
+    case Kind::internal: break;
+  }
+  error(status, port::to_text(e.kind), e.text);
+}
+
+std::string Exchange::text(const std::string& name) const {
+  const auto it = query.find(name);
+  return it == query.end() ? std::string() : it->second;
+}
+
+std::optional<uint32_t> Exchange::number(const std::string& name, uint32_t otherwise) const {
+  const auto it = query.find(name);
+  return it == query.end() ? std::optional<uint32_t>(otherwise) : parse_u32(it->second);
+}
+
+// ---- dispatch --------------------------------------------------------------------------------------------
+
+namespace {
+
+std::vector<std::string> split_path(std::string_view path) {
+  std::vector<std::string> segments;
+  while (!path.empty()) {
+    const size_t slash = path.find('/');
+    const std::string_view segment = path.substr(0, slash);
+    if (!segment.empty()) segments.push_back(percent_decode(segment));
+    path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
+  }
+  return segments;
+}
+
+std::unordered_map<std::string, std::string> split_query(std::string_view query) {
+  std::unordered_map<std::string, std::string> out;
+  while (!query.empty()) {
+    const size_t amp = query.find('&');
+    const std::string_view pair = query.substr(0, amp);
+    const size_t equals = pair.find('=');
+    if (!pair.empty())
+      out.insert_or_assign(percent_decode(pair.substr(0, equals)),
+                           equals == std::string_view::npos ? "" : percent_decode(pair.substr(equals + 1)));
+    query.remove_prefix(amp == std::string_view::npos ? query.size() : amp + 1);
+  }
+  return out;
+}
+
+void plain(const port::HttpReply& reply, int status, std::string body, const char* type = "text/plain; charset=utf-8") {
+  port::HttpResponse r;
+  r.status = status;
+  r.content_type = type;
+  r.body = std::move(body);
+  reply(std::move(r));
+}
+
+/// A body deeper than this is refused: nobody nests a row.
+constexpr size_t json_depth = 16;
+
+}  // namespace
+
+ApiImpl::ApiImpl(ApiConfig c, port::Directory& d, NodeControl& n, std::function<WallTime()> w, CounterSet& counters)
+    : config(std::move(c)),
+      directory(d),
+      node(n),
+      wall(std::move(w)),
+      requests(counters.counter("api_requests_total", "REST requests handled")),
+      refused(counters.counter("api_unauthorized_total", "REST requests without a token that allows them")),
+      bad(counters.counter("api_bad_requests_total", "REST requests that could not be understood")) {
+  add_subscriber_operations(operations);
+  add_plan_operations(operations);
+  add_live_operations(operations);
+  add_record_operations(operations);
+}
+
+Scope ApiImpl::scope_of(const port::HttpRequest& request, WallTime now) const {
+  const std::string_view header = request.header("Authorization");
+  if (!istarts_with(header, "Bearer ")) return Scope::none;
+  const std::string digest = std::string(crypto::hash_hex(crypto::Hash::sha256, {trim(header.substr(7))}).view());
+  Scope scope = Scope::none;
+  for (const port::ApiTokenRow& row : tokens)  // all of them, so that the time tells nothing about which matched
+    if (crypto::constant_time_equal(row.sha256, digest) && row.enabled && (row.expires.ns == 0 || now < row.expires))
+      scope = row.scopes == "admin" ? Scope::admin : Scope::read;
+  return scope;
+}
+
+const Operation* ApiImpl::match(const std::string& method, const std::vector<std::string>& segments,
+                                  std::vector<std::string>& path, std::string& allowed) const {
+  for (const Operation& op : operations) {
+    const std::vector<std::string> wanted = split_path(op.path);
+    if (wanted.size() != segments.size()) continue;
+    std::vector<std::string> values;
+    bool same = true;
+    for (size_t i = 0; i < wanted.size() && same; ++i) {
+      if (wanted[i].front() == '{')
+        values.push_back(segments[i]);
+      else
+        same = wanted[i] == segments[i];
+    }
+    if (!same) continue;
+    if (method == op.method) {
+      path = std::move(values);
+      return &op;
+    }
+    allowed += allowed.empty() ? op.method : std::string(", ") + op.method;
+  }
+  return nullptr;
+}
+
+void ApiImpl::dispatch(port::HttpRequest request, port::HttpReply reply) {
+  requests.add();
+  const std::string_view target = request.target;
+  const size_t question = target.find('?');
+  const std::string_view path = target.substr(0, question);
+  if (path == "/healthz") return plain(reply, 200, "ok\n");
+  if (path == "/readyz") {
+    const auto why = node.not_ready();
+    return plain(reply, why ? 503 : 200, why ? *why + "\n" : "ready\n");
+  }
+  const bool metrics = path == "/metrics";
+  static constexpr std::string_view prefix = "/api/v1/";
+  Exchange x{std::move(reply), request.method, {}, {}, nullptr, false};
+  if (!metrics && !path.starts_with(prefix)) return x.error(404, "not_found", "no such page");
+  if (path == "/api/v1/openapi.json") {
+    port::HttpResponse r;
+    r.body = json::serialize(document());
+    return x.reply(std::move(r));
+  }
+  const Scope scope = scope_of(request, wall());
+  // A scraper on the same host needs no token: the figures hold no names and no secrets.
+  if (scope == Scope::none && !(metrics && request.peer.ip.is_loopback())) {
+    refused.add();
+    port::HttpResponse r;
+    r.status = 401;
+    r.headers.emplace_back("WWW-Authenticate", "Bearer");
+    r.body = json::serialize(json::value{{"error", json::object{{"kind", "unauthorized"}, {"message", "a valid bearer token is needed"}}}}) + "\n";
+    return x.reply(std::move(r));
+  }
+  if (metrics) return plain(x.reply, 200, node.metrics_text(), "text/plain; version=0.0.4; charset=utf-8");
+  std::string allowed;
+  const Operation* op = match(request.method, split_path(path.substr(prefix.size())), x.path, allowed);
+  if (!op) {
+    if (allowed.empty()) return x.error(404, "not_found", fmt::format("no resource {}", path));
+    port::HttpResponse r;
+    r.status = 405;
+    r.headers.emplace_back("Allow", allowed);
+    return x.reply(std::move(r));
+  }
+  if (op->scope == Scope::admin && scope != Scope::admin) {
+    refused.add();
+    return x.error(403, "forbidden", "the token may only read");
+  }
+  if (question != std::string_view::npos) x.query = split_query(target.substr(question + 1));
+  for (const auto& [name, value] : x.query) {
+    const bool known = name == "format" || std::any_of(op->query.begin(), op->query.end(), [&](const auto& q) { return name == q.first; });
+    if (!known) {
+      bad.add();
+      return x.error(400, "invalid", fmt::format("unknown query parameter '{}'", name));
+    }
+  }
+  x.csv = x.text("format") == "csv" || request.header("Accept").find("text/csv") != std::string_view::npos;
+  if (!request.body.empty()) {
+    json::parse_options options;
+    options.max_depth = json_depth;
+    boost::system::error_code error;
+    x.body = json::parse(request.body, error, {}, options);
+    if (error) {
+      bad.add();
+      return x.error(400, "invalid", fmt::format("the body is not JSON: {}", error.message()));
+    }
+  } else if (op->request) {
+    bad.add();
+    return x.error(400, "invalid", "a JSON body is needed");
+  }
+  op->run(*this, x);
+}
+
+Api::Api(ApiConfig config, port::Directory& directory, NodeControl& node, std::function<WallTime()> wall, CounterSet& counters)
+    : impl_(std::make_unique<ApiImpl>(std::move(config), directory, node, std::move(wall), counters)) {
+  reload_tokens();
+}
+Api::~Api() = default;
+
+void Api::handle(port::HttpRequest request, port::HttpReply reply) { impl_->dispatch(std::move(request), std::move(reply)); }
+
+json::object ApiImpl::document() const {
+  return openapi_document(operations, {{"title", config.server_name + " REST API"}, {"version", config.version}});
+}
+
+std::string Api::openapi() const { return json::serialize(impl_->document()); }
+
+void Api::reload_tokens() {
+  // When the database is away the tokens we know stay good (fail static).
+  if (auto rows = impl_->directory.api_tokens(); rows.ok()) impl_->tokens = std::move(*rows);
+}
+
+}  // namespace tandem::ops

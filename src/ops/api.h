@@ -1,0 +1,72 @@
+#pragma once
+// REST under /api/v1: a table of operations serves to dispatch a request, to check who may do it, and to write the OpenAPI
+// document, so that the three cannot disagree. Runs on a control thread; workers are reached through NodeControl, by
+// mailbox, and answer when they can: no request here ever stops one.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/counters.h"
+#include "call/call_layer.h"
+#include "ops/json_rows.h"
+#include "port/directory.h"
+#include "port/http.h"
+#include "route/decision.h"
+
+namespace tandem::ops {
+
+/// The running node, as the API sees it. Each call returns at once; `then` comes later, on any thread, exactly once.
+class NodeControl {
+ public:
+  virtual ~NodeControl() = default;
+  virtual void calls(size_t limit, std::function<void(std::vector<call::CallInfo>)> then) = 0;
+  virtual void call(call::CallId id, std::function<void(std::optional<call::CallInfo>)> then) = 0;
+  virtual void hangup(call::CallId id, std::function<void(bool found)> then) = 0;
+  virtual void transfer(call::CallId id, uint16_t leg, std::string target, std::function<void(bool found)> then) = 0;
+  virtual void registrations(std::string domain, std::string search, size_t limit,
+                             std::function<void(std::vector<RegistrationView>)> then) = 0;
+  virtual void unregister(port::AddressOfRecord aor, std::function<void(bool found)> then) = 0;
+  virtual void trunk_status(std::function<void(std::vector<TrunkStatusView>)> then) = 0;
+  /// Where would this call go, and why: the dial plan in use now.
+  virtual route::Decision explain(const route::CallRequest& request) = 0;
+  /// The directory changed: workers take the new plan (at once) and ask for that subscriber anew (empty user: for all).
+  virtual void plan_changed() = 0;
+  virtual void subscriber_changed(const port::AddressOfRecord& aor) = 0;
+  /// Configuration and certificates; what cannot change at run time is told in the text.
+  virtual Status<std::string> reload() = 0;
+  virtual void drain(bool draining) = 0;
+  virtual bool draining() const = 0;
+  /// Nothing, or why this node should get no new traffic.
+  virtual std::optional<std::string> not_ready() const = 0;
+  virtual std::string metrics_text() = 0;
+};
+
+struct ApiImpl;
+
+struct ApiConfig {
+  std::string version;              // of the program
+  std::string server_name = "Tandem";
+  WallTime started;
+};
+
+class Api {
+ public:
+  /// `directory` is used on the thread that calls handle() only. `wall` gives the time of a request.
+  Api(ApiConfig config, port::Directory& directory, NodeControl& node, std::function<WallTime()> wall,
+      CounterSet& counters);
+  ~Api();
+
+  /// Everything under /api/v1, /healthz, /readyz and /metrics.
+  void handle(port::HttpRequest request, port::HttpReply reply);
+  /// Tokens are compared by their SHA-256; call it when they changed (and once at start).
+  void reload_tokens();
+  std::string openapi() const;
+
+ private:
+  std::unique_ptr<ApiImpl> impl_;
+};
+
+}  // namespace tandem::ops

@@ -1,0 +1,77 @@
+#pragma once
+// Inside the API: one exchange, the table of operations, and helpers the operations share.
+#include <boost/json.hpp>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "ops/api.h"
+
+namespace tandem::ops {
+
+/// One request on its way through an operation. Copyable, so that an answer that comes later can hold it.
+struct Exchange {
+  port::HttpReply reply;
+  std::string method;
+  std::vector<std::string> path;                       // values of the {parameters}, in order
+  std::unordered_map<std::string, std::string> query;  // decoded
+  boost::json::value body;                             // parsed JSON; null without a body
+  bool csv = false;                                    // Accept: text/csv or format=csv
+
+  void json(int status, const boost::json::value& value) const;
+  void none() const;  // 204
+  /// {"error": {"kind": ..., "message": ...}}
+  void error(int status, std::string_view kind, std::string_view message) const;
+  void store_error(const port::StoreError& e) const;
+  std::string text(const std::string& name) const;
+  /// `otherwise` when absent; nothing when it is no number.
+  std::optional<uint32_t> number(const std::string& name, uint32_t otherwise) const;
+};
+
+enum class Scope : uint8_t { none, read, admin };
+
+struct Operation {
+  const char* method;
+  const char* path;  // "/subscribers/{domain}/{user}"
+  Scope scope;
+  const char* summary;
+  const char* request;   // schema name of the body, or null
+  const char* response;  // schema name, "[Name]" for a list under "items", or null for 204
+  std::vector<std::pair<const char*, const char*>> query;  // name, meaning
+  std::function<void(ApiImpl&, const Exchange&)> run;
+};
+
+struct ApiImpl {
+  ApiImpl(ApiConfig config, port::Directory& directory, NodeControl& node, std::function<WallTime()> wall, CounterSet& counters);
+
+  boost::json::object document() const;
+  void dispatch(port::HttpRequest request, port::HttpReply reply);
+  Scope scope_of(const port::HttpRequest& request, WallTime now) const;
+  const Operation* match(const std::string& method, const std::vector<std::string>& segments, std::vector<std::string>& path,
+                         std::string& allowed) const;
+
+  ApiConfig config;
+  port::Directory& directory;
+  NodeControl& node;
+  std::function<WallTime()> wall;
+  std::vector<Operation> operations;
+  std::vector<port::ApiTokenRow> tokens;
+  Counter& requests;
+  Counter& refused;
+  Counter& bad;
+};
+
+void add_subscriber_operations(std::vector<Operation>& table);
+void add_plan_operations(std::vector<Operation>& table);
+void add_live_operations(std::vector<Operation>& table);
+void add_record_operations(std::vector<Operation>& table);
+
+/// In words: "extension 1002@example.com", "trunk carrier as +4930123".
+std::string describe_action(const route::Decision& decision);
+boost::json::object openapi_document(const std::vector<Operation>& table, boost::json::object info);
+
+std::string percent_decode(std::string_view text);
+
+}  // namespace tandem::ops

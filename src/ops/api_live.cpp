@@ -1,0 +1,125 @@
+// What is going on now: calls, registrations, trunks, reload and drain.
+#include "base/text.h"
+#include "ops/api_impl.h"
+
+namespace tandem::ops {
+namespace json = boost::json;
+namespace {
+
+template <class T>
+void answer_list(const Exchange& x, const std::vector<T>& rows) {
+  json::array items;
+  for (const T& row : rows) items.emplace_back(to_json(row));
+  x.json(200, {{"items", std::move(items)}});
+}
+
+void calls(ApiImpl& api, const Exchange& x) {
+  const auto limit = x.number("limit", 1000);
+  if (!limit) return x.error(400, "invalid", "limit: expected a number");
+  api.node.calls(*limit, [x](std::vector<call::CallInfo> list) { answer_list(x, list); });
+}
+
+std::optional<call::CallId> call_id(const Exchange& x) {
+  const auto id = parse_u64(x.path[0]);
+  if (!id) x.error(404, "not_found", "no such call");
+  return id;
+}
+
+void call(ApiImpl& api, const Exchange& x) {
+  const auto id = call_id(x);
+  if (!id) return;
+  api.node.call(*id, [x](std::optional<call::CallInfo> info) {
+    if (info)
+      x.json(200, to_json(*info));
+    else
+      x.error(404, "not_found", "no such call");
+  });
+}
+
+void found_or_not(const Exchange& x, bool found) {
+  if (found)
+    x.none();
+  else
+    x.error(404, "not_found", "no such call or leg");
+}
+
+void hangup(ApiImpl& api, const Exchange& x) {
+  if (const auto id = call_id(x)) api.node.hangup(*id, [x](bool found) { found_or_not(x, found); });
+}
+
+void transfer(ApiImpl& api, const Exchange& x) {
+  const auto id = call_id(x);
+  if (!id) return;
+  const auto* body = x.body.if_object();
+  const json::value* leg = body ? body->if_contains("leg") : nullptr;
+  const json::value* target = body ? body->if_contains("target") : nullptr;
+  if (!leg || !leg->is_int64() || leg->get_int64() < 0 || leg->get_int64() > 0xffff)
+    return x.error(422, "invalid", "leg: expected the number of the leg that transfers");
+  if (!target || !target->is_string() || target->get_string().empty())
+    return x.error(422, "invalid", "target: expected a number or a SIP URI");
+  api.node.transfer(*id, static_cast<uint16_t>(leg->get_int64()), std::string(target->get_string()),
+                    [x](bool found) { found_or_not(x, found); });
+}
+
+void registrations(ApiImpl& api, const Exchange& x) {
+  const auto limit = x.number("limit", 1000);
+  if (!limit) return x.error(400, "invalid", "limit: expected a number");
+  api.node.registrations(x.text("domain"), x.text("search"), *limit,
+                         [x](std::vector<RegistrationView> list) { answer_list(x, list); });
+}
+
+void unregister(ApiImpl& api, const Exchange& x) {
+  api.node.unregister({x.path[1], x.path[0]}, [x](bool found) {
+    if (found)
+      x.none();
+    else
+      x.error(404, "not_found", "not registered");
+  });
+}
+
+void trunk_status(ApiImpl& api, const Exchange& x) {
+  api.node.trunk_status([x](std::vector<TrunkStatusView> list) {
+    json::array items;
+    for (const TrunkStatusView& t : list)
+      items.emplace_back(json::object{{"name", t.name}, {"state", t.state}, {"last_status", t.last_status}});
+    x.json(200, {{"items", std::move(items)}});
+  });
+}
+
+void reload(ApiImpl& api, const Exchange& x) {
+  const auto done = api.node.reload();
+  if (!done.ok()) return x.error(422, "invalid", done.reason());
+  x.none();
+}
+
+void status(ApiImpl& api, const Exchange& x) {
+  const auto why = api.node.not_ready();
+  x.json(200, {{"version", api.config.version},
+               {"started", to_rfc3339(api.config.started)},
+               {"draining", api.node.draining()},
+               {"ready", !why},
+               {"reason", why.value_or("")}});
+}
+
+}  // namespace
+
+void add_live_operations(std::vector<Operation>& table) {
+  table.push_back({"GET", "/calls", Scope::read, "Calls in progress", nullptr, "[Call]", {{"limit", "calls shown at most"}}, calls});
+  table.push_back({"GET", "/calls/{id}", Scope::read, "Show a call", nullptr, "Call", {}, call});
+  table.push_back({"DELETE", "/calls/{id}", Scope::admin, "Hang up a call", nullptr, nullptr, {}, hangup});
+  table.push_back({"POST", "/calls/{id}/transfer", Scope::admin, "Transfer a call: the leg leaves, its peer goes to the target",
+                   "Transfer", nullptr, {}, transfer});
+  table.push_back({"GET", "/registrations", Scope::read, "Live contacts", nullptr, "[Registration]",
+                   {{"domain", "only this domain"}, {"search", "part of the user"}, {"limit", "contacts shown at most"}}, registrations});
+  table.push_back({"DELETE", "/registrations/{domain}/{user}", Scope::admin, "Remove all contacts of an address-of-record", nullptr,
+                   nullptr, {}, unregister});
+  table.push_back({"GET", "/trunk-status", Scope::read, "State of the trunks we register with", nullptr, "[TrunkStatus]", {}, trunk_status});
+  table.push_back({"POST", "/reload", Scope::admin, "Read certificates and configuration again", nullptr, nullptr, {}, reload});
+  table.push_back({"POST", "/drain", Scope::admin, "Take no new calls; running ones go on", nullptr, nullptr, {},
+                   [](ApiImpl& api, const Exchange& x) { api.node.drain(true), x.none(); }});
+  table.push_back({"DELETE", "/drain", Scope::admin, "Take calls again", nullptr, nullptr, {},
+                   [](ApiImpl& api, const Exchange& x) { api.node.drain(false), x.none(); }});
+  table.push_back({"GET", "/status", Scope::read, "Version, start, drain and readiness", nullptr, "Status", {}, status});
+}
+
+}  // namespace tandem::ops

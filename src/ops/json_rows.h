@@ -1,0 +1,70 @@
+#pragma once
+// Rows of the directory, live calls and records as JSON: one list of fields a type serves to write it, to read it (unknown and
+// ill-typed members are errors that name the member) and to describe it in the OpenAPI document.
+#include <boost/json/fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "call/call_layer.h"
+#include "port/cdr.h"
+#include "port/directory.h"
+
+namespace tandem::ops {
+
+/// What a PUT or POST of a subscriber may carry besides the row: a password to make HA1 values of. Never written out.
+struct SubscriberInput {
+  port::Subscriber row;
+  std::string password;
+};
+
+/// A live contact, for GET /registrations.
+struct RegistrationView {
+  port::AddressOfRecord aor;
+  std::string contact;
+  std::string source;  // address and port it registered from
+  std::string transport;
+  std::string user_agent;
+  uint64_t expires_in = 0;  // seconds
+  double q = 1.0;
+  std::string instance;
+};
+
+struct TrunkStatusView {
+  std::string name;
+  std::string state;
+  int last_status = 0;
+};
+
+boost::json::object to_json(const port::Subscriber& row);
+boost::json::object to_json(const port::DomainRow& row);
+boost::json::object to_json(const port::TrunkRow& row);
+boost::json::object to_json(const port::RouteRow& row);
+boost::json::object to_json(const port::RingGroupRow& row);
+boost::json::object to_json(const port::RingGroupMemberRow& row);
+boost::json::object to_json(const port::FeatureCodeRow& row);
+boost::json::object to_json(const port::TimeRuleRow& row);
+boost::json::object to_json(const port::ParkRow& row);
+boost::json::object to_json(const port::Cdr& cdr);
+boost::json::object to_json(const call::CallInfo& call);
+boost::json::object to_json(const RegistrationView& registration);
+
+/// Members present in `from` replace those of `into`; an error names the member and what is expected.
+Status<std::string> from_json(const boost::json::value& from, SubscriberInput& into);
+Status<std::string> from_json(const boost::json::value& from, port::DomainRow& into);
+Status<std::string> from_json(const boost::json::value& from, port::TrunkRow& into);
+Status<std::string> from_json(const boost::json::value& from, port::RouteRow& into);
+Status<std::string> from_json(const boost::json::value& from, port::RingGroupRow& into);
+Status<std::string> from_json(const boost::json::value& from, port::RingGroupMemberRow& into);
+Status<std::string> from_json(const boost::json::value& from, port::FeatureCodeRow& into);
+Status<std::string> from_json(const boost::json::value& from, port::TimeRuleRow& into);
+Status<std::string> from_json(const boost::json::value& from, port::ParkRow& into);
+
+/// JSON Schema objects of all of the above, by name, for components.schemas.
+boost::json::object json_schemas();
+
+/// "2026-11-23T18:14:47.123Z"; empty for zero.
+std::string to_rfc3339(WallTime t);
+std::optional<WallTime> from_rfc3339(std::string_view text);
+
+}  // namespace tandem::ops
