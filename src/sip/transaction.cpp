@@ -44,6 +44,10 @@ void TransactionLayer::Impl::end_after(Now now, TxTimers& t, Duration ahead, Slo
 void TransactionLayer::Impl::retransmit_after(Now now, TxTimers& t, Duration ahead, SlotId id, bool server) {
   t.interval = ahead;
   t.retransmit_at = now.mono + ahead;
+  if (t.retransmit_at >= t.end_at) {
+    t.retransmit_at = Instant::never();
+    return;
+  }
   timers.push(now.mono, ahead, {id, server, false});
 }
 

@@ -82,6 +82,9 @@ bool read_client(Now now, const proto::SipClientTransaction& p, ClientTransactio
   if (!fits || !known_method(p.method()) || p.identity().find('\n') == std::string::npos ||
       p.cancel_step() > 3 || p.via_begin() > p.via_end() || p.via_end() > p.request().size())
     return false;
+  const bool unanswered = p.state() != proto::SIP_TX_COMPLETED && p.state() != proto::SIP_TX_ACCEPTED;
+  const bool needs_request = invite || p.path().transport() == static_cast<uint32_t>(port::Transport::udp);
+  if (unanswered && needs_request && p.request().empty()) return false;
   tx.method = static_cast<Method>(p.method());
   tx.state = static_cast<TxState>(p.state());
   tx.cancel_step = static_cast<ClientTransaction::Cancel>(p.cancel_step());
