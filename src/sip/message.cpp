@@ -307,12 +307,19 @@ std::optional<Reason> Message::Parser::run() {
 }
 
 Result<Message, Reason> Message::parse(Buffer bytes, const Limits& limits) {
+  return parse_from(bytes, limits);
+}
+
+Result<Message, Reason> Message::parse_from(Buffer& bytes, const Limits& limits) {
   static_assert(std::is_trivially_destructible_v<Index> && std::is_trivially_destructible_v<HeaderField>);
   static_assert(sizeof(Index) % alignof(HeaderField) == 0);
   Message message;
   message.buffer_ = std::move(bytes);
   Parser parser{message, limits};
-  if (const auto r = parser.run()) return Failure<Reason>{*r};
+  if (const auto r = parser.run()) {
+    bytes = std::move(message.buffer_);
+    return Failure<Reason>{*r};
+  }
   return message;
 }
 

@@ -29,6 +29,9 @@ class Message {
   /// five headers of section 8.1.1 (Max-Forwards aside), Content-Length against the size. Typed accessors
   /// check the rest.
   static Result<Message, Reason> parse(Buffer bytes, const Limits& limits = {});
+  /// The same; takes the buffer only when it succeeds, so that a refusal can still be written from it
+  /// (sip/refuse.h).
+  static Result<Message, Reason> parse_from(Buffer& bytes, const Limits& limits = {});
 
   Message(Message&&) noexcept;
   Message& operator=(Message&&) noexcept;

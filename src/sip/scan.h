@@ -114,7 +114,8 @@ struct Field {
 enum class FieldResult : uint8_t { field, end_of_headers, need_more, bad_line, bad_name };
 
 /// Reads the field (with its folded lines) at `p` and moves `p` behind it. Lines end with CRLF only: a CR or
-/// LF alone, which other elements on the way may read as a line end, is bad_line, and so is a NUL.
+/// LF alone, which other elements on the way may read as a line end, is bad_line, and so is a NUL that no
+/// backslash stands before.
 inline FieldResult next_field(const char*& p, const char* end, Field& out) {
   if (end - p < 2) return FieldResult::need_more;
   if (p[0] == '\r') {
@@ -126,6 +127,10 @@ inline FieldResult next_field(const char*& p, const char* end, Field& out) {
   for (;;) {
     stop = find_line_special(stop, end);
     if (end - stop < 2) return FieldResult::need_more;
+    if (stop[0] == '\0' && stop != p && stop[-1] == '\\') {  // a quoted-pair may hold it (section 25.1)
+      ++stop;
+      continue;
+    }
     if (stop[0] != '\r' || stop[1] != '\n') return FieldResult::bad_line;
     if (end - stop < 3) return FieldResult::need_more;  // the next line may be a folded one
     if (stop[2] != ' ' && stop[2] != '\t') break;

@@ -103,9 +103,24 @@ bool same_text(std::string_view a, std::string_view b, bool fold_case) {
   return a.empty() && b.empty();
 }
 
+/// "[2001:db8::1]". The grammar of RFC 3261 lets ":::" stand before an embedded IPv4 address; RFC 5118
+/// section 4.10 wants it read as "::".
+std::optional<IpAddress> parse_reference(std::string_view text) {
+  if (scan::find(text, ':') == npos) return std::nullopt;  // IPv4 in brackets is no reference
+  const size_t three = text.find(":::");
+  if (three == npos) return IpAddress::parse(text);
+  char fixed[64];
+  const std::string_view after = text.substr(three + 3);
+  if (text.size() > sizeof fixed || scan::find(after, '.') == npos || scan::find(after, ':') != npos)
+    return std::nullopt;
+  std::memcpy(fixed, text.data(), three + 2);
+  std::memcpy(fixed + three + 2, after.data(), after.size());
+  return IpAddress::parse({fixed, three + 2 + after.size()});
+}
+
 bool same_host(std::string_view a, std::string_view b) {
   if (!a.empty() && a[0] == '[') {
-    const auto x = IpAddress::parse(a), y = IpAddress::parse(b);
+    const auto x = parse_reference(a), y = parse_reference(b);
     return x && y && *x == *y;
   }
   return iequals(a, b);
@@ -182,9 +197,7 @@ std::optional<Reason> parse_host_port(std::string_view text, std::string_view& h
     end = scan::find(text, ']');
     if (end == npos) return Reason::bad_host;
     ++end;
-    const auto ip = IpAddress::parse(text.substr(0, end));
-    // An IPv4-mapped address reads as IPv4; plain IPv4 in brackets is no IPv6 reference.
-    if (!ip || scan::find(text.substr(0, end), ':') == npos) return Reason::bad_host;
+    if (!parse_reference(text.substr(0, end))) return Reason::bad_host;
   } else {
     end = 0;
     while (end < text.size() && scan::is(text[end], scan::host)) ++end;

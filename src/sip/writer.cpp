@@ -163,6 +163,11 @@ void Writer::text(std::string_view s) {
     const char* stop = scan::find_line_special(p, end);
     out_.append(std::string_view(p, static_cast<size_t>(stop - p)));
     if (stop == end) return;
+    if (stop[0] == '\0' && stop != s.data() && stop[-1] == '\\') {  // a quoted-pair, which may hold it
+      out_.push_back('\0');
+      p = stop + 1;
+      continue;
+    }
     if (end - stop < 3 || stop[0] != '\r' || stop[1] != '\n' || (stop[2] != ' ' && stop[2] != '\t')) {
       damaged_ = true;
       return;
@@ -227,7 +232,7 @@ Buffer Writer::finish() && {
 
 /// The top Via as its receiver completes it: `received` when the sender's idea of its address differs from
 /// what we saw (a name always does), and both `received` and `rport` when it asked for rport.
-void Writer::received_via(const Via& via, const SocketAddress& source) {
+Writer& Writer::received_via(const Via& via, const SocketAddress& source) {
   out_.append("Via: ");
   text(via.protocol);
   out_.push_back('/');
@@ -257,6 +262,7 @@ void Writer::received_via(const Via& via, const SocketAddress& source) {
     out_.append(Digits(source.port).text());
   }
   out_.append("\r\n");
+  return *this;
 }
 
 Writer response_to(const Message& request, const SocketAddress& source, int status, std::string_view to_tag,

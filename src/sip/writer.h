@@ -25,6 +25,9 @@ class Writer {
   /// Value from pieces, without building a string first.
   Writer& header(HeaderId id, std::initializer_list<std::string_view> pieces);
   Writer& header_number(HeaderId id, uint64_t value);
+  /// The top Via of a request as its receiver completes it with `source` (section 18.2.1, RFC 3581 section
+  /// 4).
+  Writer& received_via(const Via& via, const SocketAddress& source);
   /// Copies every header of that id as it stands, folded lines made one.
   Writer& copy(const Message& from, HeaderId id);
   /// Content-Type, Content-Length and the body; ends the message.
@@ -35,10 +38,8 @@ class Writer {
 
  private:
   Writer();
-  friend Writer response_to(const Message&, const SocketAddress&, int, std::string_view, std::string_view);
   void text(std::string_view s);
   void word(std::string_view s);
-  void received_via(const Via& via, const SocketAddress& source);
   Buffer out_;
   bool damaged_ = false;
 };
