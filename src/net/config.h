@@ -1,0 +1,82 @@
+#pragma once
+// What the runtime is told at start. Times and limits have production defaults; tests shrink them.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/time.h"
+#include "port/flow.h"
+
+namespace tandem::net {
+
+/// PEM files. `ca` verifies client certificates when they are asked for; empty: the system's trust store.
+struct TlsFiles {
+  std::string certificate;  // the chain, leaf first
+  std::string key;
+  std::string ca;
+};
+
+struct ListenerConfig {
+  port::Transport transport = port::Transport::udp;  // udp, tcp or tls
+  SocketAddress bind;                                // port 0: the system picks one (tests)
+  port::RealmId realm = 0;
+  std::string advertised_host;  // for whoever writes Via and Contact; net itself does not use it
+  TlsFiles tls;
+  bool request_client_certificate = false;
+};
+
+/// Media addresses and ports of a realm. A family without a bind address has no media there.
+struct RealmMedia {
+  port::RealmId realm = 0;
+  IpAddress bind_v4, bind_v6;
+  IpAddress advertised_v4, advertised_v6;  // unset: the bind address
+  uint16_t first_port = 16384;
+  uint16_t last_port = 32767;
+};
+
+struct DnsConfig {
+  std::vector<std::string> servers;  // "192.0.2.53" or "192.0.2.53:53"; empty: /etc/resolv.conf
+  std::string hosts_file = "/etc/hosts";
+  Duration timeout = seconds(2);  // per try
+  int tries = 3;
+  size_t cache_entries = 20'000;
+  Duration max_ttl = hours(1);
+  Duration min_ttl = seconds(1);
+  Duration negative_ttl = seconds(30);  // when the zone's SOA says nothing, and at most what it may say
+  Duration stale = hours(24);           // how long past its TTL an answer serves when no server answers
+  size_t max_outstanding = 4096;        // questions in flight; more are refused
+};
+
+/// Past each of these something is refused, shed or closed, and counted.
+struct Limits {
+  size_t connections = 20'000;            // per worker
+  size_t connections_per_source = 1'000;  // per source address, all workers together
+  size_t write_queue_bytes = 1 << 20;     // per connection; past it the reader is too slow and is closed
+  size_t write_high_water = 256 << 10;    // congested
+  size_t write_low_water = 64 << 10;      // drained
+  size_t held_sends = 100'000;            // waiting for a commit, per worker
+  size_t mailbox = 65'536;                // mails and cross-worker sends waiting, per worker
+  Duration connect = seconds(5);
+  Duration tls_handshake = seconds(10);
+  Duration partial_message = seconds(10);  // from the first byte of a message to its last
+  Duration idle = minutes(15);             // neither reads nor writes
+  Duration write_stall = seconds(15);      // bytes queued and none taken
+};
+
+struct RuntimeConfig {
+  uint16_t node = 0;
+  uint16_t workers = 1;
+  std::vector<ListenerConfig> listeners;
+  std::vector<RealmMedia> media;
+  std::string tls_ca;  // verifies servers we connect to by name; empty: the system's trust store
+  DnsConfig dns;
+  Limits limits;
+  Duration tick = milliseconds(1);        // datagrams are taken in batches this far apart while they flow
+  Duration port_quarantine = seconds(3);  // a closed media port rests this long
+  Duration stop_grace = seconds(2);       // stop() waits this long for held sends and write queues
+  int sip_receive_buffer = 4 << 20;       // per UDP listener and worker; the kernel may cap it
+  int media_receive_buffer = 128 << 10;
+};
+
+}  // namespace tandem::net

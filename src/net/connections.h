@@ -1,0 +1,156 @@
+#pragma once
+// The TCP and TLS connections of one worker: accepting, connecting, framing, write queues, deadlines.
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "base/counters.h"
+#include "base/slot_map.h"
+#include "base/timers.h"
+#include "net/config.h"
+#include "net/flow_sink.h"
+#include "net/sockets.h"
+#include "net/source_counts.h"
+#include "net/tls.h"
+#include "sip/framer.h"
+
+struct ssl_st;
+
+namespace tandem::net {
+
+/// Everything is driven by readiness: nothing here waits for a peer. A connection is named by its slot,
+/// handlers look it up again, so one that is gone is simply not found.
+class Connections {
+ public:
+  Connections(boost::asio::io_context& io, uint16_t node, uint16_t worker, FlowSink& sink,
+              const Limits& limits, SourceCounts& sources, CounterSet& counters);
+  ~Connections();
+
+  void add_listener(Fd fd, port::Transport transport, port::RealmId realm, const TlsContext* tls);
+  /// TLS for connections of the realm that we open, and the address they leave from (unset: the system's
+  /// choice).
+  void set_outgoing(port::RealmId realm, const TlsContext* tls, IpAddress from_v4, IpAddress from_v6);
+
+  /// Queues on the flow, on a connection of the same identity, or on a new one. flush() writes.
+  /// `from` is the worker that hears of a failure.
+  void send(port::Send send, uint16_t from);
+  void flush();
+  /// Closes after what is queued has been written.
+  void close(port::FlowId flow);
+
+  Instant next_deadline() const;
+  void on_deadlines();
+  void stop_listening();
+  bool writing() const { return writing_ > 0; }  // bytes wait in some queue
+  size_t size() const { return table_.size(); }
+
+ private:
+  enum class State : uint8_t { connecting, handshake, open };
+  enum class Io : uint8_t { done, again, failed };
+  struct Pending {
+    Buffer bytes;
+    size_t written = 0;
+    port::SendId notify = 0;
+    uint16_t from = 0;
+  };
+  struct SslFree {
+    void operator()(ssl_st* ssl) const;
+  };
+  /// What must be equal to share a connection: never across TLS identities.
+  using Identity = std::tuple<port::Transport, port::RealmId, SocketAddress, std::string>;
+
+  struct Connection {
+    explicit Connection(boost::asio::io_context& io) : socket(io) {}
+    // given
+    SlotId id;
+    boost::asio::ip::tcp::socket socket;
+    std::unique_ptr<ssl_st, SslFree> ssl;
+    port::Path path;
+    std::string server_name;
+    bool accepted = false;
+    // state
+    State state = State::open;
+    bool reading = false, write_waiting = false;  // a wait is under way
+    bool dirty = false, congested = false, closing = false, was_opened = false;
+    sip::Framer framer;
+    std::deque<Pending> out;
+    size_t queued = 0;
+    Instant begun, last_used, partial_since = Instant::never(), write_since = Instant::never();
+    Instant close_by = Instant::never();
+    Instant armed = Instant::never();
+  };
+  struct Listener {
+    boost::asio::ip::tcp::acceptor acceptor;
+    port::Transport transport;
+    port::RealmId realm;
+    const TlsContext* tls;
+    SocketAddress bound;
+    Instant paused_until = Instant::never();  // out of descriptors
+  };
+  struct Outgoing {
+    const TlsContext* tls = nullptr;
+    IpAddress from_v4, from_v6;
+  };
+
+  void arm_accept(Listener& listener);
+  void accept_some(Listener& listener);
+  void accepted(Listener& listener, Fd fd);
+  Connection* connect(const port::Send& send);
+  bool begin_tls(Connection& c, const TlsContext* tls);
+  Connection* add(Fd fd, const port::Path& path, bool accepted);
+  Connection* reusable(const port::Send& send);
+
+  // Each of these may end the connection; false: it is gone.
+  bool progress(Connection& c);
+  bool finish_connect(Connection& c);
+  bool handshake(Connection& c);
+  bool opened(Connection& c);
+  bool read_some(Connection& c);
+  bool deliver(Connection& c, Bytes bytes);
+  bool write_some(Connection& c);
+  bool after_write(Connection& c);
+  bool enqueue(Connection& c, Pending pending);
+
+  Io read_bytes(Connection& c, size_t& n);
+  Io write_bytes(Connection& c, size_t& n);
+  void taken(Connection& c, size_t n);
+  void wait_read(Connection& c);
+  void wait_write(Connection& c);
+  void mark_dirty(Connection& c);
+  Instant now() { return sink_.batch_now().mono; }
+  Instant due(const Connection& c) const;
+  void rearm(Connection& c);
+  void expire(Connection& c);
+  void end(Connection& c, Counter* why);
+  Identity identity(const Connection& c) const;
+
+  boost::asio::io_context& io_;
+  const uint16_t node_, worker_;
+  FlowSink& sink_;
+  const Limits limits_;
+  SourceCounts& sources_;
+  std::deque<Listener> listeners_;
+  std::map<port::RealmId, Outgoing> outgoing_;
+  SlotMap<Connection> table_;
+  std::map<Identity, SlotId> by_identity_;
+  std::vector<SlotId> dirty_, dirty_now_;
+  TimerQueue<SlotId> deadlines_;
+  std::unique_ptr<uint8_t[]> area_;
+  size_t writing_ = 0;  // connections with queued bytes
+
+  struct Counts {
+    explicit Counts(CounterSet& set);
+    Counter &accepted, &connected, &open, &received_tcp, &received_tls, &sent_tcp, &sent_tls, &keepalives;
+    Counter &refused_full, &refused_source, &accept_errors, &connect_failed, &handshake_failed, &by_peer,
+        &framing;
+    Counter &slow_reader, &slow_sender, &slow_handshake, &slow_connect, &idle, &by_us;
+  } counts_;
+};
+
+}  // namespace tandem::net

@@ -1,0 +1,19 @@
+#pragma once
+#include "base/time.h"
+#include "port/flow.h"
+
+namespace tandem::net {
+
+/// Where the transports of a worker leave what they got; the loop hands it to the port::Worker.
+class FlowSink {
+ public:
+  virtual ~FlowSink() = default;
+  virtual void received(port::Received message) = 0;
+  virtual void flow_event(const port::FlowEvent& event) = 0;
+  /// The time of the batch at hand, read once after each wait.
+  virtual Now batch_now() = 0;
+  /// Tells worker `from`, which sent it, that `send` will not arrive; nothing when nobody wants to know (0).
+  virtual void send_failed(const port::Path& path, port::SendId send, uint16_t from) = 0;
+};
+
+}  // namespace tandem::net

@@ -1,0 +1,32 @@
+#pragma once
+#include <map>
+#include <mutex>
+
+#include "base/address.h"
+
+namespace tandem::net {
+
+/// Open connections per source address, all workers together. Touched once per accept and close.
+class SourceCounts {
+ public:
+  explicit SourceCounts(size_t limit) : limit_(limit) {}
+  bool enter(const IpAddress& ip) {
+    const std::lock_guard lock(mutex_);
+    size_t& count = counts_[ip];
+    if (count >= limit_) return false;
+    ++count;
+    return true;
+  }
+  void leave(const IpAddress& ip) {
+    const std::lock_guard lock(mutex_);
+    const auto it = counts_.find(ip);
+    if (it != counts_.end() && --it->second == 0) counts_.erase(it);
+  }
+
+ private:
+  const size_t limit_;
+  std::mutex mutex_;
+  std::map<IpAddress, size_t> counts_;  // under mutex_
+};
+
+}  // namespace tandem::net
