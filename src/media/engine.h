@@ -72,7 +72,7 @@ struct MediaEvent {
     first_packet,  // the first accepted RTP packet of this endpoint
     latched,       // media comes from another address than the SDP said, and was accepted
     timeout,  // EndpointConfig::media_timeout passed without RTP or RTCP; fires once until media comes again
-    digit,    // an RFC 4733 event ended: `digit` is 0-9, *, #, A-D
+    digit,    // an RFC 4733 event began: `digit` is 0-9, *, #, A-D
     tone_finished,  // a ToneSequence with repeats has played to its end
   };
   Kind kind;

@@ -1,0 +1,358 @@
+#include "media/engine.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "media/mos.h"
+#include "media/state.h"
+
+namespace tandem::media {
+
+const char* to_string(Reason r) {
+  switch (r) {
+    case Reason::ports_exhausted:
+      return "ports_exhausted";
+    case Reason::too_many_endpoints:
+      return "too_many_endpoints";
+    case Reason::too_many_media:
+      return "too_many_media";
+    case Reason::no_common_codec:
+      return "no_common_codec";
+    case Reason::no_media:
+      return "no_media";
+    case Reason::no_remote:
+      return "no_remote";
+    case Reason::unknown_endpoint:
+      return "unknown_endpoint";
+    case Reason::bad_snapshot:
+      return "bad_snapshot";
+    case Reason::port_taken:
+      return "port_taken";
+    case Reason::count_:
+      break;
+  }
+  return "unknown";
+}
+
+EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, CounterSet& counters)
+    : config(c),
+      ports(p),
+      rng(r),
+      endpoints(c.endpoints),
+      counters_{
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"relayed\""),
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"consumed\""),
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"foreign_source\""),
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"malformed\""),
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"stray\""),
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"originated\""),
+          counters.counter("media_timeouts_total", "legs that fell silent"),
+          counters.counter("media_latched_total",
+                           "legs whose media came from another address than their SDP's"),
+          counters.counter("media_ports_exhausted_total", "port pairs that could not be had"),
+          counters.gauge("media_endpoints", "endpoints open"),
+          counters.gauge("media_ports", "media ports open")} {
+  config.media_lines = std::min<uint8_t>(config.media_lines, most_media_lines);
+  config.latch_packets = std::max<uint8_t>(config.latch_packets, 1);
+}
+
+void EngineState::emit(const Endpoint& e, MediaEvent::Kind kind, char digit) {
+  events.push_back({kind, e.id, e.config.trail, digit});
+}
+
+void EngineState::close(Now now, EndpointId id) {
+  Endpoint* e = endpoints.find(id);
+  if (!e) return;
+  unjoin(now, *e);
+  for (Stream& s : e->streams) close_ports(s);
+  endpoints.erase(id);
+  counters_.open_endpoints.sub();
+}
+
+EndpointId EngineState::add(const EndpointConfig& c) {
+  const EndpointId id = endpoints.emplace();
+  Endpoint* e = endpoints.find(id);
+  if (!e) return {};
+  e->config = c;
+  e->id = id;
+  counters_.open_endpoints.add();
+  return id;
+}
+
+void EngineState::unjoin(Now now, Endpoint& e) {
+  Endpoint* partner = endpoints.find(e.partner);
+  e.partner = {};
+  ++e.revision;
+  restart_silence(now, e);
+  route(e);
+  if (!partner) return;
+  partner->partner = {};
+  ++partner->revision;
+  restart_silence(now, *partner);
+  route(*partner);
+}
+
+Status<Reason> EngineState::join(Now now, Endpoint& a, Endpoint& b) {
+  if (&a == &b) return echo(now, a);
+  if (a.partner != b.id) unjoin(now, a);
+  if (b.partner != a.id) unjoin(now, b);
+  a.partner = b.id;
+  b.partner = a.id;
+  for (Endpoint* e : {&a, &b}) {
+    e->feed = Feed::partner;
+    ++e->revision;
+    restart_silence(now, *e);
+    for (const Stream& s : e->streams)
+      if (Flow* f = flow_of(s.rtp.id)) f->latch.extend(now.mono, config.learning_window);
+  }
+  route(a);
+  route(b);
+  return Done{};
+}
+
+Status<Reason> EngineState::play(Now now, Endpoint& e, const codec::ToneSequence& sequence) {
+  const auto stream = g711_stream(e);
+  if (!stream) return Failure{e.remote ? Reason::no_common_codec : Reason::no_remote};
+  OwnStream& own = e.streams[*stream].own;
+  if (own.ssrc == 0) {
+    own.ssrc = static_cast<uint32_t>(rng.next()) | 1;
+    own.sequence = static_cast<uint16_t>(rng.next() & 0x7FFF);
+    own.timestamp = static_cast<uint32_t>(rng.next());
+  }
+  const bool playing = e.feed == Feed::tone;
+  e.feed = Feed::tone;
+  e.tone = codec::ToneGenerator(sequence);
+  e.tone_stream = *stream;
+  e.tone_starts = true;
+  ++e.revision;
+  if (!playing) {
+    arm_tone(e, now.mono);
+    arm_report(e, now.mono + config.rtcp_interval);
+  }
+  restart_silence(now, e);
+  reroute(e);
+  return Done{};
+}
+
+Status<Reason> EngineState::echo(Now now, Endpoint& e) {
+  if (!e.remote) return Failure{Reason::no_remote};
+  for (Stream& s : e.streams)
+    if (s.own.echo_ssrc == 0) s.own.echo_ssrc = static_cast<uint32_t>(rng.next()) | 1;
+  e.feed = Feed::echo;
+  e.tone_at = Instant::never();
+  ++e.revision;
+  arm_report(e, now.mono + config.rtcp_interval);
+  restart_silence(now, e);
+  reroute(e);
+  return Done{};
+}
+
+void EngineState::stop(Now now, Endpoint& e) {
+  if (e.feed == Feed::partner) return;
+  e.feed = Feed::partner;
+  e.tone_at = Instant::never();
+  e.report_at = Instant::never();
+  ++e.revision;
+  restart_silence(now, e);
+  reroute(e);
+}
+
+LegStatistics EngineState::statistics(const Endpoint& e) const {
+  LegStatistics out;
+  bool have_audio = false;
+  for (const Stream& s : e.streams) {
+    const Flow* f = flow_of(s.rtp.id);
+    if (!f) continue;
+    out.packets_received += f->received.packets;
+    out.octets_received += f->received.octets;
+    out.packets_sent += f->sent_packets;
+    out.octets_sent += f->sent_octets;
+    out.packets_expected += f->received.expected();
+    out.packets_lost += f->wire == Wire::opaque ? 0 : f->received.lost();
+    out.duplicates += f->received.duplicates;
+    out.reordered += f->received.reordered;
+    out.foreign_dropped += f->foreign;
+    out.malformed_dropped += f->malformed;
+    if (const Flow* rtcp = flow_of(s.rtcp.id)) {
+      out.foreign_dropped += rtcp->foreign;
+      out.malformed_dropped += rtcp->malformed;
+    }
+    if (have_audio || !iequals(s.kind, "audio")) continue;
+    have_audio = true;
+    audio_statistics(s, *f, out);
+  }
+  return out;
+}
+
+void EngineState::audio_statistics(const Stream& s, const Flow& f, LegStatistics& out) const {
+  out.jitter_ms = f.received.jitter_ms();
+  out.max_jitter_ms = f.received.max_jitter_ms();
+  out.round_trip_ms = s.round_trip_ms;
+  out.local = s.rtp.local;
+  out.remote = f.latch.destination();
+  const auto name_of = [](const std::vector<PayloadFormat>& formats, uint8_t pt) -> const PayloadFormat* {
+    for (const PayloadFormat& p : formats)
+      if (p.payload_type == pt) return &p;
+    return nullptr;
+  };
+  const PayloadFormat* format = nullptr;
+  if (f.received.packets > 0) {
+    format = name_of(s.local_formats, f.last_payload_type);
+    if (!format) format = name_of(s.remote_formats, f.last_payload_type);
+  } else if (!s.remote_formats.empty()) {
+    format = &s.remote_formats.front();
+  }
+  if (format) out.codec = format->encoding;
+  const uint64_t expected = f.received.expected();
+  if (f.received.packets > 0 && expected > 0) {
+    const double loss =
+        static_cast<double>(std::max<int64_t>(0, f.received.lost())) / static_cast<double>(expected);
+    out.mos = mean_opinion_score(Quality{out.codec, loss, out.jitter_ms, out.round_trip_ms});
+  }
+  out.has_report = s.has_report;
+  if (!s.has_report) return;
+  out.report_loss = s.report.fraction_lost / 256.0;
+  out.report_lost = s.report.cumulative_lost;
+  const uint32_t clock = s.remote_formats.empty() ? 8000 : s.remote_formats.front().clock_rate;
+  out.report_jitter_ms = s.report.jitter * 1000.0 / clock;
+  out.report_mos =
+      mean_opinion_score(Quality{out.codec, out.report_loss, out.report_jitter_ms, out.round_trip_ms});
+}
+
+// ---- the public face ----
+
+Engine::Engine(const EngineConfig& config, port::MediaPorts& ports, Rng& rng, CounterSet& counters)
+    : state_(std::make_unique<EngineState>(config, ports, rng, counters)) {}
+
+Engine::~Engine() {
+  // Sockets outlive nobody: a worker that goes gives its ports back.
+  state_->endpoints.for_each([&](EndpointId, Endpoint& e) {
+    for (Stream& s : e.streams) state_->close_ports(s);
+  });
+}
+
+Result<EndpointId, Reason> Engine::open(const EndpointConfig& config) {
+  const EndpointId id = state_->add(config);
+  if (!id) return Failure{Reason::too_many_endpoints};
+  return id;
+}
+
+void Engine::close(Now now, EndpointId id) { state_->close(now, id); }
+bool Engine::exists(EndpointId id) const { return state_->endpoints.find(id) != nullptr; }
+size_t Engine::size() const { return state_->endpoints.size(); }
+
+void Engine::set_media_timeout(Now now, EndpointId id, Duration timeout) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return;
+  e->config.media_timeout = timeout;
+  state_->restart_silence(now, *e);
+}
+
+Status<Reason> Engine::set_remote(Now now, EndpointId id, const sdp::Description& remote, SdpRole role) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return Failure{Reason::unknown_endpoint};
+  return state_->set_remote(now, *e, remote, role);
+}
+
+Result<std::string, Reason> Engine::present(Now now, EndpointId id, const sdp::Description& from,
+                                            SdpRole role) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return Failure{Reason::unknown_endpoint};
+  return state_->present(now, *e, from, role);
+}
+
+Result<std::string, Reason> Engine::answer(Now now, EndpointId id, sdp::Direction wanted) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return Failure{Reason::unknown_endpoint};
+  return state_->answer(now, *e, wanted);
+}
+
+Result<std::string, Reason> Engine::offer(Now now, EndpointId id, sdp::Direction direction) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return Failure{Reason::unknown_endpoint};
+  return state_->offer(now, *e, direction);
+}
+
+void Engine::rollback(Now now, EndpointId id) {
+  if (Endpoint* e = state_->endpoints.find(id)) state_->rollback(now, *e);
+}
+
+std::string Engine::local_description(EndpointId id) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  return e && e->local ? e->local->to_string() : std::string{};
+}
+
+std::optional<sdp::Description> Engine::remote_description(EndpointId id) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  return e ? e->remote : std::nullopt;
+}
+
+sdp::Direction Engine::remote_direction(EndpointId id) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  if (!e || !e->remote) return sdp::Direction::sendrecv;
+  for (size_t i = 0; i < e->remote->media_count(); ++i)
+    if (e->remote->media(i).port != 0) return e->remote->direction(i);
+  return sdp::Direction::inactive;
+}
+
+Status<Reason> Engine::join(Now now, EndpointId a, EndpointId b) {
+  Endpoint* first = state_->endpoints.find(a);
+  Endpoint* second = state_->endpoints.find(b);
+  if (!first || !second) return Failure{Reason::unknown_endpoint};
+  return state_->join(now, *first, *second);
+}
+
+void Engine::unjoin(Now now, EndpointId id) {
+  if (Endpoint* e = state_->endpoints.find(id)) state_->unjoin(now, *e);
+}
+
+EndpointId Engine::peer(EndpointId id) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  return e ? e->partner : EndpointId{};
+}
+
+Status<Reason> Engine::play(Now now, EndpointId id, const codec::ToneSequence& sequence) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return Failure{Reason::unknown_endpoint};
+  return state_->play(now, *e, sequence);
+}
+
+Status<Reason> Engine::echo(Now now, EndpointId id) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return Failure{Reason::unknown_endpoint};
+  return state_->echo(now, *e);
+}
+
+void Engine::stop(Now now, EndpointId id) {
+  if (Endpoint* e = state_->endpoints.find(id)) state_->stop(now, *e);
+}
+
+void Engine::on_media(Now now, std::span<port::MediaPacket> packets, port::MediaOut& out) {
+  state_->on_media(now, packets, out);
+}
+void Engine::on_timeout(Now now, port::MediaOut& out) { state_->on_timeout(now, out); }
+Instant Engine::next_timeout() const { return state_->timers.next(); }
+bool Engine::has_events() const { return !state_->events.empty(); }
+
+void Engine::take_events(std::vector<MediaEvent>& out) {
+  out.insert(out.end(), state_->events.begin(), state_->events.end());
+  state_->events.clear();
+}
+
+LegStatistics Engine::statistics(EndpointId id) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  return e ? state_->statistics(*e) : LegStatistics{};
+}
+
+std::string Engine::snapshot(Now now, std::span<const EndpointId> ids) const {
+  return state_->snapshot(now, ids);
+}
+Result<std::vector<EndpointId>, Reason> Engine::restore(Now now, std::string_view part) {
+  return state_->restore(now, part);
+}
+uint64_t Engine::revision(EndpointId id) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  return e ? e->revision : 0;
+}
+
+}  // namespace tandem::media

@@ -1,0 +1,91 @@
+#pragma once
+// A flow: what one bound port does with the packets it receives. Flows lie in one vector, by port slot, so
+// that a packet costs an index and no lookup; everything a packet needs is in its flow and in the flow it
+// leaves by.
+#include <array>
+#include <cstdint>
+
+#include "base/slot_map.h"
+#include "media/latch.h"
+#include "port/media.h"
+#include "rtp/statistics.h"
+
+namespace tandem::media {
+
+/// Where a packet leaves: our port and the peer's address. Off when there is nobody to send to.
+struct Destination {
+  port::MediaPortId port;
+  SocketAddress remote;
+  bool on = false;
+};
+
+/// What changes in a relayed RTP header. Identity between two legs that agreed on the same payload types.
+struct Rewrite {
+  bool identity = true;
+  bool replace_ssrc = false;  // echo: a phone must not meet its own SSRC (RFC 3550 section 8.2)
+  uint32_t ssrc = 0;
+  uint16_t sequence_offset = 0;
+  uint32_t timestamp_offset = 0;
+  uint8_t map_size = 0;
+  struct PayloadType {
+    uint8_t from;
+    uint8_t to;
+  };
+  std::array<PayloadType, 8> map;
+};
+
+/// What the packets of this port are.
+enum class Wire : uint8_t {
+  rtp,     // RTP/AVP and RTP/AVPF
+  srtp,    // RTP/SAVP...: headers in the clear, the rest is not ours to read
+  dtls,    // UDP/TLS/RTP/SAVP...: as srtp, with handshakes on the same port
+  opaque,  // udptl and other datagrams without an RTP header
+};
+
+struct Clock {
+  uint8_t payload_type = 0;
+  bool event = false;  // telephone-event
+  uint32_t rate = 8000;
+};
+
+struct Flow {
+  // match
+  port::MediaPortId port;
+  bool rtcp = false;  // the odd port of the pair
+  bool mux = false;   // RTCP comes on the RTP port too (RFC 5761)
+  Wire wire = Wire::rtp;
+  // owner
+  SlotId endpoint;
+  uint8_t stream = 0;
+  port::MediaPortId sibling;  // the RTP port of an RTCP port and the reverse
+  // expected source
+  Latch latch;
+  // rewrite
+  Rewrite rewrite;
+  // destination
+  Destination rtp_to;
+  Destination rtcp_to;
+
+  // what was received here
+  rtp::ReceiverStatistics received;
+  bool active = false;  // something was accepted, at last_accepted
+  Instant last_accepted;
+  uint8_t last_payload_type = 0;
+  uint8_t clock_count = 0;
+  std::array<Clock, 8> clocks;
+  bool has_event = false;  // event_timestamp is that of the last telephone event
+  uint32_t event_timestamp = 0;
+  uint64_t foreign = 0;
+  uint64_t malformed = 0;
+  // what left by here
+  uint64_t sent_packets = 0;
+  uint64_t sent_octets = 0;
+
+  const Clock* clock_of(uint8_t payload_type) const {
+    for (size_t i = 0; i < clock_count; ++i)
+      if (clocks[i].payload_type == payload_type) return &clocks[i];
+    return nullptr;
+  }
+};
+
+}  // namespace tandem::media

@@ -1,0 +1,272 @@
+// Descriptions in and out (RFC 3264) and what they mean for streams, latches and flows.
+#include <algorithm>
+
+#include "base/text.h"
+#include "media/state.h"
+
+namespace tandem::media {
+namespace {
+
+/// Datagrams can be anchored; MSRP or BFCP over TCP cannot, and such an m-line is refused.
+bool can_anchor(const sdp::MediaLine& m) {
+  return m.port != 0 && !istarts_with(m.proto, "TCP") && !istarts_with(m.proto, "TLS") &&
+         !istarts_with(m.proto, "SCTP");
+}
+
+Wire wire_of(std::string_view proto) {
+  if (istarts_with(proto, "UDP/TLS/"))
+    return proto.find("RTP/") == std::string_view::npos ? Wire::opaque : Wire::dtls;
+  if (istarts_with(proto, "RTP/SAVP")) return Wire::srtp;
+  if (istarts_with(proto, "RTP/AVP")) return Wire::rtp;
+  return Wire::opaque;
+}
+
+std::vector<PayloadFormat> owned(const std::vector<sdp::Format>& formats) {
+  std::vector<PayloadFormat> out;
+  out.reserve(formats.size());
+  for (const sdp::Format& f : formats)
+    out.push_back({f.payload_type, std::string(f.encoding), f.clock_rate, f.channels});
+  return out;
+}
+
+bool is_event(const PayloadFormat& f) { return iequals(f.encoding, "telephone-event"); }
+
+/// The clocks of what the leg may send: the payload types we showed it, then its own for devices that use
+/// those.
+void set_clocks(Flow& f, const Stream& s) {
+  f.clock_count = 0;
+  for (const auto* formats : {&s.local_formats, &s.remote_formats})
+    for (const PayloadFormat& p : *formats)
+      if (f.clock_count < f.clocks.size() && !f.clock_of(p.payload_type))
+        f.clocks[f.clock_count++] = {p.payload_type, is_event(p), p.clock_rate};
+}
+
+bool is_own_codec(const sdp::Format& f) {
+  return f.clock_rate == 8000 && f.channels == 1 &&
+         (iequals(f.encoding, "PCMU") || iequals(f.encoding, "PCMA"));
+}
+
+void add_codec(sdp::Description& d, size_t i, std::string_view payload_type, std::string_view encoding) {
+  d.add_attribute(i, "rtpmap", std::string(payload_type).append(" ").append(encoding).append("/8000"));
+  if (encoding == "telephone-event") d.add_attribute(i, "fmtp", std::string(payload_type).append(" 0-15"));
+}
+
+/// The audio line of an answer of ours to m-line `i`: its G.711 formats in its order, then telephone-event.
+bool add_own_answer(sdp::Description& out, const sdp::Description& offer, size_t i, sdp::Direction wanted) {
+  const sdp::MediaLine m = offer.media(i);
+  if (m.port == 0 || !iequals(m.kind, "audio") || wire_of(m.proto) != Wire::rtp) return false;
+  std::string list;
+  const auto formats = offer.formats(i);
+  std::vector<sdp::Format> chosen;
+  for (const sdp::Format& f : formats)
+    if (is_own_codec(f)) chosen.push_back(f);
+  if (chosen.empty()) return false;
+  for (const sdp::Format& f : formats)
+    if (iequals(f.encoding, "telephone-event") && f.clock_rate == 8000) chosen.push_back(f);
+  for (const sdp::Format& f : chosen)
+    list.append(list.empty() ? "" : " ").append(std::to_string(f.payload_type));
+  const size_t at = out.add_media("audio", 1, m.proto, list);
+  for (const sdp::Format& f : chosen) {
+    const bool event = iequals(f.encoding, "telephone-event");
+    add_codec(out, at, std::to_string(f.payload_type),
+              event ? "telephone-event" : (iequals(f.encoding, "PCMU") ? "PCMU" : "PCMA"));
+  }
+  out.add_attribute(at, "ptime", "20");
+  const sdp::Direction theirs = offer.direction(i);
+  out.set_direction(at, sdp::direction_of(sdp::sends(wanted) && sdp::receives(theirs),
+                                          sdp::receives(wanted) && sdp::sends(theirs)));
+  return true;
+}
+
+}  // namespace
+
+void EngineState::remember(Endpoint& e) {
+  if (e.checkpoint) return;
+  e.checkpoint = std::make_unique<Checkpoint>();
+  e.checkpoint->remote = e.remote;
+  e.checkpoint->local = e.local;
+  for (const Stream& s : e.streams) {
+    const Flow* rtp = flow_of(s.rtp.id);
+    const Flow* rtcp = flow_of(s.rtcp.id);
+    auto& kept = e.checkpoint->latches.emplace_back();
+    if (rtp && rtcp) kept = Checkpoint::Latches{rtp->latch, rtcp->latch};
+  }
+}
+
+/// Offer and answer are both there: what the answer refused gives its ports back.
+void EngineState::commit(Endpoint& e) {
+  e.checkpoint.reset();
+  for (Stream& s : e.streams)
+    if (!s.live) close_ports(s);
+}
+
+void EngineState::rollback(Now now, Endpoint& e) {
+  if (!e.checkpoint) return;
+  const std::unique_ptr<Checkpoint> back = std::move(e.checkpoint);
+  e.remote = back->remote;
+  e.local = back->local;
+  for (size_t i = 0; i < e.streams.size(); ++i) {
+    Stream& s = e.streams[i];
+    if (i >= back->latches.size() || !back->latches[i]) {
+      close_ports(s);
+      continue;
+    }
+    if (Flow* f = flow_of(s.rtp.id)) f->latch = back->latches[i]->rtp;
+    if (Flow* f = flow_of(s.rtcp.id)) f->latch = back->latches[i]->rtcp;
+  }
+  if (e.streams.size() > back->latches.size()) e.streams.resize(back->latches.size());
+  apply_terms(now, e);
+}
+
+Status<Reason> EngineState::set_remote(Now now, Endpoint& e, const sdp::Description& remote, SdpRole role) {
+  if (remote.media_count() > config.media_lines) return Failure{Reason::too_many_media};
+  if (role == SdpRole::offer) remember(e);
+  e.remote = remote;
+  apply_terms(now, e);
+  if (role == SdpRole::answer) commit(e);
+  return Done{};
+}
+
+void EngineState::apply_terms(Now now, Endpoint& e) {
+  const size_t remote_count = e.remote ? e.remote->media_count() : 0;
+  const size_t local_count = e.local ? e.local->media_count() : 0;
+  e.streams.resize(std::max({e.streams.size(), remote_count, local_count}));
+  for (size_t i = 0; i < e.streams.size(); ++i) {
+    Stream& s = e.streams[i];
+    const bool theirs = i < remote_count;
+    const bool ours = i < local_count;
+    const sdp::MediaLine remote_line = theirs ? e.remote->media(i) : sdp::MediaLine{};
+    const sdp::MediaLine local_line = ours ? e.local->media(i) : sdp::MediaLine{};
+    const sdp::MediaLine& named = theirs ? remote_line : local_line;
+    s.kind = named.kind;
+    s.wire = wire_of(named.proto);
+    s.live = s.has_ports && theirs && ours && can_anchor(remote_line) && local_line.port != 0;
+    s.mux = theirs && ours && e.remote->has_attribute(i, "rtcp-mux") && e.local->has_attribute(i, "rtcp-mux");
+    s.direction = theirs ? e.remote->direction(i) : sdp::Direction::sendrecv;
+    s.remote_formats = theirs ? owned(e.remote->formats(i)) : std::vector<PayloadFormat>{};
+    s.local_formats = ours ? owned(e.local->formats(i)) : std::vector<PayloadFormat>{};
+    Flow* rtp = flow_of(s.rtp.id);
+    Flow* rtcp = flow_of(s.rtcp.id);
+    if (!rtp || !rtcp) continue;
+    rtp->wire = rtcp->wire = s.wire;
+    rtp->mux = s.mux;
+    set_clocks(*rtp, s);
+    if (!theirs || remote_line.port == 0) continue;
+    // "Nowhere" (hold by 0.0.0.0) is no move: the source stays who it was.
+    if (const auto address = e.remote->rtp_address(i))
+      rtp->latch.expect(now.mono, *address, config.learning_window);
+    if (const auto address = e.remote->rtcp_address(i))
+      rtcp->latch.expect(now.mono, *address, config.learning_window);
+    rtp->latch.extend(now.mono, config.learning_window);
+  }
+  ++e.revision;
+  restart_silence(now, e);
+  reroute(e);
+}
+
+bool EngineState::open_missing_ports(Endpoint& e, const sdp::Description& d, std::vector<size_t>& opened) {
+  e.streams.resize(std::max(e.streams.size(), d.media_count()));
+  for (size_t i = 0; i < d.media_count(); ++i) {
+    if (!can_anchor(d.media(i)) || e.streams[i].has_ports) continue;
+    if (!open_ports(e.streams[i], e, i)) return false;
+    opened.push_back(i);
+  }
+  return true;
+}
+
+/// Puts our addresses into `local`, makes it the endpoint's and gives its text.
+Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Description local, SdpRole role) {
+  if (local.media_count() > config.media_lines) return Failure{Reason::too_many_media};
+  std::vector<size_t> opened;
+  if (role == SdpRole::offer) remember(e);
+  if (!open_missing_ports(e, local, opened)) {
+    for (const size_t i : opened) close_ports(e.streams[i]);
+    return Failure{Reason::ports_exhausted};
+  }
+  IpAddress advertised;
+  for (size_t i = 0; i < local.media_count(); ++i) {
+    if (!can_anchor(local.media(i))) {
+      local.reject_media(i);
+      continue;
+    }
+    const Stream& s = e.streams[i];
+    local.set_media_port(i, s.rtp.local.port, s.rtcp.local.port);
+    advertised = s.rtp.advertised;
+  }
+  if (!advertised && e.local)
+    advertised = e.local->connection(sdp::Description::session).value_or(IpAddress{});
+  if (!advertised)
+    advertised = e.config.family == IpAddress::Family::v6 ? IpAddress::parse("::1").value_or(IpAddress{})
+                                                          : IpAddress::v4(127, 0, 0, 1);
+  local.remove_ice();
+  local.set_connection(advertised);
+  if (e.session_id == 0) e.session_id = rng.next() >> 1;
+  const std::string id = std::to_string(e.session_id);
+  const std::string address = advertised.to_string();
+  const auto stamp = [&](uint64_t version) {
+    const std::string number = std::to_string(version);
+    local.set_origin({"-", id, number, advertised.is_v6() ? "IP6" : "IP4", address});
+    return local.to_string();
+  };
+  // The version grows only with a change (RFC 3264 section 8), so a session refresh repeats the very same
+  // text.
+  std::string text = stamp(e.version);
+  if (e.version == 0 || !e.local || text != e.local->to_string()) text = stamp(++e.version);
+  auto compact = sdp::Description::parse(text);
+  e.local = compact ? std::move(compact).value() : std::move(local);
+  apply_terms(now, e);
+  if (role == SdpRole::answer) commit(e);
+  return text;
+}
+
+Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp::Description& from,
+                                                 SdpRole role) {
+  sdp::Description local = from;
+  // RFC 3264: an answer has the offer's m-lines (section 6), an offer at least those of before (section 8).
+  const std::optional<sdp::Description>& before = role == SdpRole::answer ? e.remote : e.local;
+  if (before) {
+    for (size_t i = local.media_count(); i < before->media_count(); ++i) local.add_rejected_media(*before, i);
+    if (role == SdpRole::answer) local.truncate_media(before->media_count());
+  }
+  return publish(now, e, std::move(local), role);
+}
+
+Result<std::string, Reason> EngineState::answer(Now now, Endpoint& e, sdp::Direction wanted) {
+  if (!e.remote) return Failure{Reason::no_remote};
+  sdp::Description local = sdp::Description::make({});
+  bool accepted = false;
+  for (size_t i = 0; i < e.remote->media_count(); ++i) {
+    if (!accepted && add_own_answer(local, *e.remote, i, wanted)) {
+      accepted = true;
+      continue;
+    }
+    local.add_rejected_media(*e.remote, i);
+  }
+  if (!accepted) return Failure{Reason::no_common_codec};
+  return publish(now, e, std::move(local), SdpRole::answer);
+}
+
+Result<std::string, Reason> EngineState::offer(Now now, Endpoint& e, sdp::Direction direction) {
+  sdp::Description local = sdp::Description::make({});
+  const size_t before = e.local ? e.local->media_count() : 0;
+  bool added = false;
+  const auto add_audio = [&] {
+    const size_t i = local.add_media("audio", 1, "RTP/AVP", "0 8 101");
+    add_codec(local, i, "0", "PCMU");
+    add_codec(local, i, "8", "PCMA");
+    add_codec(local, i, "101", "telephone-event");
+    local.add_attribute(i, "ptime", "20");
+    local.set_direction(i, direction);
+    added = true;
+  };
+  for (size_t i = 0; i < before; ++i) {
+    if (!added && iequals(e.local->media(i).kind, "audio"))
+      add_audio();
+    else
+      local.add_rejected_media(*e.local, i);
+  }
+  if (!added) add_audio();
+  return publish(now, e, std::move(local), SdpRole::offer);
+}
+
+}  // namespace tandem::media

@@ -1,0 +1,51 @@
+#include "media/state.h"
+
+namespace tandem::media {
+
+Flow* EngineState::flow_of(port::MediaPortId id) {
+  if (!id || id.slot >= flows.size() || flows[id.slot].port != id) return nullptr;
+  return &flows[id.slot];
+}
+
+void EngineState::adopt_ports(Stream& s, const port::MediaPorts::Pair& pair, EndpointId id, size_t index) {
+  s.rtp = pair.rtp;
+  s.rtcp = pair.rtcp;
+  s.has_ports = true;
+  const size_t needed = std::max(pair.rtp.id.slot, pair.rtcp.id.slot) + size_t{1};
+  if (flows.size() < needed) flows.resize(needed);
+  for (const bool rtcp : {false, true}) {
+    Flow& f = flows[(rtcp ? pair.rtcp : pair.rtp).id.slot];
+    f = Flow{};
+    f.port = (rtcp ? pair.rtcp : pair.rtp).id;
+    f.sibling = (rtcp ? pair.rtp : pair.rtcp).id;
+    f.rtcp = rtcp;
+    f.endpoint = id;
+    f.stream = static_cast<uint8_t>(index);
+  }
+  counters_.open_ports.add(2);
+}
+
+bool EngineState::open_ports(Stream& s, const Endpoint& e, size_t index) {
+  const auto pair = ports.open_pair(e.config.realm, e.config.family);
+  if (!pair) {
+    counters_.ports_exhausted.add();
+    return false;
+  }
+  adopt_ports(s, *pair, e.id, index);
+  return true;
+}
+
+void EngineState::close_ports(Stream& s) {
+  if (!s.has_ports) return;
+  for (const port::MediaPortId id : {s.rtp.id, s.rtcp.id}) {
+    if (Flow* f = flow_of(id)) *f = Flow{};
+    ports.close(id);
+  }
+  s.has_ports = false;
+  s.live = false;
+  s.rtp = {};
+  s.rtcp = {};
+  counters_.open_ports.sub(2);
+}
+
+}  // namespace tandem::media

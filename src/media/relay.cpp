@@ -1,0 +1,225 @@
+// The hot path: one receive batch in, the packets to send out, rewritten where they lie.
+#include "media/state.h"
+#include "rtp/packet.h"
+
+namespace tandem::media {
+
+struct EngineState::Batch {
+  Now now;
+  port::MediaOut& out;
+  uint64_t relayed = 0;
+  uint64_t consumed = 0;
+  uint64_t foreign = 0;
+  uint64_t malformed = 0;
+  uint64_t stray = 0;
+};
+
+void EngineState::on_media(Now now, std::span<port::MediaPacket> packets, port::MediaOut& out) {
+  Batch batch{now, out};
+  for (port::MediaPacket& p : packets) {
+    if (p.port.slot >= flows.size() || flows[p.port.slot].port != p.port || !p.port) {
+      ++batch.stray;
+      continue;
+    }
+    Flow& f = flows[p.port.slot];
+    if (f.wire == Wire::opaque) {
+      on_opaque(batch, f, p);
+      continue;
+    }
+    switch (rtp::kind_of(p.bytes)) {
+      case rtp::Kind::rtp:
+        on_rtp(batch, f, p);
+        break;
+      case rtp::Kind::rtcp:
+        on_rtcp(batch, f, p);
+        break;
+      case rtp::Kind::dtls:
+        if (f.wire == Wire::dtls) {
+          on_opaque(batch, f, p);
+          break;
+        }
+        [[fallthrough]];
+      default:
+        ++f.malformed;
+        ++batch.malformed;
+    }
+  }
+  if (batch.relayed) counters_.relayed.add(batch.relayed);
+  if (batch.consumed) counters_.consumed.add(batch.consumed);
+  if (batch.foreign) counters_.foreign.add(batch.foreign);
+  if (batch.malformed) counters_.malformed.add(batch.malformed);
+  if (batch.stray) counters_.stray.add(batch.stray);
+}
+
+bool EngineState::admit(Batch& batch, Flow& f, const SocketAddress& from, const Latch::Evidence& evidence) {
+  if (f.latch.is_source(from)) return true;
+  Endpoint* e = endpoints.find(f.endpoint);
+  if (!e) return false;
+  switch (f.latch.offer(batch.now.mono, from, evidence, latch_policy(*e))) {
+    case Latch::Verdict::refused:
+      ++f.foreign;
+      ++batch.foreign;
+      return false;
+    case Latch::Verdict::accepted:
+      return true;
+    case Latch::Verdict::latched:
+      counters_.latched.add();
+      emit(*e, MediaEvent::Kind::latched);
+      [[fallthrough]];
+    case Latch::Verdict::confirmed:
+      ++e->revision;
+      reroute(*e);  // where the partner's packets go has changed
+      return true;
+  }
+  return false;
+}
+
+void EngineState::accepted_first(Flow& f) {
+  f.active = true;
+  Endpoint* e = endpoints.find(f.endpoint);
+  if (!e || e->first_packet || f.rtcp) return;
+  e->first_packet = true;
+  emit(*e, MediaEvent::Kind::first_packet);
+}
+
+void EngineState::forward(Batch& batch, const Destination& to, Bytes bytes, uint32_t payload_octets) {
+  if (!to.on) {
+    ++batch.consumed;
+    return;
+  }
+  batch.out.sends.push_back({to.port, to.remote, bytes});
+  Flow& exit = flows[to.port.slot];
+  ++exit.sent_packets;
+  exit.sent_octets += payload_octets;
+  ++batch.relayed;
+}
+
+void EngineState::on_rtp(Batch& batch, Flow& f, port::MediaPacket& p) {
+  const auto header = rtp::Header::parse(p.bytes, f.wire != Wire::rtp);
+  if (f.rtcp || !header) {
+    ++f.malformed;
+    ++batch.malformed;
+    return;
+  }
+  if (!admit(batch, f, p.remote, {header->ssrc, header->sequence, true})) return;
+
+  const auto octets = static_cast<uint32_t>(p.bytes.size() - header->payload_offset - header->padding);
+  const Clock* clock = f.clock_of(header->payload_type);
+  f.received.on_packet(batch.now.mono, header->ssrc, header->sequence, header->timestamp, octets,
+                       clock ? clock->rate : 8000, !clock || !clock->event);
+  f.last_accepted = batch.now.mono;
+  f.last_payload_type = header->payload_type;
+  if (!f.active) accepted_first(f);
+  if (clock && clock->event) {
+    if (f.wire == Wire::rtp)
+      read_event(f, Bytes(p.bytes).subspan(header->payload_offset, octets), header->timestamp);
+  }
+
+  if (!f.rewrite.identity && f.rtp_to.on) {
+    const Rewrite& r = f.rewrite;
+    uint8_t* b = p.bytes.data();
+    if (r.replace_ssrc) rtp::store32(b + 8, r.ssrc);
+    if (r.sequence_offset) rtp::store16(b + 2, static_cast<uint16_t>(header->sequence + r.sequence_offset));
+    if (r.timestamp_offset) rtp::store32(b + 4, header->timestamp + r.timestamp_offset);
+    for (size_t i = 0; i < r.map_size; ++i)
+      if (r.map[i].from == header->payload_type) b[1] = static_cast<uint8_t>((b[1] & 0x80) | r.map[i].to);
+  }
+  forward(batch, f.rtp_to, p.bytes, octets);
+}
+
+void EngineState::on_opaque(Batch& batch, Flow& f, port::MediaPacket& p) {
+  if (f.rtcp || p.bytes.empty()) {
+    ++f.malformed;
+    ++batch.malformed;
+    return;
+  }
+  if (!admit(batch, f, p.remote, {0, 0, false})) return;
+  f.last_accepted = batch.now.mono;
+  if (f.wire == Wire::opaque) {
+    ++f.received.packets;
+    f.received.octets += p.bytes.size();
+    if (!f.active) accepted_first(f);
+  }
+  forward(batch, f.rtp_to, p.bytes, static_cast<uint32_t>(p.bytes.size()));
+}
+
+/// RTCP follows its RTP: the SDP's RTCP address, or the host that RTP was latched to when the report speaks
+/// for the stream that comes from there.
+bool EngineState::admit_rtcp(Batch& batch, Flow& f, const SocketAddress& from, uint32_t ssrc) {
+  if (f.latch.is_source(from)) return true;
+  if (!f.rtcp) {  // multiplexed: the RTP latch decides, and only the SDP's address may confirm it by a report
+    if (f.mux && !f.latch.confirmed() && from == f.latch.expected())
+      return admit(batch, f, from, {0, 0, false});
+  } else if (!f.latch.confirmed()) {
+    const Flow* media = flow_of(f.sibling);
+    const bool follows = media && media->latch.confirmed() && media->latch.destination().ip == from.ip &&
+                         media->received.started && media->received.ssrc == ssrc;
+    if (follows || (f.latch.expected() && from == f.latch.expected())) {
+      f.latch.confirm(from);
+      if (Endpoint* e = endpoints.find(f.endpoint)) {
+        ++e->revision;
+        reroute(*e);
+      }
+      return true;
+    }
+  }
+  ++f.foreign;
+  ++batch.foreign;
+  return false;
+}
+
+void EngineState::on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p) {
+  const auto reader = rtp::RtcpReader::open(p.bytes, f.wire != Wire::rtp);
+  if (!reader || (!f.rtcp && !f.mux)) {
+    ++f.malformed;
+    ++batch.malformed;
+    return;
+  }
+  if (!admit_rtcp(batch, f, p.remote, rtp::load32(p.bytes.data() + 4))) return;
+  f.last_accepted = batch.now.mono;
+  f.active = true;
+  if (f.wire == Wire::rtp) read_reports(batch, f, *reader);
+  if (f.rtcp_to.on) {
+    batch.out.sends.push_back({f.rtcp_to.port, f.rtcp_to.remote, p.bytes});
+    ++batch.relayed;
+  } else {
+    ++batch.consumed;
+  }
+}
+
+void EngineState::read_event(Flow& f, Bytes payload, uint32_t timestamp) {
+  const auto event = rtp::TelephoneEvent::parse(payload);
+  // Every packet of one event carries the timestamp of its beginning (RFC 4733 section 2.5.1.2); an older one
+  // is a retransmission that was overtaken.
+  if (!event || (f.has_event && static_cast<int32_t>(timestamp - f.event_timestamp) <= 0)) return;
+  f.has_event = true;
+  f.event_timestamp = timestamp;
+  const Endpoint* e = endpoints.find(f.endpoint);
+  if (e && event->digit() != 0) emit(*e, MediaEvent::Kind::digit, event->digit());
+}
+
+void EngineState::read_reports(Batch& batch, Flow& f, rtp::RtcpReader reader) {
+  Endpoint* e = endpoints.find(f.endpoint);
+  if (!e || f.stream >= e->streams.size()) return;
+  Stream& s = e->streams[f.stream];
+  const uint64_t ntp = rtp::ntp_time(batch.now.wall);
+  while (const auto packet = reader.next()) {
+    const auto report = rtp::Report::parse(*packet);
+    if (!report) continue;
+    if (report->sender) {
+      s.own.peer_report_ntp = rtp::ntp_middle(report->sender->ntp);
+      s.own.peer_report_at = batch.now.mono;
+    }
+    for (size_t i = 0; i < report->block_count; ++i) {
+      const rtp::ReportBlock& block = report->blocks[i];
+      s.has_report = true;
+      s.report = block;
+      const bool ours = block.ssrc != 0 && (block.ssrc == s.own.ssrc || block.ssrc == s.own.echo_ssrc);
+      if (!ours || block.last_sr == 0 || block.last_sr != s.own.last_report_ntp) continue;
+      const uint32_t trip = rtp::ntp_middle(ntp) - block.last_sr - block.delay_since_last_sr;  // 1/65536 s
+      if (trip < 65536 * 10) s.round_trip_ms = trip * 1000.0 / 65536;
+    }
+  }
+}
+
+}  // namespace tandem::media

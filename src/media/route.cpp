@@ -1,0 +1,107 @@
+// Which flow leads where. Runs when a description, a latch or a path changes, never per packet.
+#include "base/text.h"
+#include "media/state.h"
+
+namespace tandem::media {
+namespace {
+
+/// The m-line of `partner` that stream `index` of `e` belongs to: the same place when the kinds agree (one
+/// offer and its answer), else the m-line of that kind with the same rank (legs that were joined later).
+const Stream* counterpart(const Endpoint& e, size_t index, const Endpoint& partner) {
+  const Stream& s = e.streams[index];
+  if (index < partner.streams.size() && iequals(partner.streams[index].kind, s.kind) &&
+      partner.streams[index].live)
+    return &partner.streams[index];
+  size_t rank = 0;
+  for (size_t i = 0; i < index; ++i)
+    if (iequals(e.streams[i].kind, s.kind) && e.streams[i].live) ++rank;
+  for (const Stream& p : partner.streams)
+    if (iequals(p.kind, s.kind) && p.live && rank-- == 0) return &p;
+  return nullptr;
+}
+
+/// Payload types `from` sends as its description names them, into those its partner expects for the same
+/// codec.
+Rewrite rewrite_between(const Stream& from, const Stream& to) {
+  Rewrite r;
+  if (from.wire != Wire::rtp || to.wire != Wire::rtp) return r;
+  for (const PayloadFormat& f : from.local_formats) {
+    if (f.encoding.empty()) continue;
+    const PayloadFormat* match = nullptr;
+    for (const PayloadFormat& t : to.remote_formats) {
+      if (!f.same_codec(t)) continue;
+      if (!match) match = &t;
+      if (t.payload_type == f.payload_type) match = &t;
+    }
+    if (!match || match->payload_type == f.payload_type || r.map_size == r.map.size()) continue;
+    r.map[r.map_size++] = {f.payload_type, match->payload_type};
+    r.identity = false;
+  }
+  return r;
+}
+
+}  // namespace
+
+bool PayloadFormat::same_codec(const PayloadFormat& other) const {
+  return clock_rate == other.clock_rate && channels == other.channels && iequals(encoding, other.encoding);
+}
+
+LatchPolicy EngineState::latch_policy(const Endpoint& e) const {
+  return {e.config.symmetric, e.config.signalling, config.latch_packets, config.far_latch_delay};
+}
+
+/// How to reach stream `s`: {RTP, RTCP}. Off while the leg does not want to receive.
+EngineState::Exits EngineState::exits_to(const Stream& s) const {
+  Exits out;
+  const Flow* rtp = flow_of(s.rtp.id);
+  const Flow* rtcp = flow_of(s.rtcp.id);
+  if (!s.live || !rtp || !rtcp) return out;
+  out.rtp = {s.rtp.id, rtp->latch.destination(), static_cast<bool>(rtp->latch.destination())};
+  if (s.mux) {
+    out.rtcp = out.rtp;
+  } else {
+    // Behind a NAT the SDP's RTCP address leads nowhere: wait until the leg's own reports show the way.
+    const bool lost = rtp->latch.away() && !rtcp->latch.confirmed();
+    out.rtcp = {s.rtcp.id, rtcp->latch.destination(), !lost && rtcp->latch.destination()};
+  }
+  if (!sdp::receives(s.direction)) out.rtp.on = false;
+  return out;
+}
+
+void EngineState::route(Endpoint& e) {
+  const Endpoint* partner = endpoints.find(e.partner);
+  for (size_t i = 0; i < e.streams.size(); ++i) {
+    Stream& s = e.streams[i];
+    Flow* rtp = flow_of(s.rtp.id);
+    Flow* rtcp = flow_of(s.rtcp.id);
+    if (!rtp || !rtcp) continue;
+    Exits to;
+    Rewrite rewrite;
+    if (e.feed == Feed::echo) {
+      to = exits_to(s);
+      to.rtcp.on = false;  // its own reports would be about a stream it does not know
+      rewrite.identity = false;
+      rewrite.replace_ssrc = true;
+      rewrite.ssrc = s.own.echo_ssrc;
+    } else if (partner && s.live) {
+      if (const Stream* p = counterpart(e, i, *partner)) {
+        to = exits_to(*p);
+        if (partner->feed != Feed::partner) to.rtp.on = to.rtcp.on = false;
+        rewrite = rewrite_between(s, *p);
+      }
+    }
+    if (s.wire != Wire::rtp) rewrite = {};
+    rtp->rtp_to = to.rtp;
+    rtp->rtcp_to = to.rtcp;
+    rtp->rewrite = rewrite;
+    rtcp->rtcp_to = to.rtcp;
+    rtcp->rtp_to = {};
+  }
+}
+
+void EngineState::reroute(Endpoint& e) {
+  route(e);
+  if (Endpoint* partner = endpoints.find(e.partner)) route(*partner);
+}
+
+}  // namespace tandem::media

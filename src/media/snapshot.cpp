@@ -1,0 +1,348 @@
+// A call's media as bytes and back (proto/media.proto). What can be worked out again from the descriptions
+// (formats, clocks, destinations) is not written.
+#include <algorithm>
+
+#include "media.pb.h"
+#include "media/state.h"
+
+namespace tandem::media {
+namespace {
+
+constexpr uint32_t part_format = 1;
+
+std::string text_of(const SocketAddress& a) { return a ? a.to_string() : std::string{}; }
+SocketAddress address_of(const std::string& text) {
+  return SocketAddress::parse(text).value_or(SocketAddress{});
+}
+
+void write(const Latch& l, Now now, proto::MediaLatch& out) {
+  out.set_expected(text_of(l.expected()));
+  if (l.confirmed()) out.set_source(text_of(l.destination()));
+  out.set_former(text_of(l.former()));
+  // A window that never opened stays closed on every clock.
+  out.set_window_end(l.window_end() < now.mono ? 0 : deadline_to_wall(now, l.window_end()));
+}
+
+Latch read(const proto::MediaLatch& in, Now now) {
+  const Instant end = in.window_end() == 0 ? now.mono - seconds(1) : deadline_from_wall(now, in.window_end());
+  return Latch::restored(address_of(in.expected()), address_of(in.source()), address_of(in.former()), end);
+}
+
+void write(const rtp::ReceiverStatistics& r, Now now, proto::MediaReceived& out) {
+  out.set_packets(r.packets);
+  out.set_octets(r.octets);
+  out.set_duplicates(r.duplicates);
+  out.set_reordered(r.reordered);
+  out.set_past_expected(r.past_expected);
+  out.set_past_received(r.past_received);
+  out.set_started(r.started);
+  out.set_ssrc(r.ssrc);
+  out.set_highest(r.highest);
+  out.set_cycles(r.cycles);
+  out.set_base(r.base);
+  out.set_received(r.received);
+  out.set_window(r.window);
+  out.set_bad_sequence(r.bad_sequence);
+  out.set_jitter16(r.jitter16);
+  out.set_max_jitter16(r.max_jitter16);
+  out.set_last_timestamp(r.last_timestamp);
+  out.set_last_arrival(deadline_to_wall(now, r.last_arrival));
+  out.set_has_arrival(r.has_arrival);
+  out.set_clock_rate(r.clock_rate);
+  out.set_report_expected(r.report_expected);
+  out.set_report_received(r.report_received);
+}
+
+rtp::ReceiverStatistics read(const proto::MediaReceived& in, Now now) {
+  rtp::ReceiverStatistics r;
+  r.packets = in.packets();
+  r.octets = in.octets();
+  r.duplicates = in.duplicates();
+  r.reordered = in.reordered();
+  r.past_expected = in.past_expected();
+  r.past_received = in.past_received();
+  r.started = in.started();
+  r.ssrc = in.ssrc();
+  r.highest = static_cast<uint16_t>(in.highest());
+  r.cycles = in.cycles();
+  r.base = in.base();
+  r.received = in.received();
+  r.window = in.window();
+  r.bad_sequence = in.bad_sequence();
+  r.jitter16 = in.jitter16();
+  r.max_jitter16 = in.max_jitter16();
+  r.last_timestamp = in.last_timestamp();
+  r.last_arrival = deadline_from_wall(now, in.last_arrival());
+  r.has_arrival = in.has_arrival();
+  r.clock_rate = in.clock_rate();
+  r.report_expected = in.report_expected();
+  r.report_received = in.report_received();
+  return r;
+}
+
+void write(const Flow& f, Now now, proto::MediaFlow& out) {
+  write(f.latch, now, *out.mutable_latch());
+  write(f.received, now, *out.mutable_received());
+  out.set_active(f.active);
+  out.set_last_accepted(deadline_to_wall(now, f.last_accepted));
+  out.set_last_payload_type(f.last_payload_type);
+  out.set_has_event(f.has_event);
+  out.set_event_timestamp(f.event_timestamp);
+  out.set_foreign(f.foreign);
+  out.set_malformed(f.malformed);
+  out.set_sent_packets(f.sent_packets);
+  out.set_sent_octets(f.sent_octets);
+}
+
+void read(const proto::MediaFlow& in, Now now, Flow& f) {
+  f.latch = read(in.latch(), now);
+  f.received = read(in.received(), now);
+  f.active = in.active();
+  f.last_accepted = deadline_from_wall(now, in.last_accepted());
+  f.last_payload_type = static_cast<uint8_t>(in.last_payload_type());
+  f.has_event = in.has_event();
+  f.event_timestamp = in.event_timestamp();
+  f.foreign = in.foreign();
+  f.malformed = in.malformed();
+  f.sent_packets = in.sent_packets();
+  f.sent_octets = in.sent_octets();
+}
+
+void write(const OwnStream& o, Now now, proto::MediaOwnStream& out) {
+  out.set_ssrc(o.ssrc);
+  out.set_echo_ssrc(o.echo_ssrc);
+  out.set_sequence(o.sequence);
+  out.set_timestamp(o.timestamp);
+  out.set_packets(o.packets);
+  out.set_octets(o.octets);
+  out.set_last_report_ntp(o.last_report_ntp);
+  out.set_peer_report_ntp(o.peer_report_ntp);
+  out.set_peer_report_at(deadline_to_wall(now, o.peer_report_at));
+}
+
+OwnStream read(const proto::MediaOwnStream& in, Now now) {
+  OwnStream o;
+  o.ssrc = in.ssrc();
+  o.echo_ssrc = in.echo_ssrc();
+  o.sequence = static_cast<uint16_t>(in.sequence());
+  o.timestamp = in.timestamp();
+  o.packets = in.packets();
+  o.octets = in.octets();
+  o.last_report_ntp = in.last_report_ntp();
+  o.peer_report_ntp = in.peer_report_ntp();
+  o.peer_report_at = deadline_from_wall(now, in.peer_report_at());
+  return o;
+}
+
+void write(const rtp::ReportBlock& b, proto::MediaReport& out) {
+  out.set_ssrc(b.ssrc);
+  out.set_fraction_lost(b.fraction_lost);
+  out.set_cumulative_lost(b.cumulative_lost);
+  out.set_extended_highest(b.extended_highest);
+  out.set_jitter(b.jitter);
+  out.set_last_sr(b.last_sr);
+  out.set_delay_since_last_sr(b.delay_since_last_sr);
+}
+
+rtp::ReportBlock read(const proto::MediaReport& in) {
+  return {in.ssrc(),
+          static_cast<uint8_t>(in.fraction_lost()),
+          in.cumulative_lost(),
+          in.extended_highest(),
+          in.jitter(),
+          in.last_sr(),
+          in.delay_since_last_sr()};
+}
+
+void write_config(const EndpointConfig& c, proto::MediaEndpoint& out) {
+  out.set_realm(c.realm);
+  out.set_family(c.family == IpAddress::Family::v6 ? 6 : 4);
+  if (c.signalling) out.set_signalling(c.signalling.to_string());
+  out.set_fixed_source(!c.symmetric);
+  out.set_media_timeout_ns(c.media_timeout.count());
+  out.set_trail(c.trail);
+}
+
+EndpointConfig read_config(const proto::MediaEndpoint& in) {
+  EndpointConfig c;
+  c.realm = static_cast<port::RealmId>(in.realm());
+  c.family = in.family() == 6 ? IpAddress::Family::v6 : IpAddress::Family::v4;
+  c.signalling = IpAddress::parse(in.signalling()).value_or(IpAddress{});
+  c.symmetric = !in.fixed_source();
+  c.media_timeout = Duration(in.media_timeout_ns());
+  c.trail = in.trail();
+  return c;
+}
+
+void write_tone(const Endpoint& e, proto::MediaEndpoint& out) {
+  for (const codec::ToneStep& s : e.tone.sequence().steps) {
+    auto& step = *out.add_tone_steps();
+    step.set_frequency1(s.frequency1);
+    step.set_frequency2(s.frequency2);
+    step.set_level(s.level);
+    step.set_milliseconds(s.milliseconds);
+  }
+  out.set_tone_repeats(e.tone.sequence().repeats);
+  out.set_tone_position(e.tone.position());
+  out.set_tone_stream(static_cast<uint32_t>(e.tone_stream));
+  out.set_tone_starts(e.tone_starts);
+}
+
+codec::ToneGenerator read_tone(const proto::MediaEndpoint& in) {
+  codec::ToneSequence sequence;
+  for (const auto& s : in.tone_steps())
+    sequence.steps.push_back({static_cast<uint16_t>(s.frequency1()), static_cast<uint16_t>(s.frequency2()),
+                              static_cast<int8_t>(s.level()), static_cast<uint16_t>(s.milliseconds())});
+  sequence.repeats = in.tone_repeats();
+  codec::ToneGenerator tone(std::move(sequence));
+  tone.seek(in.tone_position());
+  return tone;
+}
+
+/// An empty text is no description; one that no longer parses fails the restore.
+bool read_description(const std::string& text, std::optional<sdp::Description>& out) {
+  if (text.empty()) return true;
+  auto parsed = sdp::Description::parse(text);
+  if (!parsed) return false;
+  out = std::move(parsed).value();
+  return true;
+}
+
+bool read_checkpoint(const proto::MediaEndpoint& in, Now now, Endpoint& e) {
+  if (!in.has_checkpoint()) return true;
+  e.checkpoint = std::make_unique<Checkpoint>();
+  for (const auto& l : in.checkpoint().latches()) {
+    auto& kept = e.checkpoint->latches.emplace_back();
+    if (l.present()) kept = Checkpoint::Latches{read(l.rtp(), now), read(l.rtcp(), now)};
+  }
+  return read_description(in.checkpoint().remote(), e.checkpoint->remote) &&
+         read_description(in.checkpoint().local(), e.checkpoint->local);
+}
+
+void write_checkpoint(const Checkpoint& c, Now now, proto::MediaCheckpoint& out) {
+  if (c.remote) out.set_remote(c.remote->to_string());
+  if (c.local) out.set_local(c.local->to_string());
+  for (const auto& l : c.latches) {
+    auto& kept = *out.add_latches();
+    if (!l) continue;
+    kept.set_present(true);
+    write(l->rtp, now, *kept.mutable_rtp());
+    write(l->rtcp, now, *kept.mutable_rtcp());
+  }
+}
+
+}  // namespace
+
+std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) const {
+  std::vector<EndpointId> ids;
+  for (const EndpointId id : wanted)
+    if (endpoints.find(id)) ids.push_back(id);
+  proto::MediaPart part;
+  part.set_format(part_format);
+  for (const EndpointId id : ids) {
+    const Endpoint* e = endpoints.find(id);
+    proto::MediaEndpoint& out = *part.add_endpoints();
+    write_config(e->config, out);
+    if (e->remote) out.set_remote(e->remote->to_string());
+    if (e->local) out.set_local(e->local->to_string());
+    out.set_session_id(e->session_id);
+    out.set_version(e->version);
+    out.set_revision(e->revision);
+    if (e->checkpoint) write_checkpoint(*e->checkpoint, now, *out.mutable_checkpoint());
+    for (const Stream& s : e->streams) {
+      proto::MediaStream& stream = *out.add_streams();
+      const Flow* rtp = flow_of(s.rtp.id);
+      const Flow* rtcp = flow_of(s.rtcp.id);
+      if (rtp && rtcp) {
+        stream.set_rtp_local(s.rtp.local.to_string());
+        write(*rtp, now, *stream.mutable_rtp());
+        write(*rtcp, now, *stream.mutable_rtcp());
+      }
+      write(s.own, now, *stream.mutable_own());
+      if (s.has_report) write(s.report, *stream.mutable_report());
+      stream.set_round_trip_ms(s.round_trip_ms);
+    }
+    const auto partner = std::find(ids.begin(), ids.end(), e->partner);
+    if (e->partner && partner != ids.end()) out.set_partner(static_cast<uint32_t>(partner - ids.begin()) + 1);
+    out.set_feed(static_cast<uint32_t>(e->feed));
+    if (e->feed == Feed::tone) write_tone(*e, out);
+    out.set_first_packet(e->first_packet);
+    out.set_timed_out(e->timed_out);
+    out.set_quiet_since(deadline_to_wall(now, e->quiet_since));
+    out.set_tone_at(deadline_to_wall(now, e->tone_at));
+    out.set_report_at(deadline_to_wall(now, e->report_at));
+    out.set_silence_at(deadline_to_wall(now, e->silence_at));
+  }
+  return part.SerializeAsString();
+}
+
+/// One endpoint with its ports; paths and timers come when all are there.
+Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint& in, Endpoint& e) {
+  e.session_id = in.session_id();
+  e.version = in.version();
+  if (!read_description(in.remote(), e.remote) || !read_description(in.local(), e.local) ||
+      !read_checkpoint(in, now, e) || in.streams_size() > config.media_lines || in.feed() > 2)
+    return Failure{Reason::bad_snapshot};
+  for (const auto& stream : in.streams()) {
+    const size_t index = e.streams.size();
+    Stream& s = e.streams.emplace_back();
+    s.own = read(stream.own(), now);
+    s.has_report = stream.has_report();
+    s.report = read(stream.report());
+    s.round_trip_ms = stream.round_trip_ms();
+    if (stream.rtp_local().empty()) continue;
+    const auto local = SocketAddress::parse(stream.rtp_local());
+    if (!local) return Failure{Reason::bad_snapshot};
+    const auto pair = ports.reopen_pair(e.config.realm, *local);
+    if (!pair) return Failure{Reason::port_taken};
+    adopt_ports(s, *pair, e.id, index);
+    read(stream.rtp(), now, *flow_of(s.rtp.id));
+    read(stream.rtcp(), now, *flow_of(s.rtcp.id));
+  }
+  apply_terms(now, e);
+  e.revision = in.revision();
+  e.feed = static_cast<Feed>(in.feed());
+  if (e.feed == Feed::tone) {
+    e.tone = read_tone(in);
+    e.tone_stream = in.tone_stream();
+    e.tone_starts = in.tone_starts();
+  }
+  e.first_packet = in.first_packet();
+  e.timed_out = in.timed_out();
+  e.quiet_since = deadline_from_wall(now, in.quiet_since());
+  if (e.feed == Feed::tone) arm_tone(e, deadline_from_wall(now, in.tone_at()));
+  if (e.feed != Feed::partner) arm_report(e, deadline_from_wall(now, in.report_at()));
+  arm_silence(e, deadline_from_wall(now, in.silence_at()));
+  return Done{};
+}
+
+Result<std::vector<EndpointId>, Reason> EngineState::restore(Now now, std::string_view bytes) {
+  proto::MediaPart part;
+  if (bytes.size() > INT32_MAX || !part.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
+      part.format() != part_format)
+    return Failure{Reason::bad_snapshot};
+  std::vector<EndpointId> ids;
+  const auto fail = [&](Reason r) {
+    for (const EndpointId id : ids) close(now, id);
+    return Failure{r};
+  };
+  for (const auto& in : part.endpoints()) {
+    const EndpointId id = add(read_config(in));
+    if (!id) return fail(Reason::too_many_endpoints);
+    ids.push_back(id);
+    const auto restored = restore_endpoint(now, in, *endpoints.find(id));
+    if (!restored) return fail(restored.reason());
+  }
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const uint32_t partner = part.endpoints(static_cast<int>(i)).partner();
+    if (partner == 0) continue;
+    // Both must name each other, or a damaged part could leave a path that only one side knows.
+    if (partner > ids.size() || part.endpoints(static_cast<int>(partner - 1)).partner() != i + 1)
+      return fail(Reason::bad_snapshot);
+    endpoints.find(ids[i])->partner = ids[partner - 1];
+  }
+  for (const EndpointId id : ids) route(*endpoints.find(id));
+  return ids;
+}
+
+}  // namespace tandem::media

@@ -1,0 +1,198 @@
+// What happens without a packet: tones we play, reports about them, the time-out of a dead leg.
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+#include "media/state.h"
+#include "rtp/packet.h"
+
+namespace tandem::media {
+namespace {
+
+constexpr Duration frame = milliseconds(frame_ms);
+constexpr Duration most_catch_up = milliseconds(200);
+
+/// The first G.711 format the leg can hear.
+std::optional<std::pair<codec::G711, uint8_t>> g711_of(const Stream& s) {
+  for (const PayloadFormat& f : s.remote_formats) {
+    if (f.clock_rate != 8000 || f.channels != 1) continue;
+    if (iequals(f.encoding, "PCMU")) return {{codec::G711::mu_law, f.payload_type}};
+    if (iequals(f.encoding, "PCMA")) return {{codec::G711::a_law, f.payload_type}};
+  }
+  return std::nullopt;
+}
+
+std::string cname_of(const Endpoint& e) { return std::to_string(e.session_id); }
+
+}  // namespace
+
+std::optional<size_t> EngineState::g711_stream(const Endpoint& e) const {
+  for (size_t i = 0; i < e.streams.size(); ++i) {
+    const Stream& s = e.streams[i];
+    if (s.live && s.wire == Wire::rtp && iequals(s.kind, "audio") && g711_of(s)) return i;
+  }
+  return std::nullopt;
+}
+
+void EngineState::arm_tone(Endpoint& e, Instant at) {
+  e.tone_at = at;
+  timers.push(at, {e.id, TimerKind::tone});
+}
+void EngineState::arm_report(Endpoint& e, Instant at) {
+  e.report_at = at;
+  timers.push(at, {e.id, TimerKind::report});
+}
+void EngineState::arm_silence(Endpoint& e, Instant at) {
+  e.silence_at = at;
+  timers.push(at, {e.id, TimerKind::silence});
+}
+
+void EngineState::restart_silence(Now now, Endpoint& e) {
+  e.quiet_since = now.mono;
+  e.timed_out = false;
+  if (e.config.media_timeout <= Duration::zero()) {
+    e.silence_at = Instant::never();
+  } else if (e.silence_at.is_never() || e.silence_at > now.mono + e.config.media_timeout) {
+    arm_silence(e, now.mono + e.config.media_timeout);
+  }
+}
+
+void EngineState::on_timeout(Now now, port::MediaOut& out) {
+  TimerQueue<TimerKey>::Due due;
+  while (timers.pop_due(now.mono, due)) {
+    Endpoint* e = endpoints.find(due.key.endpoint);
+    if (!e) continue;
+    switch (due.key.kind) {
+      case TimerKind::tone:
+        if (e->tone_at == due.deadline) play_frame(now, *e, out);
+        break;
+      case TimerKind::report:
+        if (e->report_at == due.deadline) send_reports(now, *e, out);
+        break;
+      case TimerKind::silence:
+        if (e->silence_at == due.deadline) check_silence(now, *e);
+        break;
+    }
+  }
+}
+
+void EngineState::play_frame(Now now, Endpoint& e, port::MediaOut& out) {
+  if (e.feed != Feed::tone || e.tone_stream >= e.streams.size()) {
+    e.tone_at = Instant::never();
+    return;
+  }
+  Stream& s = e.streams[e.tone_stream];
+  Instant next = e.tone_at + frame;
+  if (now.mono - next > most_catch_up) {  // we slept: the missed frames are a gap, not a burst
+    const auto missed = static_cast<uint32_t>((now.mono - next) / frame);
+    s.own.timestamp += missed * frame_samples;
+    next = next + frame * missed;
+  }
+  std::array<int16_t, frame_samples> samples;
+  e.tone.render(samples);
+  const auto law = g711_of(s);
+  const Exits to = exits_to(s);
+  if (law && to.rtp.on) {
+    Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + frame_samples);
+    packet.resize(rtp::Header::fixed_bytes + frame_samples);
+    rtp::Header h;
+    h.marker = e.tone_starts;
+    h.payload_type = law->second;
+    h.sequence = s.own.sequence++;
+    h.timestamp = s.own.timestamp;
+    h.ssrc = s.own.ssrc;
+    h.write(packet.data());
+    codec::encode(law->first, samples, packet.writable().subspan(rtp::Header::fixed_bytes, frame_samples));
+    out.send_own(to.rtp.port, to.rtp.remote, std::move(packet));
+    e.tone_starts = false;
+    ++s.own.packets;
+    s.own.octets += frame_samples;
+    Flow& exit = flows[to.rtp.port.slot];
+    ++exit.sent_packets;
+    exit.sent_octets += frame_samples;
+    counters_.originated.add();
+  }
+  s.own.timestamp += frame_samples;
+  if (e.tone.finished()) {
+    emit(e, MediaEvent::Kind::tone_finished);
+    stop(now, e);
+    return;
+  }
+  arm_tone(e, next);
+}
+
+/// SR for what we originate, with a block about what we hear (RFC 3550 section 6.4.1).
+void EngineState::send_reports(Now now, Endpoint& e, port::MediaOut& out) {
+  if (e.feed == Feed::partner) {
+    e.report_at = Instant::never();
+    return;
+  }
+  for (size_t i = 0; i < e.streams.size(); ++i) {
+    Stream& s = e.streams[i];
+    Flow* f = flow_of(s.rtp.id);
+    const Exits to = exits_to(s);
+    if (!f || s.wire != Wire::rtp || !to.rtcp.on || (e.feed == Feed::tone && i != e.tone_stream)) continue;
+    const bool echoing = e.feed == Feed::echo;
+    rtp::SenderInfo info;
+    info.ntp = rtp::ntp_time(now.wall);
+    info.packets = static_cast<uint32_t>(echoing ? f->sent_packets : s.own.packets);
+    info.octets = static_cast<uint32_t>(echoing ? f->sent_octets : s.own.octets);
+    info.rtp_timestamp = s.own.timestamp;
+    if (echoing) {
+      const int64_t since = f->received.has_arrival ? (now.mono - f->received.last_arrival).count() : 0;
+      info.rtp_timestamp = f->received.last_timestamp +
+                           static_cast<uint32_t>(since / 1000 * f->received.clock_rate / 1'000'000);
+    }
+    std::optional<rtp::ReportBlock> block;
+    if (f->received.started) {
+      block = f->received.report();
+      if (s.own.peer_report_ntp != 0) {
+        block->last_sr = s.own.peer_report_ntp;
+        block->delay_since_last_sr =
+            static_cast<uint32_t>((now.mono - s.own.peer_report_at).count() / 1000 * 65536 / 1'000'000);
+      }
+    }
+    s.own.last_report_ntp = rtp::ntp_middle(info.ntp);
+    Buffer packet = Buffer::with_capacity(160);
+    packet.resize(160);
+    const size_t size = rtp::write_report(packet.writable(), echoing ? s.own.echo_ssrc : s.own.ssrc, info,
+                                          block, cname_of(e));
+    packet.resize(size);
+    out.send_own(to.rtcp.port, to.rtcp.remote, std::move(packet));
+    counters_.originated.add();
+  }
+  arm_report(e, now.mono + config.rtcp_interval);
+}
+
+void EngineState::check_silence(Now now, Endpoint& e) {
+  if (e.config.media_timeout <= Duration::zero()) {
+    e.silence_at = Instant::never();
+    return;
+  }
+  Instant last = e.quiet_since;
+  bool expects_media = false;
+  for (const Stream& s : e.streams) {
+    if (s.live && s.direction == sdp::Direction::sendrecv) expects_media = true;
+    for (const Flow* f : {flow_of(s.rtp.id), flow_of(s.rtcp.id)})
+      if (f && f->active) last = std::max(last, f->last_accepted);
+  }
+  if (!(e.partner || e.feed != Feed::partner) || !expects_media) {
+    // On hold or not yet talking: the count begins when that ends, and is looked at again then.
+    e.quiet_since = now.mono;
+    arm_silence(e, now.mono + e.config.media_timeout);
+    return;
+  }
+  if (now.mono - last < e.config.media_timeout) {
+    e.timed_out = false;
+    arm_silence(e, last + e.config.media_timeout);
+    return;
+  }
+  if (!e.timed_out) {
+    e.timed_out = true;
+    counters_.timeouts.add();
+    emit(e, MediaEvent::Kind::timeout);
+  }
+  arm_silence(e, now.mono + e.config.media_timeout);
+}
+
+}  // namespace tandem::media

@@ -1,0 +1,229 @@
+#pragma once
+// Inside of the Engine; nobody outside this room includes it.
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/timers.h"
+#include "codec/g711.h"
+#include "codec/tone.h"
+#include "media/engine.h"
+#include "media/flow.h"
+#include "rtp/rtcp.h"
+#include "sdp/description.h"
+
+namespace tandem::proto {
+class MediaEndpoint;
+}
+
+namespace tandem::media {
+
+constexpr size_t most_media_lines = 8;
+constexpr uint32_t frame_ms = 20;
+constexpr uint32_t frame_samples = 160;
+
+/// One payload type as a description names it; owning, since descriptions come and go.
+struct PayloadFormat {
+  uint8_t payload_type = 0;
+  std::string encoding;
+  uint32_t clock_rate = 8000;
+  uint8_t channels = 1;
+  bool same_codec(const PayloadFormat& other) const;
+};
+
+/// A stream we originate: music, ringback. It keeps its SSRC and goes on where it stopped.
+struct OwnStream {
+  uint32_t ssrc = 0;  // 0: none yet
+  uint32_t echo_ssrc = 0;
+  uint16_t sequence = 0;
+  uint32_t timestamp = 0;
+  uint64_t packets = 0;
+  uint64_t octets = 0;
+  uint32_t last_report_ntp = 0;  // middle bits of our last SR, for round trips
+  // of the peer's last SR, for our reports
+  uint32_t peer_report_ntp = 0;
+  Instant peer_report_at;
+};
+
+/// One m-line of an endpoint: its port pair and what both descriptions say of it.
+struct Stream {
+  bool has_ports = false;
+  port::MediaPort rtp;
+  port::MediaPort rtcp;
+
+  // from the descriptions (apply_terms)
+  bool live = false;  // both sides have a port for it
+  bool mux = false;
+  Wire wire = Wire::rtp;
+  std::string kind;
+  sdp::Direction direction = sdp::Direction::sendrecv;  // the leg's own
+  std::vector<PayloadFormat> local_formats;
+  std::vector<PayloadFormat> remote_formats;
+
+  OwnStream own;
+  bool has_report = false;
+  rtp::ReportBlock report;  // the peer's last about what it receives
+  double round_trip_ms = 0;
+};
+
+/// What to return to when an offer is refused.
+struct Checkpoint {
+  std::optional<sdp::Description> remote;
+  std::optional<sdp::Description> local;
+  struct Latches {
+    Latch rtp;
+    Latch rtcp;
+  };
+  std::vector<std::optional<Latches>> latches;  // by stream; nothing where no ports were open
+};
+
+enum class Feed : uint8_t { partner, tone, echo };
+
+struct Endpoint {
+  EndpointConfig config;
+  EndpointId id;
+  uint64_t revision = 1;
+
+  std::optional<sdp::Description> remote;
+  std::optional<sdp::Description> local;
+  uint64_t session_id = 0;  // of our o= line to this leg
+  uint64_t version = 0;
+  std::unique_ptr<Checkpoint> checkpoint;
+  std::vector<Stream> streams;
+
+  EndpointId partner;
+  Feed feed = Feed::partner;
+  codec::ToneGenerator tone;
+  size_t tone_stream = 0;
+  bool tone_starts = false;  // the next frame carries the marker bit
+
+  bool first_packet = false;
+  bool timed_out = false;
+  Instant quiet_since;  // the time-out counts from here when nothing has come since
+  Instant tone_at = Instant::never();
+  Instant report_at = Instant::never();
+  Instant silence_at = Instant::never();
+};
+
+class EngineState {
+ public:
+  EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, CounterSet& counters);
+
+  EngineConfig config;
+  port::MediaPorts& ports;
+  Rng& rng;
+  SlotMap<Endpoint> endpoints;
+  std::vector<Flow> flows;  // by port slot
+  std::vector<MediaEvent> events;
+
+  // ---- engine.cpp ----
+  EndpointId add(const EndpointConfig& c);
+  void close(Now now, EndpointId id);
+  void unjoin(Now now, Endpoint& e);
+  Status<Reason> join(Now now, Endpoint& a, Endpoint& b);
+  Status<Reason> play(Now now, Endpoint& e, const codec::ToneSequence& sequence);
+  Status<Reason> echo(Now now, Endpoint& e);
+  void stop(Now now, Endpoint& e);
+  LegStatistics statistics(const Endpoint& e) const;
+  void emit(const Endpoint& e, MediaEvent::Kind kind, char digit = 0);
+
+  // ---- ports.cpp ----
+  bool open_ports(Stream& s, const Endpoint& e, size_t index);
+  void adopt_ports(Stream& s, const port::MediaPorts::Pair& pair, EndpointId id, size_t index);
+  void close_ports(Stream& s);
+  Flow* flow_of(port::MediaPortId id);
+  const Flow* flow_of(port::MediaPortId id) const { return const_cast<EngineState*>(this)->flow_of(id); }
+
+  // ---- negotiation.cpp ----
+  Status<Reason> set_remote(Now now, Endpoint& e, const sdp::Description& remote, SdpRole role);
+  Result<std::string, Reason> present(Now now, Endpoint& e, const sdp::Description& from, SdpRole role);
+  Result<std::string, Reason> answer(Now now, Endpoint& e, sdp::Direction wanted);
+  Result<std::string, Reason> offer(Now now, Endpoint& e, sdp::Direction direction);
+  void rollback(Now now, Endpoint& e);
+  /// Streams, latches and flows from the two descriptions.
+  void apply_terms(Now now, Endpoint& e);
+
+  // ---- route.cpp ----
+  /// Sets where the packets of `e` go; the flows of its partner are the partner's own route().
+  void route(Endpoint& e);
+  /// Both directions of `e`, after anything about it changed.
+  void reroute(Endpoint& e);
+  LatchPolicy latch_policy(const Endpoint& e) const;
+
+  // ---- relay.cpp ----
+  void on_media(Now now, std::span<port::MediaPacket> packets, port::MediaOut& out);
+
+  // ---- source.cpp ----
+  void on_timeout(Now now, port::MediaOut& out);
+  void arm_tone(Endpoint& e, Instant at);
+  void arm_report(Endpoint& e, Instant at);
+  void arm_silence(Endpoint& e, Instant at);
+  /// Starts or restarts the time-out's count: something about the call changed.
+  void restart_silence(Now now, Endpoint& e);
+  enum class TimerKind : uint8_t { tone, report, silence };
+  struct TimerKey {
+    EndpointId endpoint;
+    TimerKind kind = TimerKind::tone;
+  };
+  TimerQueue<TimerKey> timers;
+
+  // ---- snapshot.cpp ----
+  std::string snapshot(Now now, std::span<const EndpointId> wanted) const;
+  Result<std::vector<EndpointId>, Reason> restore(Now now, std::string_view part);
+
+ private:
+  // route.cpp
+  struct Exits {
+    Destination rtp;
+    Destination rtcp;
+  };
+  Exits exits_to(const Stream& s) const;
+
+  // negotiation.cpp
+  void remember(Endpoint& e);
+  void commit(Endpoint& e);
+  Result<std::string, Reason> publish(Now now, Endpoint& e, sdp::Description local, SdpRole role);
+  bool open_missing_ports(Endpoint& e, const sdp::Description& d, std::vector<size_t>& opened);
+
+  // snapshot.cpp
+  Status<Reason> restore_endpoint(Now now, const proto::MediaEndpoint& in, Endpoint& e);
+
+  // relay.cpp
+  struct Batch;
+  void on_rtp(Batch& batch, Flow& f, port::MediaPacket& p);
+  void on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p);
+  void on_opaque(Batch& batch, Flow& f, port::MediaPacket& p);
+  bool admit(Batch& batch, Flow& f, const SocketAddress& from, const Latch::Evidence& evidence);
+  bool admit_rtcp(Batch& batch, Flow& f, const SocketAddress& from, uint32_t ssrc);
+  void accepted_first(Flow& f);
+  void read_event(Flow& f, Bytes payload, uint32_t timestamp);
+  void read_reports(Batch& batch, Flow& f, rtp::RtcpReader reader);
+  void forward(Batch& batch, const Destination& to, Bytes bytes, uint32_t payload_octets);
+
+  void audio_statistics(const Stream& s, const Flow& f, LegStatistics& out) const;
+
+  // source.cpp
+  std::optional<size_t> g711_stream(const Endpoint& e) const;
+  void play_frame(Now now, Endpoint& e, port::MediaOut& out);
+  void send_reports(Now now, Endpoint& e, port::MediaOut& out);
+  void check_silence(Now now, Endpoint& e);
+
+  struct Counters {
+    Counter& relayed;
+    Counter& consumed;  // accepted, nobody to send it to
+    Counter& foreign;
+    Counter& malformed;
+    Counter& stray;  // for a port that is no longer ours
+    Counter& originated;
+    Counter& timeouts;
+    Counter& latched;
+    Counter& ports_exhausted;
+    Counter& open_endpoints;
+    Counter& open_ports;
+  };
+  Counters counters_;
+};
+
+}  // namespace tandem::media
