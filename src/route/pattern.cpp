@@ -140,7 +140,15 @@ bool Pattern::matches(std::string_view number) const {
   for (size_t i = 0; i < elements_.size(); ++i)
     if (!in(elements_[i], number[i])) return false;
   const size_t rest = number.size() - elements_.size();
-  return tail_ == Tail::any || (tail_ == Tail::some && rest > 0) || rest == 0;
+  switch (tail_) {
+    case Tail::none:
+      return rest == 0;
+    case Tail::some:
+      return rest > 0;
+    case Tail::any:
+      return true;
+  }
+  return false;
 }
 
 int Pattern::compare(const Pattern& a, const Pattern& b) {
