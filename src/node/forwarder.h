@@ -20,6 +20,7 @@ class Forwarder {
   bool add(std::string name, uint16_t to_worker);
   std::optional<uint16_t> find(std::string_view name);
   void remove(std::string_view name);
+  bool contains(std::string_view name) const { return entries_.contains(name); }
   size_t size() const { return entries_.size(); }
 
  private:

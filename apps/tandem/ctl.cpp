@@ -1,0 +1,367 @@
+#include "tandem/ctl.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <sstream>
+#include <vector>
+
+#include "base/text.h"
+#include "tandem/http_client.h"
+
+namespace tandem::app {
+namespace {
+
+namespace json = boost::json;
+
+/// What every subcommand shares.
+struct Ctl {
+  HttpClientConfig client;
+  std::string data = "./data";
+  bool as_json = false;
+  int* exit_code = nullptr;
+
+  void prepare();
+  std::optional<HttpAnswer> call(const std::string& method, const std::string& path, const std::string& body = {});
+  void run(const std::string& method, const std::string& path, const std::vector<std::string_view>& columns = {},
+           const std::string& body = {});
+};
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+/// The demo leaves its token and certificate in the data directory; use them unless told otherwise.
+void Ctl::prepare() {
+  if (client.token.empty()) {
+    if (const char* token = std::getenv("TANDEM_TOKEN")) client.token = token;
+  }
+  if (client.token.empty()) {
+    boost::system::error_code error;
+    const json::value credentials = json::parse(read_file(data + "/credentials.json"), error);
+    if (!error && credentials.is_object())
+      if (const auto* token = credentials.as_object().if_contains("api_token"); token && token->is_string())
+        client.token = token->get_string();
+  }
+  if (client.certificate.empty() && !client.insecure)
+    if (std::ifstream(data + "/web.crt").good()) client.certificate = data + "/web.crt";
+}
+
+std::optional<HttpAnswer> Ctl::call(const std::string& method, const std::string& path, const std::string& body) {
+  prepare();
+  auto answer = http(client, method, "/api/v1" + path, body);
+  if (!answer.ok()) {
+    fmt::print(stderr, "tandem ctl: {}\n", answer.reason());
+    *exit_code = 2;
+    return std::nullopt;
+  }
+  if (answer->status >= 400) {
+    boost::system::error_code error;
+    const json::value parsed = json::parse(answer->body, error);
+    std::string message = answer->body;
+    if (!error && parsed.is_object() && parsed.as_object().contains("error"))
+      message = json::serialize(parsed.at("error").at("message"));
+    fmt::print(stderr, "tandem ctl: {} {}: {}\n", method, path, message);
+    *exit_code = 1;
+    return std::nullopt;
+  }
+  *exit_code = 0;
+  return std::move(*answer);
+}
+
+std::string cell(const json::value& v) {
+  if (v.is_string()) return std::string(v.get_string());
+  return json::serialize(v);
+}
+
+void print_table(const json::array& rows, const std::vector<std::string_view>& columns) {
+  std::vector<std::vector<std::string>> table;
+  table.emplace_back(columns.begin(), columns.end());
+  for (const json::value& row : rows) {
+    auto& line = table.emplace_back();
+    for (const std::string_view column : columns) {
+      const auto* v = row.as_object().if_contains(column);
+      line.push_back(v ? cell(*v) : "");
+    }
+  }
+  std::vector<size_t> widths(columns.size());
+  for (const auto& line : table)
+    for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+  for (const auto& line : table) {
+    std::string out;
+    for (size_t i = 0; i < line.size(); ++i) fmt::format_to(std::back_inserter(out), "{:{}}  ", line[i], widths[i]);
+    while (!out.empty() && out.back() == ' ') out.pop_back();
+    fmt::print("{}\n", out);
+  }
+}
+
+void print_object(const json::object& object, const std::string& prefix = "") {
+  for (const auto& entry : object) {
+    const std::string name = prefix + std::string(entry.key());
+    if (entry.value().is_object())
+      print_object(entry.value().as_object(), name + ".");
+    else
+      fmt::print("{} = {}\n", name, cell(entry.value()));
+  }
+}
+
+void Ctl::run(const std::string& method, const std::string& path, const std::vector<std::string_view>& columns,
+              const std::string& body) {
+  const auto answer = call(method, path, body);
+  if (!answer || answer->body.empty()) return;
+  boost::system::error_code error;
+  const json::value parsed = json::parse(answer->body, error);
+  if (error || as_json || !parsed.is_object()) {
+    fmt::print("{}", answer->body);
+    return;
+  }
+  const auto* items = parsed.as_object().if_contains("items");
+  if (items && items->is_array() && !columns.empty())
+    print_table(items->get_array(), columns);
+  else
+    print_object(parsed.as_object());
+}
+
+/// "max_calls=3 enabled=false forwarding.busy=1009" -> JSON. A value that reads as JSON is that; otherwise it is text.
+Result<std::string, std::string> members_from(const std::vector<std::string>& settings) {
+  static constexpr std::string_view texts[] = {"user", "caller_number", "display_name", "password", "pattern", "target", "prefix",
+                                               "always", "busy", "no_answer", "unreachable", "otherwise", "country_code",
+                                               "national_prefix", "international_prefix", "code", "group", "name", "auth_user"};
+  json::object out;
+  for (const std::string& setting : settings) {
+    const size_t equals = setting.find('=');
+    if (equals == std::string::npos) return Failure{fmt::format("'{}': expected member=value", setting)};
+    std::string name = setting.substr(0, equals);
+    const std::string value = setting.substr(equals + 1);
+    json::object* into = &out;
+    if (const size_t dot = name.find('.'); dot != std::string::npos) {
+      json::value& inner = out[name.substr(0, dot)];
+      if (!inner.is_object()) inner = json::object{};
+      into = &inner.as_object();
+      name = name.substr(dot + 1);
+    }
+    boost::system::error_code error;
+    json::value parsed = json::parse(value, error);
+    // Numbers that are names (1001, 0049) stay text; so does what is no JSON at all.
+    const bool text = std::find(std::begin(texts), std::end(texts), name) != std::end(texts);
+    if (error || text) parsed = json::string(value);
+    (*into)[name] = std::move(parsed);
+  }
+  return json::serialize(out);
+}
+
+struct ResourceName {
+  const char* command;
+  const char* path;
+  const char* help;
+  const char* key_help;
+  std::vector<std::string_view> columns;
+};
+
+/// list, show KEY, set KEY member=value..., rm KEY; the key's parts are separated by '/'. "user@domain" works too.
+void add_resource(CLI::App& ctl, const std::shared_ptr<Ctl>& shared, const ResourceName& r) {
+  CLI::App* sub = ctl.add_subcommand(r.command, r.help)->require_subcommand(1);
+  auto key = std::make_shared<std::string>();
+  auto settings = std::make_shared<std::vector<std::string>>();
+  const auto item = [r, key] {
+    std::string path = r.path;
+    std::string text = *key;
+    if (const size_t at = text.find('@'); at != std::string::npos) text = text.substr(at + 1) + "/" + text.substr(0, at);
+    std::stringstream parts(text);
+    for (std::string part; std::getline(parts, part, '/');) path += "/" + percent_encode(part);
+    return path;
+  };
+  sub->add_subcommand("list", "list them")->callback([shared, r] { shared->run("GET", r.path, r.columns); });
+  CLI::App* show = sub->add_subcommand("show", "show one");
+  show->add_option("key", *key, r.key_help)->required();
+  show->callback([shared, item] { shared->run("GET", item()); });
+  CLI::App* set = sub->add_subcommand("set", "create one, or change the members given");
+  set->add_option("key", *key, r.key_help)->required();
+  set->add_option("members", *settings, "member=value ...");
+  set->callback([shared, item, settings] {
+    const auto body = members_from(*settings);
+    if (body.ok()) return shared->run("PUT", item(), {}, *body);
+    fmt::print(stderr, "tandem ctl: {}\n", body.reason());
+    *shared->exit_code = 2;
+  });
+  CLI::App* rm = sub->add_subcommand("rm", "remove one");
+  rm->add_option("key", *key, r.key_help)->required();
+  rm->callback([shared, item] { shared->run("DELETE", item()); });
+}
+
+void add_routes(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  CLI::App* routes = ctl.get_subcommand("routes");
+  auto settings = std::make_shared<std::vector<std::string>>();
+  CLI::App* add = routes->add_subcommand("add", "add a route; its id is given");
+  add->add_option("members", *settings, "member=value ...")->required();
+  add->callback([shared, settings] {
+    const auto body = members_from(*settings);
+    if (body.ok()) return shared->run("POST", "/routes", {}, *body);
+    fmt::print(stderr, "tandem ctl: {}\n", body.reason());
+    *shared->exit_code = 2;
+  });
+  auto from = std::make_shared<std::string>(), to = std::make_shared<std::string>(), trunk = std::make_shared<std::string>();
+  CLI::App* explain = routes->add_subcommand("explain", "where would this call go, and why");
+  explain->add_option("--from", *from, "user@domain that calls, or the caller's number on a trunk")->required();
+  explain->add_option("--to", *to, "number or URI dialled")->required();
+  explain->add_option("--trunk", *trunk, "the call comes in over this trunk");
+  explain->callback([shared, from, to, trunk] {
+    const std::string query = "/route?from=" + percent_encode(*from) + "&to=" + percent_encode(*to) +
+                              (trunk->empty() ? "" : "&trunk=" + percent_encode(*trunk));
+    const auto answer = shared->call("GET", query);
+    if (!answer) return;
+    if (shared->as_json) return fmt::print("{}", answer->body);
+    const json::value v = json::parse(answer->body);
+    fmt::print("{} -> {}\nby {}\n", cell(v.at("number")), cell(v.at("action")), cell(v.at("rule")));
+    for (const json::value& line : v.at("why").as_array()) fmt::print("  {}\n", cell(line));
+  });
+}
+
+void add_calls(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  CLI::App* calls = ctl.add_subcommand("calls", "calls in progress")->require_subcommand(1);
+  auto id = std::make_shared<std::string>(), target = std::make_shared<std::string>();
+  auto leg = std::make_shared<uint16_t>(0);
+  calls->add_subcommand("list", "list them")->callback([shared] {
+    shared->run("GET", "/calls", {"id", "state", "caller", "callee", "started", "answered", "route"});
+  });
+  CLI::App* show = calls->add_subcommand("show", "show one, with its legs");
+  show->add_option("id", *id, "of the call")->required();
+  show->callback([shared, id] { shared->run("GET", "/calls/" + percent_encode(*id)); });
+  CLI::App* hangup = calls->add_subcommand("hangup", "end one");
+  hangup->add_option("id", *id, "of the call")->required();
+  hangup->callback([shared, id] { shared->run("DELETE", "/calls/" + percent_encode(*id)); });
+  CLI::App* transfer = calls->add_subcommand("transfer", "one leg leaves, its peer goes to the target");
+  transfer->add_option("id", *id, "of the call")->required();
+  transfer->add_option("leg", *leg, "the leg that leaves")->required();
+  transfer->add_option("target", *target, "number or SIP URI")->required();
+  transfer->callback([shared, id, leg, target] {
+    const std::string body = json::serialize(json::object{{"leg", *leg}, {"target", *target}});
+    shared->run("POST", "/calls/" + percent_encode(*id) + "/transfer", {}, body);
+  });
+}
+
+void add_registrations(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  CLI::App* registrations = ctl.add_subcommand("registrations", "live contacts")->require_subcommand(1);
+  auto search = std::make_shared<std::string>(), aor = std::make_shared<std::string>();
+  CLI::App* list = registrations->add_subcommand("list", "list them");
+  list->add_option("--search", *search, "part of the user");
+  list->callback([shared, search] {
+    shared->run("GET", "/registrations?search=" + percent_encode(*search),
+                {"user", "domain", "contact", "source", "transport", "expires_in", "user_agent"});
+  });
+  CLI::App* rm = registrations->add_subcommand("rm", "remove all contacts of user@domain");
+  rm->add_option("aor", *aor, "user@domain")->required();
+  rm->callback([shared, aor] {
+    const size_t at = aor->find('@');
+    const std::string user = aor->substr(0, at), domain = at == std::string::npos ? "" : aor->substr(at + 1);
+    shared->run("DELETE", "/registrations/" + percent_encode(domain) + "/" + percent_encode(user));
+  });
+}
+
+void add_cdrs(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  struct Search {
+    std::string from, to, party, call_id, trunk, status;
+    uint32_t limit = 100;
+    bool csv = false, all = false;
+  };
+  auto s = std::make_shared<Search>();
+  CLI::App* cdrs = ctl.add_subcommand("cdrs", "search and export call detail records");
+  cdrs->add_option("--from", s->from, "set up at or after, UTC such as 2026-11-23T18:00:00Z");
+  cdrs->add_option("--to", s->to, "set up before");
+  cdrs->add_option("--party", s->party, "user of either party, or the number dialled");
+  cdrs->add_option("--call-id", s->call_id, "SIP Call-ID of either leg");
+  cdrs->add_option("--trunk", s->trunk, "of either leg");
+  cdrs->add_option("--status", s->status, "SIP status");
+  cdrs->add_option("--limit", s->limit, "records a page, at most 1000");
+  cdrs->add_flag("--csv", s->csv, "as CSV");
+  cdrs->add_flag("--all", s->all, "every page");
+  cdrs->callback([shared, s] {
+    std::string query = fmt::format("/cdrs?limit={}", s->limit);
+    const std::pair<const char*, std::string*> filters[] = {{"from", &s->from}, {"to", &s->to}, {"party", &s->party},
+                                                            {"call_id", &s->call_id}, {"trunk", &s->trunk}, {"status", &s->status}};
+    for (const auto& [name, value] : filters)
+      if (!value->empty()) query += fmt::format("&{}={}", name, percent_encode(*value));
+    if (s->csv) query += "&format=csv";
+    std::string cursor;
+    bool first = true;
+    do {
+      const auto answer = shared->call("GET", query + (cursor.empty() ? "" : "&cursor=" + percent_encode(cursor)));
+      if (!answer) return;
+      if (s->csv) {
+        cursor = answer->next_cursor;
+        fmt::print("{}", first ? answer->body : answer->body.substr(answer->body.find('\n') + 1));
+      } else {
+        const json::value v = json::parse(answer->body);
+        cursor = cell(v.at("next"));
+        if (shared->as_json) {
+          fmt::print("{}", answer->body);
+        } else {
+          json::array rows;
+          for (const json::value& row : v.at("items").as_array()) {
+            json::object line = row.as_object();
+            line["caller"] = row.at("caller").at("user");
+            line["callee"] = row.at("callee").at("user");
+            rows.emplace_back(std::move(line));
+          }
+          print_table(rows, {"setup", "answer", "end", "caller", "dialled", "callee", "sip_status", "q850_cause", "release_side"});
+        }
+      }
+      first = false;
+    } while (s->all && !cursor.empty());
+  });
+}
+
+void add_node_commands(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  ctl.add_subcommand("status", "version, start, drain and readiness")->callback([shared] { shared->run("GET", "/status"); });
+  ctl.add_subcommand("trunk-status", "trunks we register with")->callback([shared] {
+    shared->run("GET", "/trunk-status", {"name", "state", "last_status"});
+  });
+  ctl.add_subcommand("reload", "read certificates and configuration again")->callback([shared] { shared->run("POST", "/reload"); });
+  auto off = std::make_shared<bool>(false);
+  CLI::App* drain = ctl.add_subcommand("drain", "take no new calls; running ones go on");
+  drain->add_flag("--off", *off, "take calls again");
+  drain->callback([shared, off] { shared->run(*off ? "DELETE" : "POST", "/drain"); });
+}
+
+}  // namespace
+
+void add_ctl(CLI::App& root, int& exit_code) {
+  auto shared = std::make_shared<Ctl>();
+  shared->exit_code = &exit_code;
+  CLI::App* ctl = root.add_subcommand("ctl", "ask and tell a running node (client of the REST API)")->require_subcommand(1);
+  ctl->add_option("--url", shared->client.url, "of the node")->capture_default_str();
+  ctl->add_option("--token", shared->client.token, "bearer token; else $TANDEM_TOKEN, else credentials.json in the data directory");
+  ctl->add_option("--cacert", shared->client.certificate, "PEM certificate to trust; else web.crt in the data directory");
+  ctl->add_flag("--insecure", shared->client.insecure, "do not check the server's certificate");
+  ctl->add_option("--data", shared->data, "data directory of a node on this machine")->capture_default_str();
+  ctl->add_flag("--json", shared->as_json, "print JSON as it came");
+  const std::vector<ResourceName> resources = {
+      {"subscribers", "/subscribers", "subscribers", "user@domain", {"user", "domain", "enabled", "display_name", "call_class"}},
+      {"domains", "/domains", "domains", "name", {"name", "enabled", "aliases"}},
+      {"trunks", "/trunks", "trunks", "name", {"name", "kind", "enabled", "host", "port", "transport", "domain"}},
+      {"routes", "/routes", "dial plan rows", "id", {"id", "priority", "name", "enabled", "domain", "pattern", "action", "target", "targets"}},
+      {"ring-groups", "/ring-groups", "ring groups", "domain/name", {"domain", "name", "strategy", "timeout_seconds", "otherwise"}},
+      {"ring-group-members", "/ring-group-members", "members of ring groups", "domain/group/position", {"domain", "group", "position", "target"}},
+      {"feature-codes", "/feature-codes", "feature codes", "domain/code (- for every domain)", {"domain", "code", "feature", "enabled"}},
+      {"time-rules", "/time-rules", "time-of-day rules", "domain/name/position (- for every domain)",
+       {"domain", "name", "position", "weekdays", "from_minute", "to_minute", "time_zone"}},
+      {"parks", "/parks", "park slots", "domain", {"domain", "enabled", "first_slot", "last_slot", "timeout_seconds"}},
+  };
+  for (const ResourceName& r : resources) add_resource(*ctl, shared, r);
+  add_routes(*ctl, shared);
+  add_calls(*ctl, shared);
+  add_registrations(*ctl, shared);
+  add_cdrs(*ctl, shared);
+  add_node_commands(*ctl, shared);
+}
+
+}  // namespace tandem::app

@@ -1,0 +1,26 @@
+#include "node/ownership.h"
+
+#include "base/text.h"
+
+namespace tandem::node {
+
+uint16_t shard_of(const port::AddressOfRecord& aor) { return sip::shard_of(aor.to_string()); }
+
+port::AddressOfRecord aor_of(const sip::Uri& uri) {
+  return {sip::unescape(uri.user).value_or(std::string(uri.user)), lower(uri.host)};
+}
+
+uint16_t shard_of(const sip::Message& message, const sip::TokenMint& mint) {
+  if (message.is_response()) {
+    if (const auto owner = mint.owner(message.top_via().branch)) return owner->shard;
+  } else if (!message.to_tag().empty()) {
+    if (const auto owner = mint.owner(message.to_tag())) return owner->shard;
+  } else if (message.method() == sip::Method::register_) {
+    if (const auto to = message.to(); to.ok() && to->uri.is_sip()) return shard_of(aor_of(to->uri));
+  } else if (message.method() == sip::Method::subscribe || message.method() == sip::Method::publish) {
+    if (const auto uri = message.parsed_request_uri(); uri.ok() && uri->is_sip()) return shard_of(aor_of(*uri));
+  }
+  return sip::shard_of(message.call_id());
+}
+
+}  // namespace tandem::node

@@ -1,0 +1,205 @@
+// What a message means: which room it is for, and who may ask for what. Every request outside a dialog is authenticated (by
+// digest, or as a trunk by its source) before a room sees it.
+#include "base/text.h"
+#include "node/worker_impl.h"
+
+namespace tandem::node {
+namespace {
+
+using Kind = sip::TuEvent::Kind;
+using Room = port::Asker::Room;
+
+constexpr std::string_view allowed_methods =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH";
+
+/// REGISTER is answered by the registrar itself (401); everything else passes through to somebody (407).
+auth::Role role_for(sip::Method method) {
+  return method == sip::Method::register_ ? auth::Role::user_agent : auth::Role::proxy;
+}
+
+}  // namespace
+
+void Worker::Impl::events(Now now) {
+  // Rooms may cause new events (a failed send); they are appended and handled in order.
+  for (size_t i = 0; i < pending.size(); ++i) {
+    sip::TuEvent e = std::move(pending[i]);
+    event(now, std::move(e));
+  }
+  pending.clear();
+}
+
+void Worker::Impl::event(Now now, sip::TuEvent&& e) {
+  if (e.kind == Kind::request) return request(now, std::move(e));
+  switch (e.user.room) {
+    case Room::call:
+      if (e.user.object == call::TrunkRegistrations::trunk_object) return trunks.on_sip(now, e, out);
+      return calls.on_sip(now, std::move(e), {}, out);
+    case Room::presence: return notifier.on_sip(now, std::move(e), out);
+    case Room::message: return messages.on_sip(now, std::move(e), out);
+    case Room::auth:  // cancelled, or gone, before we knew who asks
+      if (e.kind == Kind::cancel) respond(now, e.server, 487);
+      if (e.kind == Kind::cancel || e.kind == Kind::done) waiting.erase(SlotId::unpack(e.user.object));
+      return;
+    case Room::registrar:
+    case Room::route:
+    case Room::node:
+    case Room::none: break;
+  }
+  // An ACK or a stray 2xx belongs to a dialog; nothing else without an owner is worth an answer.
+  if (e.kind == Kind::ack || e.kind == Kind::stray_response) calls.on_sip(now, std::move(e), {}, out);
+}
+
+void Worker::Impl::request(Now now, sip::TuEvent&& e) {
+  const sip::Message* m = transactions.request_of(e.server);
+  if (!m) return;
+  if (!m->to_tag().empty() && m->method() != sip::Method::register_) return in_dialog(now, std::move(e), *m);
+  who(now, std::move(e), *m);
+}
+
+void Worker::Impl::in_dialog(Now now, sip::TuEvent&& e, const sip::Message& m) {
+  const std::string_view tag = m.to_tag();
+  if (notifier.owns_dialog(tag)) return notifier.on_sip(now, std::move(e), out);
+  if (calls.owns_dialog(tag)) return calls.on_sip(now, std::move(e), {}, out);
+  unknown_dialog.add();
+  respond(now, e.server, 481);
+}
+
+void Worker::Impl::who(Now now, sip::TuEvent&& e, const sip::Message& m) {
+  const port::Path& path = e.path;
+  const auto uri = m.parsed_request_uri();
+  if (!uri.ok()) return respond(now, e.server, uri.reason() == sip::Reason::bad_uri && m.request_uri().find(':') != std::string_view::npos ? 416 : 400);
+  const route::Trunk* trunk = plan->trunk_by_source(path.remote.ip, path.transport, path.realm);
+  if (!trunk && uri->is_sip()) {
+    // A carrier we register with calls the contact we gave it; only its own addresses may.
+    const route::Trunk* line = plan->trunk_by_contact(uri->user);
+    if (line && trunks.is_peer(line->row.name, path.remote.ip)) trunk = line;
+  }
+  if (trunk && m.method() != sip::Method::register_) {
+    call::Identity identity;
+    identity.kind = call::Identity::Kind::trunk;
+    identity.trunk = trunk->row.name;
+    identity.domain = trunk->row.domain;
+    return accepted(now, e.server, path, std::move(identity));
+  }
+  if (m.method() == sip::Method::options && uri->is_sip() && uri->user.empty()) return options(now, e.server, m, path);
+
+  const auto speaker = m.method() == sip::Method::register_ ? m.to() : m.from();
+  if (!speaker.ok() || !speaker->uri.is_sip()) return respond(now, e.server, 400, "Bad From or To");
+  std::string domain = plan->domain_of(lower(speaker->uri.host));
+  if (domain.empty() && m.method() != sip::Method::register_) domain = plan->domain_of(lower(uri->host));
+  // A stranger to our domains gets the same challenge as a subscriber would: it learns nothing and cannot answer.
+  if (domain.empty()) domain = lower(uri->host);
+  const std::string realm = challenge_realm(domain);
+  const auto claimed = authenticator.claimed(m, realm, role_for(m.method()));
+  if (!claimed) return challenge(now, e.server, m, path, realm, false);
+  const SlotId slot = waiting.emplace(Waiting{e.server, path, {claimed->user, domain}, realm, domain});
+  if (!slot) {
+    waiting_full.add();
+    return respond(now, e.server, 503);
+  }
+  transactions.set_user(e.server, {Room::auth, slot.packed(), 0});
+  out.ask(port::AskSubscriber{{claimed->user, domain}}, now.mono + settings.ask_timeout, {Room::auth, slot.packed()});
+}
+
+void Worker::Impl::known(Now now, const Waiting& w, const port::Answer& answer) {
+  const sip::Message* m = transactions.request_of(w.server);
+  if (!m) return;
+  if (std::holds_alternative<port::AskFailure>(answer)) return respond(now, w.server, 503);
+  port::SubscriberAnswer row;
+  if (const auto* found = std::get_if<port::SubscriberAnswer>(&answer)) row = *found;
+  if (row && !row->enabled) row = nullptr;
+  const auth::Check check = authenticator.check(now, *m, w.realm, role_for(m->method()), row.get());
+  switch (check.outcome) {
+    case auth::Check::Outcome::no_credentials: return challenge(now, w.server, *m, w.path, w.realm, false);
+    case auth::Check::Outcome::stale: return challenge(now, w.server, *m, w.path, w.realm, true);
+    case auth::Check::Outcome::bad:
+      gate.note_auth_failure(now, w.path);
+      return challenge(now, w.server, *m, w.path, w.realm, false);
+    case auth::Check::Outcome::ok: break;
+  }
+  gate.note_auth_success(now, w.path);
+  if (m->method() != sip::Method::register_ && !may_speak_as(*m, *row)) return respond(now, w.server, 403, "From is not yours");
+  call::Identity identity;
+  identity.kind = call::Identity::Kind::subscriber;
+  identity.subscriber = row;
+  identity.domain = w.domain;
+  accepted(now, w.server, w.path, std::move(identity));
+}
+
+bool Worker::Impl::may_speak_as(const sip::Message& m, const port::Subscriber& subscriber) const {
+  const auto from = m.from();
+  if (!from.ok() || !from->uri.is_sip()) return false;
+  const port::AddressOfRecord aor = aor_of(from->uri);
+  return aor.user == subscriber.aor.user && plan->domain_of(aor.domain) == subscriber.aor.domain;
+}
+
+void Worker::Impl::accepted(Now now, sip::ServerTxId server, const port::Path& path, call::Identity identity) {
+  const sip::Message* m = transactions.request_of(server);
+  if (!m) return;
+  sip::TuEvent e;
+  e.kind = Kind::request;
+  e.server = server;
+  e.path = path;
+  switch (m->method()) {
+    case sip::Method::invite: return calls.on_sip(now, std::move(e), identity, out);
+    case sip::Method::register_: return on_register(now, server, *m, path, identity);
+    case sip::Method::subscribe:
+    case sip::Method::publish: return notifier.on_request(now, std::move(e), identity.subscriber, out);
+    case sip::Method::message: return messages.on_request(now, std::move(e), identity.subscriber, identity.domain, out);
+    case sip::Method::options: return options(now, server, *m, path);
+    case sip::Method::bye:
+    case sip::Method::update:
+    case sip::Method::prack:
+    case sip::Method::info:
+    case sip::Method::notify:
+    case sip::Method::cancel: return respond(now, server, 481);
+    case sip::Method::ack: return;
+    case sip::Method::refer:
+    case sip::Method::other: break;
+  }
+  sip::Writer w = sip::response_to(*m, 405, mint.mint(shard_of(*m, mint)), path.remote);
+  w.header(sip::HeaderId::allow, allowed_methods);
+  transactions.respond(now, server, std::move(w).finish(), out);
+}
+
+void Worker::Impl::on_register(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path,
+                               const call::Identity& identity) {
+  if (!identity.subscriber) return respond(now, server, 403);
+  registrar::BindingChanges changes;
+  registrar::Registrar::Reply reply = registrar.on_register(now, m, path, *identity.subscriber, out, changes);
+  transactions.respond(now, server, std::move(reply.response), out);
+  binding_changes(now, changes);
+}
+
+void Worker::Impl::challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path, std::string_view realm,
+                             bool stale) {
+  const auth::Role role = role_for(m.method());
+  sip::Writer w = sip::response_to(m, auth::challenge_status(role), mint.mint(shard_of(m, mint)), path.remote);
+  authenticator.challenge(now, realm, role, stale, w);
+  transactions.respond(now, server, std::move(w).finish(), out);
+}
+
+void Worker::Impl::respond(Now now, sip::ServerTxId server, int status, std::string_view reason) {
+  const sip::Message* m = transactions.request_of(server);
+  const port::Path* path = transactions.path_of(server);
+  if (!m || !path) return;
+  sip::Writer w = sip::response_to(*m, status, mint.mint(shard_of(*m, mint)), path->remote, reason);
+  if (status == 503) w.header_number(sip::HeaderId::retry_after, settings.retry_after_seconds);
+  transactions.respond(now, server, std::move(w).finish(), out);
+}
+
+void Worker::Impl::options(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path) {
+  sip::Writer w = sip::response_to(m, draining ? 503 : 200, mint.mint(shard_of(m, mint)), path.remote);
+  w.header(sip::HeaderId::allow, allowed_methods)
+      .header(sip::HeaderId::accept, "application/sdp")
+      .header(sip::HeaderId::supported, "replaces, timer, 100rel, path, outbound, gruu");
+  if (draining) w.header_number(sip::HeaderId::retry_after, settings.retry_after_seconds);
+  transactions.respond(now, server, std::move(w).finish(), out);
+}
+
+std::string Worker::Impl::challenge_realm(const std::string& domain) const {
+  const port::DomainRow* row = plan->domain(domain);
+  return row && !row->digest_realm.empty() ? row->digest_realm : domain;
+}
+
+}  // namespace tandem::node

@@ -1,0 +1,147 @@
+// What goes out: questions find their answerer, lines and moves their worker, sends their commit. Runs after every input, until
+// nothing is left that this worker can do for itself.
+#include <algorithm>
+
+#include "node/worker_impl.h"
+
+namespace tandem::node {
+
+void Worker::Impl::settle(Now now) {
+  for (;;) {
+    events(now);
+    settle_asks(now);
+    settle_lines(now);
+    settle_moves(now);
+    if (local_answers.empty()) {
+      if (pending.empty() && out.new_asks.empty() && out.lines.empty() && out.moves.empty()) break;
+      continue;
+    }
+    auto [id, answer] = std::move(local_answers.front());
+    local_answers.pop_front();
+    if (const auto asker = asks.take(id)) deliver_answer(now, id, *asker, std::move(answer));
+  }
+  held.hold(now, out.sends);
+}
+
+void Worker::Impl::settle_asks(Now now) {
+  if (out.new_asks.empty()) return;
+  for (const auto& ask : out.new_asks) asks.add(ask);
+  out.new_asks.clear();
+  const auto stays_inside = [&](port::Asked& asked) {
+    if (const auto* q = std::get_if<port::AskSubscriber>(&asked.question)) {
+      if (auto row = subscribers.fresh(now, q->aor)) {
+        local_answers.emplace_back(asked.id, std::move(*row));
+        return true;
+      }
+      subscriber_asks.emplace(asked.id, q->aor);
+      return false;
+    }
+    const port::AddressOfRecord* aor = nullptr;
+    if (const auto* b = std::get_if<port::AskBindings>(&asked.question)) aor = &b->aor;
+    if (const auto* l = std::get_if<port::AskLine>(&asked.question)) aor = &l->aor;
+    if (!aor) return false;
+    const uint16_t owner = worker_of(shard_of(*aor));
+    if (owner != settings.index) {
+      out.mail(owner, std::make_unique<AskMail>(settings.index, asked.id, std::move(asked.question)));
+    } else if (const auto* b = std::get_if<port::AskBindings>(&asked.question)) {
+      local_answers.emplace_back(asked.id, registrar.lookup(now, *b));
+    } else {
+      local_answers.emplace_back(asked.id, lines.calls(*aor));
+    }
+    return true;
+  };
+  std::erase_if(out.asks, stays_inside);
+}
+
+void Worker::Impl::settle_lines(Now now) {
+  while (!out.lines.empty()) {
+    std::vector<port::LineUpdate> updates;
+    updates.swap(out.lines);
+    for (port::LineUpdate& u : updates) {
+      const uint16_t owner = worker_of(shard_of(u.aor));
+      if (owner == settings.index)
+        line(now, u);
+      else
+        out.mail(owner, std::make_unique<LineMail>(std::move(u)));
+    }
+  }
+}
+
+void Worker::Impl::line(Now now, const port::LineUpdate& update) {
+  lines.update(update);
+  notifier.on_line(now, update.aor, lines.calls(update.aor), out);
+}
+
+void Worker::Impl::settle_moves(Now now) {
+  while (!out.moves.empty()) {
+    std::vector<port::CallMove> moves;
+    moves.swap(out.moves);
+    for (port::CallMove& move : moves) {
+      if (move.to_worker == settings.index) {
+        moved_here(now, settings.index, std::move(move));
+        continue;
+      }
+      for (const std::string& name : move.local_tags) forwarder.add(name, move.to_worker);
+      for (const std::string& name : move.branches) forwarder.add(name, move.to_worker);
+      const uint16_t to = move.to_worker;
+      out.mail(to, std::make_unique<MoveMail>(settings.index, std::move(move)));
+    }
+  }
+}
+
+void Worker::Impl::moved_here(Now now, uint16_t from, port::CallMove move) {
+  // It may be coming back: what we forwarded for it is ours again.
+  for (const std::string& name : move.local_tags) forwarder.remove(name);
+  for (const std::string& name : move.branches) forwarder.remove(name);
+  const bool restored = calls.restore(now, move.part, move.then, out);
+  if (!restored) out.event(port::Level::error, "call.move_failed", 0, {{"from_worker", std::to_string(from)}});
+  if (from == settings.index) return;
+  MovedHere entry{from, move.local_tags, std::move(move.local_tags)};
+  entry.names.insert(entry.names.end(), move.branches.begin(), move.branches.end());
+  moved.push_back(std::move(entry));
+  if (next_sweep.is_never()) next_sweep = now.mono + seconds(10);
+}
+
+void Worker::Impl::sweep_moved(Now) {
+  // A call that moved here and ended: its first worker need not forward any more.
+  std::erase_if(moved, [&](MovedHere& m) {
+    const bool alive = std::any_of(m.tags.begin(), m.tags.end(), [&](const std::string& tag) {
+      return calls.owns_dialog(tag) || forwarder.contains(tag);
+    });
+    if (!alive) out.mail(m.from, std::make_unique<ForgetMail>(std::move(m.names)));
+    return !alive;
+  });
+}
+
+void Worker::Impl::binding_changes(Now now, const registrar::BindingChanges& changes) {
+  for (const registrar::BindingChange& change : changes) {
+    notifier.on_registration(now, change.aor, change.contacts, out);
+    if (change.kind == registrar::BindingChange::Kind::added) messages.on_registered(now, change.aor, out);
+  }
+}
+
+// ---- mail ------------------------------------------------------------------------------------------------
+
+void MessageMail::deliver(Now now, Worker& worker) {
+  Worker::Impl& impl = *worker.impl_;
+  // It may have moved on since it was sent here.
+  if (impl.forwarder.size() > 0 && impl.to_owner(message, path)) return;
+  impl.take(now, std::move(message), path);
+}
+
+void AskMail::deliver(Now now, Worker& worker) {
+  Worker::Impl& impl = *worker.impl_;
+  port::Answer answer = port::AskFailure::refused;
+  if (const auto* b = std::get_if<port::AskBindings>(&question)) answer = impl.registrar.lookup(now, *b);
+  if (const auto* l = std::get_if<port::AskLine>(&question)) answer = impl.lines.calls(l->aor);
+  impl.out.mail(from, std::make_unique<AnswerMail>(id, std::move(answer)));
+}
+
+void AnswerMail::deliver(Now now, Worker& worker) { worker.impl_->answer(now, id, std::move(answer)); }
+void LineMail::deliver(Now now, Worker& worker) { worker.impl_->line(now, update); }
+void MoveMail::deliver(Now now, Worker& worker) { worker.impl_->moved_here(now, from, std::move(move)); }
+void ForgetMail::deliver(Now, Worker& worker) {
+  for (const std::string& name : names) worker.impl_->forwarder.remove(name);
+}
+
+}  // namespace tandem::node

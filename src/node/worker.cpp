@@ -1,0 +1,287 @@
+// What comes in: bytes, flows, answers, mails, media and time.
+#include "node/worker.h"
+
+#include <algorithm>
+
+#include "node/worker_impl.h"
+
+namespace tandem::node {
+namespace {
+
+constexpr Duration sweep_interval = seconds(10);
+
+}  // namespace
+
+Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p, port::MediaPorts& ports, Rng& r, Now now)
+    : settings(s),
+      plan(std::move(p)),
+      rng(r),
+      mint(s.keys.tokens, s.node, static_cast<uint16_t>(s.epoch), r),
+      transactions(s.timers, s.transactions, mint, *s.realms, counters, s.transaction_policy),
+      gate(s.gate, s.realms, counters),
+      authenticator(s.auth, now, r, counters),
+      registrar(s.registrar, r, counters),
+      notifier(s.notifier, transactions, mint, *s.realms, counters),
+      messages(s.messages, transactions, mint, *s.realms, counters),
+      engine(s.media, ports, r, counters),
+      calls({transactions, mint, engine, r, counters, *s.realms}, s.calls, plan),
+      trunks(transactions, mint, r, counters, *s.realms, s.calls),
+      subscribers(s.subscribers, counters),
+      lines(s.calls_per_line, counters),
+      asks(counters),
+      held(s.held_send_patience, counters),
+      forwarder(s.moved_names, counters),
+      waiting(s.waiting_requests),
+      messages_received(counters.counter("sip_messages_received_total", "SIP messages that came in, before anything was checked")),
+      foreign_owner(counters.counter("sip_messages_passed_total", "Messages passed to the worker that owns them")),
+      parse_failures(counters.counter("sip_parse_failures_total", "Messages that could not be understood and were dropped")),
+      unknown_dialog(counters.counter("sip_unknown_dialog_total", "Requests inside a dialog nobody knows (481)")),
+      waiting_full(counters.counter("requests_refused_waiting_total", "Requests refused because too many wait for their sender's row")) {
+  for (size_t i = 0; i < parse_errors.size(); ++i)
+    parse_errors[i] = &counters.counter("sip_parse_errors_total", "Messages dropped, by what was wrong with them",
+                                        std::string("reason=\"") + sip::to_string(static_cast<sip::Reason>(i)) + "\"");
+  registrar.start(now, out);
+  trunks.set_plan(now, plan, out);
+  settle(now);
+}
+
+void Worker::Impl::received(Now now, port::Received in) {
+  messages_received.add();
+  if (out.trace_sip) out.traces.push_back({false, in.path, now.wall, in.bytes.clone()});
+  if (!gate.admit_bytes(now, in.bytes.bytes(), in.path)) return;
+  auto parsed = sip::Message::parse(std::move(in.bytes), settings.parser);
+  if (!parsed.ok()) {
+    if (parsed.reason() == sip::Reason::empty) return;  // a keep-alive
+    parse_failures.add();
+    parse_errors[static_cast<size_t>(parsed.reason())]->add();
+    gate.note_garbage(now, in.path);
+    return;
+  }
+  sip::Message message = std::move(*parsed);
+  if (message.is_request()) {
+    const auto verdict = gate.admit(now, message, in.path, {calls.call_count(), draining});
+    if (verdict.kind == edge::Verdict::Kind::drop) return;
+    if (verdict.kind == edge::Verdict::Kind::refuse) {
+      Buffer response = gate.refusal(message, in.path, verdict);
+      out.send({in.path, std::move(response), 0, 0, {}});
+      return settle(now);
+    }
+  }
+  if (to_owner(message, in.path)) return;
+  take(now, std::move(message), in.path);
+}
+
+bool Worker::Impl::to_owner(sip::Message& message, const port::Path& path) {
+  uint16_t owner = worker_of(shard_of(message, mint));
+  if (owner == settings.index && forwarder.size() > 0) {
+    const std::string_view name = message.is_request() && !message.to_tag().empty() ? message.to_tag() : message.top_via().branch;
+    owner = forwarder.find(name).value_or(owner);
+  }
+  if (owner == settings.index) return false;
+  foreign_owner.add();
+  out.mail(owner, std::make_unique<MessageMail>(std::move(message), path));
+  return true;
+}
+
+void Worker::Impl::take(Now now, sip::Message message, const port::Path& path) {
+  transactions.on_message(now, std::move(message), path, out, pending);
+  settle(now);
+}
+
+void Worker::Impl::flow(Now now, const port::FlowEvent& e) {
+  if (e.kind == port::FlowEvent::Kind::send_failed) {
+    transactions.on_send_failed(now, e.send, out, pending);
+  } else {
+    registrar::BindingChanges changes;
+    registrar.on_flow(now, e, out, changes);
+    binding_changes(now, changes);
+  }
+  settle(now);
+}
+
+void Worker::Impl::answer(Now now, port::AskId id, port::Answer answer) {
+  const auto asked = subscriber_asks.find(id);
+  if (asked != subscriber_asks.end()) {
+    answer = subscribers.learn(now, asked->second, std::move(answer));
+    subscriber_asks.erase(asked);
+  }
+  if (const auto asker = asks.take(id)) deliver_answer(now, id, *asker, std::move(answer));
+}
+
+void Worker::Impl::deliver_answer(Now now, port::AskId id, const port::Asker& asker, port::Answer answer) {
+  using Room = port::Asker::Room;
+  switch (asker.room) {
+    case Room::auth:
+      if (Waiting* w = waiting.find(SlotId::unpack(asker.object))) {
+        const Waiting request = std::move(*w);
+        waiting.erase(SlotId::unpack(asker.object));
+        known(now, request, answer);
+      }
+      break;
+    case Room::call:
+      if (asker.object == call::TrunkRegistrations::trunk_object)
+        trunks.on_answer(now, id, answer, out);
+      else
+        calls.on_answer(now, asker.object, id, std::move(answer), out);
+      break;
+    case Room::registrar: {
+      registrar::BindingChanges changes;
+      registrar.on_answer(now, id, asker.object, answer, out, changes);
+      binding_changes(now, changes);
+      break;
+    }
+    case Room::presence: notifier.on_answer(now, asker.object, id, std::move(answer), out); break;
+    case Room::message: messages.on_answer(now, asker.object, id, std::move(answer), out); break;
+    case Room::route:
+    case Room::node:
+    case Room::none: break;
+  }
+}
+
+void Worker::Impl::media(Now now, std::span<port::MediaPacket> packets) {
+  engine.on_media(now, packets, out.media);
+  if (engine.has_events()) {
+    media_events(now);
+    settle(now);
+  }
+}
+
+void Worker::Impl::media_events(Now now) {
+  media_scratch.clear();
+  engine.take_events(media_scratch);
+  for (const media::MediaEvent& e : media_scratch) calls.on_media(now, e, out);
+}
+
+void Worker::Impl::timeout(Now now) {
+  if (transactions.next_timeout() <= now.mono) transactions.on_timeout(now, out, pending);
+  events(now);
+  if (engine.next_timeout() <= now.mono) engine.on_timeout(now, out.media);
+  if (engine.has_events()) media_events(now);
+  if (calls.next_timeout() <= now.mono) calls.on_timeout(now, out);
+  if (trunks.next_timeout() <= now.mono) trunks.on_timeout(now, out);
+  if (notifier.next_timeout() <= now.mono) notifier.on_timeout(now, out);
+  if (messages.next_timeout() <= now.mono) messages.on_timeout(now, out);
+  if (registrar.next_timeout() <= now.mono) {
+    registrar::BindingChanges changes;
+    registrar.on_timeout(now, out, changes);
+    binding_changes(now, changes);
+  }
+  while (const auto expired = asks.pop_expired(now.mono)) {
+    // A directory that does not answer is a directory that is away: the last good row serves.
+    port::Answer answer = port::AskFailure::timed_out;
+    if (const auto asked = subscriber_asks.find(expired->id); asked != subscriber_asks.end()) {
+      answer = subscribers.learn(now, asked->second, std::move(answer));
+      subscriber_asks.erase(asked);
+    }
+    deliver_answer(now, expired->id, expired->asker, std::move(answer));
+  }
+  held.on_timeout(now, out.sends);
+  if (next_sweep <= now.mono) {
+    sweep_moved(now);
+    next_sweep = moved.empty() ? Instant::never() : now.mono + sweep_interval;
+  }
+  settle(now);
+}
+
+Instant Worker::Impl::next_timeout() const {
+  return std::min({transactions.next_timeout(), engine.next_timeout(), calls.next_timeout(), trunks.next_timeout(),
+                   notifier.next_timeout(), messages.next_timeout(), registrar.next_timeout(), asks.next_timeout(),
+                   held.next_timeout(), next_sweep});
+}
+
+// ---- the contract, passed on -----------------------------------------------------------------------------
+
+Worker::Worker(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan, port::MediaPorts& ports, Rng& rng, Now now)
+    : impl_(std::make_unique<Impl>(settings, std::move(plan), ports, rng, now)) {}
+Worker::~Worker() = default;
+
+void Worker::on_received(Now now, port::Received received) { impl_->received(now, std::move(received)); }
+void Worker::on_flow(Now now, const port::FlowEvent& event) { impl_->flow(now, event); }
+void Worker::on_answer(Now now, port::AskId id, port::Answer answer) {
+  impl_->answer(now, id, std::move(answer));
+  impl_->settle(now);
+}
+void Worker::on_committed(Now, port::CommitId upto) { impl_->held.committed(upto, impl_->out.sends); }
+void Worker::on_mail(Now now, std::unique_ptr<port::MailBody> body) {
+  static_cast<Mail&>(*body).deliver(now, *this);
+  impl_->settle(now);
+}
+void Worker::on_media(Now now, std::span<port::MediaPacket> packets) { impl_->media(now, packets); }
+void Worker::on_timeout(Now now) { impl_->timeout(now); }
+Instant Worker::next_timeout() const { return impl_->next_timeout(); }
+port::Outbox& Worker::outbox() { return impl_->out; }
+
+// ---- control ---------------------------------------------------------------------------------------------
+
+void Worker::set_plan(Now now, std::shared_ptr<const route::Plan> plan) {
+  impl_->plan = std::move(plan);
+  impl_->calls.set_plan(impl_->plan);
+  impl_->trunks.set_plan(now, impl_->plan, impl_->out);
+  std::vector<registrar::Domain> domains;
+  for (const port::DomainRow* row : impl_->plan->domains()) domains.push_back({row->name, row->aliases});
+  impl_->registrar.set_domains(std::move(domains));
+  impl_->settle(now);
+}
+
+void Worker::set_draining(Now now, bool draining) {
+  impl_->draining = draining;
+  impl_->calls.refuse_new_calls(draining);
+  if (draining) impl_->trunks.unregister_all(now, impl_->out);
+  impl_->settle(now);
+}
+
+void Worker::forget_subscriber(const port::AddressOfRecord& aor) {
+  if (aor.user.empty())
+    impl_->subscribers.forget_all();
+  else
+    impl_->subscribers.forget(aor);
+}
+
+bool Worker::hangup(Now now, call::CallId id, const call::Cause& cause) {
+  const bool found = impl_->calls.hangup(now, id, cause, impl_->out);
+  impl_->settle(now);
+  return found;
+}
+
+bool Worker::transfer(Now now, call::CallId id, uint16_t leg, std::string_view target) {
+  const bool found = impl_->calls.transfer(now, id, leg, target, impl_->out);
+  impl_->settle(now);
+  return found;
+}
+
+bool Worker::unregister(Now now, const port::AddressOfRecord& aor) {
+  registrar::BindingChanges changes;
+  const bool found = impl_->registrar.remove(now, aor, {}, changes);
+  impl_->binding_changes(now, changes);
+  impl_->settle(now);
+  return found;
+}
+
+const CounterSet& Worker::counters() const { return impl_->counters; }
+const call::CallLayer& Worker::calls() const { return impl_->calls; }
+const registrar::Registrar& Worker::registrar() const { return impl_->registrar; }
+std::vector<call::TrunkStatus> Worker::trunks() const { return impl_->trunks.status(); }
+const route::Plan& Worker::plan() const { return *impl_->plan; }
+uint16_t Worker::index() const { return impl_->settings.index; }
+
+Worker::Load Worker::load() const {
+  const Impl& i = *impl_;
+  Load load;
+  load.calls = i.calls.call_count();
+  load.legs = i.calls.leg_count();
+  load.dialogs = i.calls.dialog_count();
+  load.server_transactions = i.transactions.server_count();
+  load.client_transactions = i.transactions.client_count();
+  load.asks = i.asks.size();
+  load.held_sends = i.held.size();
+  load.waiting = i.waiting.size();
+  load.forwarded_names = i.forwarder.size();
+  load.lines = i.lines.size();
+  load.endpoints = i.engine.size();
+  load.subscriptions = i.notifier.subscription_count();
+  load.contacts = i.registrar.contact_count();
+  load.messages = i.messages.open_count();
+  return load;
+}
+
+}  // namespace tandem::node

@@ -1,0 +1,91 @@
+#pragma once
+// Worker: all protocols of one core behind the port::Worker contract, and the dispatch between them. Start reading at
+// worker.cpp (what comes in), then requests.cpp (who may ask for what), then settle.cpp (what goes out).
+//
+//   on_received ─ edge gate ─ parse ─ owner? ──mail──> the worker that owns it
+//                                       │ ours
+//                              transaction layer ─ TuEvent ─┬─ response ──────────> the room that asked
+//                                                           ├─ inside a dialog ───> call or presence, by To-tag
+//                                                           └─ new request ─ who? ─ trunk by source, or digest
+//                                                                             └──> registrar, call, presence, messages
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/counters.h"
+#include "base/rng.h"
+#include "call/call_layer.h"
+#include "call/trunk_registration.h"
+#include "node/settings.h"
+#include "port/worker.h"
+#include "registrar/registrar.h"
+#include "route/plan.h"
+
+namespace tandem::node {
+
+class Worker final : public port::Worker {
+ public:
+  /// `ports`, `rng` outlive the worker. The counters are the worker's own and may be read from any thread.
+  Worker(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan, port::MediaPorts& ports, Rng& rng, Now now);
+  ~Worker() override;
+
+  void on_received(Now now, port::Received received) override;
+  void on_flow(Now now, const port::FlowEvent& event) override;
+  void on_answer(Now now, port::AskId id, port::Answer answer) override;
+  void on_committed(Now now, port::CommitId upto) override;
+  void on_mail(Now now, std::unique_ptr<port::MailBody> body) override;
+  void on_media(Now now, std::span<port::MediaPacket> packets) override;
+  void on_timeout(Now now) override;
+  Instant next_timeout() const override;
+  port::Outbox& outbox() override;
+
+  // ---- control, on the worker's thread
+  void set_plan(Now now, std::shared_ptr<const route::Plan> plan);
+  /// No new calls and no new registrations (503 with Retry-After); what runs goes on.
+  void set_draining(Now now, bool draining);
+  /// A subscriber's row changed: ask again before using it. An empty user: all rows.
+  void forget_subscriber(const port::AddressOfRecord& aor);
+  bool hangup(Now now, call::CallId id, const call::Cause& cause);
+  bool transfer(Now now, call::CallId id, uint16_t leg, std::string_view target);
+  /// Removes all bindings of an AOR this worker owns.
+  bool unregister(Now now, const port::AddressOfRecord& aor);
+
+  const CounterSet& counters() const;
+  const call::CallLayer& calls() const;
+  const registrar::Registrar& registrar() const;
+  std::vector<call::TrunkStatus> trunks() const;
+  const route::Plan& plan() const;
+  uint16_t index() const;
+
+  /// What still lives here; all zero when nothing leaks after everything ended.
+  struct Load {
+    size_t calls = 0, legs = 0, dialogs = 0, server_transactions = 0, client_transactions = 0, asks = 0, held_sends = 0,
+           waiting = 0, forwarded_names = 0, lines = 0, endpoints = 0, subscriptions = 0, contacts = 0, messages = 0;
+  };
+  Load load() const;
+
+  // ---- a node is a value
+  /// Everything worth keeping, as parts that know their shard, so that a restore may deal them to another number of workers.
+  struct Part {
+    enum class Kind : uint8_t { call = 1, transaction, bindings, subscription, line, message } kind;
+    uint16_t shard = 0;
+    std::string bytes;
+  };
+  std::vector<Part> snapshot(Now now) const;
+  /// False: the part was not understood; the caller keeps it.
+  bool restore(Now now, const Part& part);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  friend struct Mail;
+  friend struct MessageMail;
+  friend struct AskMail;
+  friend struct AnswerMail;
+  friend struct LineMail;
+  friend struct MoveMail;
+  friend struct ForgetMail;
+};
+
+}  // namespace tandem::node

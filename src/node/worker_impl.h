@@ -1,0 +1,115 @@
+#pragma once
+// The rooms of one worker and how they are wired. Members are grouped: given, owned, state.
+#include <deque>
+#include <set>
+#include <unordered_map>
+
+#include "node/ask_table.h"
+#include "node/forwarder.h"
+#include "node/held_sends.h"
+#include "node/line_directory.h"
+#include "node/mail.h"
+#include "node/ownership.h"
+#include "node/worker.h"
+
+namespace tandem::node {
+
+/// A request whose sender must be known before anything is done for it.
+struct Waiting {
+  sip::ServerTxId server;
+  port::Path path;
+  port::AddressOfRecord claimed;
+  std::string realm;   // of the challenge
+  std::string domain;  // the request is addressed in
+};
+
+struct Worker::Impl {
+  Impl(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan, port::MediaPorts& ports, Rng& rng, Now now);
+
+  // ---- in (worker.cpp)
+  void received(Now now, port::Received received);
+  void take(Now now, sip::Message message, const port::Path& path);  // a message this worker owns
+  void flow(Now now, const port::FlowEvent& event);
+  void answer(Now now, port::AskId id, port::Answer answer);
+  void deliver_answer(Now now, port::AskId id, const port::Asker& asker, port::Answer answer);
+  void media(Now now, std::span<port::MediaPacket> packets);
+  void media_events(Now now);
+  void timeout(Now now);
+  Instant next_timeout() const;
+  bool to_owner(sip::Message& message, const port::Path& path);
+
+  // ---- what a message means (requests.cpp)
+  void events(Now now);
+  void event(Now now, sip::TuEvent&& e);
+  void request(Now now, sip::TuEvent&& e);
+  void in_dialog(Now now, sip::TuEvent&& e, const sip::Message& m);
+  void who(Now now, sip::TuEvent&& e, const sip::Message& m);
+  void known(Now now, const Waiting& waiting, const port::Answer& answer);
+  void accepted(Now now, sip::ServerTxId server, const port::Path& path, call::Identity identity);
+  void on_register(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path, const call::Identity& identity);
+  void challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path, std::string_view realm, bool stale);
+  void respond(Now now, sip::ServerTxId server, int status, std::string_view reason = {});
+  void options(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path);
+  bool may_speak_as(const sip::Message& m, const port::Subscriber& subscriber) const;
+  std::string challenge_realm(const std::string& domain) const;
+
+  // ---- between rooms and workers (settle.cpp)
+  void settle(Now now);
+  void settle_asks(Now now);
+  void settle_lines(Now now);
+  void settle_moves(Now now);
+  void binding_changes(Now now, const registrar::BindingChanges& changes);
+  void line(Now now, const port::LineUpdate& update);
+  void moved_here(Now now, uint16_t from, port::CallMove move);
+  void sweep_moved(Now now);
+  void trace_sends(Now now);
+  uint16_t worker_of(uint16_t shard) const { return sip::worker_of_shard(shard, settings.workers); }
+
+  // ---- given
+  WorkerSettings settings;
+  std::shared_ptr<const route::Plan> plan;
+  Rng& rng;
+
+  // ---- owned
+  CounterSet counters;
+  sip::TokenMint mint;
+  sip::TransactionLayer transactions;
+  edge::Gate gate;
+  auth::Authenticator authenticator;
+  registrar::Registrar registrar;
+  presence::Notifier notifier;
+  presence::MessageCentre messages;
+  media::Engine engine;
+  call::CallLayer calls;
+  call::TrunkRegistrations trunks;
+  SubscriberCache subscribers;
+  LineDirectory lines;
+  AskTable asks;
+  HeldSends held;
+  Forwarder forwarder;
+
+  // ---- state
+  port::Outbox out;
+  SlotMap<Waiting> waiting;
+  std::vector<sip::TuEvent> pending;                             // of the transaction layer, in order
+  std::deque<std::pair<port::AskId, port::Answer>> local_answers;  // to questions this worker answers itself
+  std::unordered_map<port::AskId, port::AddressOfRecord> subscriber_asks;
+  std::vector<media::MediaEvent> media_scratch;
+  struct MovedHere {
+    uint16_t from;
+    std::vector<std::string> tags;
+    std::vector<std::string> names;
+  };
+  std::vector<MovedHere> moved;
+  Instant next_sweep = Instant::never();
+  bool draining = false;
+
+  Counter& messages_received;
+  Counter& foreign_owner;
+  Counter& parse_failures;
+  Counter& unknown_dialog;
+  Counter& waiting_full;
+  std::array<Counter*, static_cast<size_t>(sip::Reason::count_)> parse_errors{};
+};
+
+}  // namespace tandem::node
