@@ -75,8 +75,6 @@ const char* to_string(ResolveError e) {
       return "no_family";
     case ResolveError::timed_out:
       return "timed_out";
-    case ResolveError::too_many:
-      return "too_many";
   }
   return "";
 }
@@ -151,11 +149,9 @@ void Resolver::fail(ResolveError error) {
   stage_ = Stage::done;
 }
 
-bool Resolver::ask(const Context& c, std::string name, uint16_t type, size_t index) {
-  if (open_.size() >= max_asks) return false;
+void Resolver::ask(const Context& c, std::string name, uint16_t type, size_t index) {
   const Instant deadline = std::min(c.now.mono + c.timeout, deadline_);
   open_.push_back({c.out.ask(port::AskDns{std::move(name), type}, deadline, c.asker), type, index});
-  return true;
 }
 
 void Resolver::add_hop(Transport transport, IpAddress ip, uint16_t port) {
@@ -276,8 +272,8 @@ void Resolver::ask_addresses(const Context& c) {
       servers_[i].found[ip->is_v6() ? 1 : 0].push_back(*ip);
       continue;
     }
-    if (target_.v4 && !ask(c, servers_[i].name, type_a, i)) return fail(ResolveError::too_many);
-    if (target_.v6 && !ask(c, servers_[i].name, type_aaaa, i)) return fail(ResolveError::too_many);
+    if (target_.v4) ask(c, servers_[i].name, type_a, i);
+    if (target_.v6) ask(c, servers_[i].name, type_aaaa, i);
   }
   if (open_.empty()) finish(c);
 }

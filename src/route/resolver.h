@@ -79,7 +79,6 @@ enum class ResolveError : uint8_t {
   not_found,  // no records
   no_family,  // an address of a family that cannot be sent from here
   timed_out,  // or DNS is away
-  too_many,   // more questions than max_asks
 };
 const char* to_string(ResolveError e);
 
@@ -88,7 +87,6 @@ class Resolver {
   static constexpr size_t max_servers = 8;  // SRV targets that are looked at
   static constexpr size_t max_hops = 16;
   static constexpr size_t max_records = 64;  // of one answer
-  static constexpr size_t max_asks = 24;     // open at a time
 
   /// What a step needs from its owner.
   struct Context {
@@ -137,7 +135,7 @@ class Resolver {
     size_t index;
   };
 
-  bool ask(const Context& context, std::string name, uint16_t type, size_t index);
+  void ask(const Context& context, std::string name, uint16_t type, size_t index);
   void ask_srv(const Context& context);
   void ask_addresses(const Context& context);
   void on_naptr(const Context& context, const std::vector<port::DnsRecord>& records);
