@@ -6,7 +6,7 @@
 namespace tandem::codec {
 namespace {
 constexpr int mu_bias = 33;         // in units of the 14-bit scale
-constexpr int mu_clip = 8192 - 33;  // largest magnitude of the 14-bit scale that still has a code
+constexpr int mu_clip = 8191 - 33;  // largest magnitude of the 14-bit scale that still has a code
 }  // namespace
 
 uint8_t encode_mu_law(int16_t sample) {
@@ -27,12 +27,12 @@ int16_t decode_mu_law(uint8_t code) {
 
 uint8_t encode_a_law(int16_t sample) {
   const bool negative = sample < 0;
-  // The 13-bit scale; -1 belongs to the first negative step, hence the complement instead of the negation.
+  // Steps of 16; -1 belongs to the first negative step, hence the complement instead of the negation.
   const int magnitude = (negative ? ~int{sample} : int{sample}) >> 4;  // 0..2047
-  int code = magnitude >> 1;
+  int code = magnitude;
   if (magnitude >= 32) {
-    const int segment = std::bit_width(static_cast<unsigned>(magnitude)) - 5;
-    code = segment << 4 | ((magnitude >> segment) & 0x0F);
+    const int segment = std::bit_width(static_cast<unsigned>(magnitude)) - 4;
+    code = segment << 4 | ((magnitude >> (segment - 1)) & 0x0F);
   }
   return static_cast<uint8_t>((code | (negative ? 0 : 0x80)) ^ 0x55);
 }

@@ -35,9 +35,20 @@ bool Latch::likely(const SocketAddress& from, const LatchPolicy& policy) const {
   return from != former_ && (from.ip == expected_.ip || from.ip == policy.signalling);
 }
 
+/// How long an unlikely source must have gone on. With no idea of a likely host there is nobody to wait for;
+/// a former source keeps sending until its re-INVITE is answered, which takes seconds.
+Duration Latch::patience(const SocketAddress& from, const LatchPolicy& policy) const {
+  if (from == former_) return policy.far_delay * 20;
+  return policy.signalling ? policy.far_delay : Duration::zero();
+}
+
 Latch::Verdict Latch::offer(Instant now, const SocketAddress& from, const Evidence& evidence,
                             const LatchPolicy& policy) {
-  if (confirmed_) return from == source_ ? Verdict::accepted : Verdict::refused;
+  if (confirmed_) {
+    if (from == source_) return Verdict::accepted;
+    // Whoever the SDP had left was believed again only for want of anybody else.
+    if (source_ != former_ || from != expected_) return Verdict::refused;
+  }
   if (expected_ && from == expected_) {
     confirm(from);
     return Verdict::confirmed;
@@ -62,7 +73,7 @@ Latch::Verdict Latch::offer(Instant now, const SocketAddress& from, const Eviden
   if (candidate_packets_ < UINT8_MAX) ++candidate_packets_;
   const bool enough = candidate_packets_ >= policy.packets || (is_likely && !evidence.sequential);
   if (!enough) return Verdict::refused;
-  if (!is_likely && policy.signalling && now - candidate_since_ < policy.far_delay) return Verdict::refused;
+  if (!is_likely && now - candidate_since_ < patience(from, policy)) return Verdict::refused;
   confirm(from);
   return Verdict::latched;
 }

@@ -56,6 +56,7 @@ class Latch {
                         const SocketAddress& former, Instant window_end);
 
  private:
+  Duration patience(const SocketAddress& from, const LatchPolicy& policy) const;
   bool likely(const SocketAddress& from, const LatchPolicy& policy) const;
 
   SocketAddress expected_;

@@ -1,0 +1,114 @@
+#include "rtp/rtcp.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace tandem::rtp {
+namespace {
+
+using Octets = std::vector<uint8_t>;
+
+Octets report(bool sender, bool with_block) {
+  SenderInfo info{0x0123456789ABCDEF, 16000, 100, 16000};
+  ReportBlock block;
+  block.ssrc = 0x22222222;
+  block.fraction_lost = 12;
+  block.cumulative_lost = -3;
+  block.extended_highest = 0x00010005;
+  block.jitter = 40;
+  block.last_sr = 0xAABBCCDD;
+  block.delay_since_last_sr = 65536;
+  Octets out(200);
+  out.resize(write_report(out, 0x11111111, sender ? std::optional(info) : std::nullopt,
+                          with_block ? std::optional(block) : std::nullopt, "cname@host"));
+  return out;
+}
+
+TEST(Rtcp, WritesAndReadsReports) {
+  const Octets b = report(true, true);
+  ASSERT_EQ(b.size() % 4, 0u);
+  auto reader = RtcpReader::open(b);
+  ASSERT_TRUE(reader);
+  const auto first = reader->next();
+  ASSERT_TRUE(first);
+  const auto r = Report::parse(*first);
+  ASSERT_TRUE(r && r->sender);
+  EXPECT_EQ(r->ssrc, 0x11111111u);
+  EXPECT_EQ(r->sender->ntp, 0x0123456789ABCDEFu);
+  EXPECT_EQ(r->sender->packets, 100u);
+  EXPECT_EQ(r->sender->octets, 16000u);
+  ASSERT_EQ(r->block_count, 1);
+  EXPECT_EQ(r->blocks[0].ssrc, 0x22222222u);
+  EXPECT_EQ(r->blocks[0].fraction_lost, 12);
+  EXPECT_EQ(r->blocks[0].cumulative_lost, -3);
+  EXPECT_EQ(r->blocks[0].extended_highest, 0x00010005u);
+  EXPECT_EQ(r->blocks[0].jitter, 40u);
+  EXPECT_EQ(r->blocks[0].last_sr, 0xAABBCCDDu);
+  EXPECT_EQ(r->blocks[0].delay_since_last_sr, 65536u);
+  const auto sdes = reader->next();
+  ASSERT_TRUE(sdes);
+  EXPECT_EQ(sdes->type, 202);
+  EXPECT_EQ(sdes->count, 1);
+  EXPECT_EQ(as_text(sdes->body.subspan(6, 10)), "cname@host");
+  EXPECT_FALSE(reader->next());
+}
+
+TEST(Rtcp, ReceiverReportWithoutBlocks) {
+  auto reader = RtcpReader::open(report(false, false));
+  ASSERT_TRUE(reader);
+  const Octets b = report(false, false);
+  reader = RtcpReader::open(b);
+  const auto r = Report::parse(*reader->next());
+  ASSERT_TRUE(r);
+  EXPECT_FALSE(r->sender);
+  EXPECT_EQ(r->block_count, 0);
+}
+
+TEST(Rtcp, EveryTruncationIsRefusedOrAPrefixOfWholePackets) {
+  const Octets b = report(true, true);
+  for (size_t n = 0; n < b.size(); ++n) {
+    const bool whole = n == 52;  // SR with one block, without the SDES
+    EXPECT_EQ(RtcpReader::open(Bytes(b).first(n)).has_value(), whole) << n;
+  }
+}
+
+TEST(Rtcp, LengthsAreChecked) {
+  Octets b = report(false, true);
+  b[3] = 0xFF;
+  EXPECT_FALSE(RtcpReader::open(b));
+  EXPECT_TRUE(RtcpReader::open(b, true)) << "SRTCP: the rest is ciphertext";
+  b = report(false, true);
+  b[0] = 0x1F;
+  EXPECT_FALSE(RtcpReader::open(b)) << "version";
+  b = report(false, true);
+  b[1] = 100;
+  EXPECT_FALSE(RtcpReader::open(b)) << "not RTCP";
+  b = report(false, true);
+  b[0] = 0x80 | 31;  // says 31 blocks
+  const auto packet = RtcpReader::open(b)->next();
+  EXPECT_FALSE(Report::parse(*packet));
+  b = report(false, true);
+  b[0] |= 0x20;  // padding in a packet that is not the last
+  b[31] = 4;
+  EXPECT_FALSE(RtcpReader::open(b));
+  Octets last = {0xA0, 203, 0, 1, 0, 0, 0, 8};
+  EXPECT_FALSE(RtcpReader::open(last)) << "padding longer than the body";
+  last.back() = 4;
+  const auto bye = RtcpReader::open(last)->next();
+  EXPECT_TRUE(bye->body.empty());
+}
+
+TEST(Rtcp, SmallBuffersAreLeftAlone) {
+  Octets out(20);
+  EXPECT_EQ(write_report(out, 1, SenderInfo{}, std::nullopt, "x"), 0u);
+}
+
+TEST(Rtcp, NtpTime) {
+  EXPECT_EQ(ntp_time({0}) >> 32, 2208988800u);
+  EXPECT_EQ(ntp_time({1'500'000'000}) & 0xFFFFFFFF, 0x80000000u);
+  EXPECT_EQ(ntp_middle(0x1234567890ABCDEF), 0x567890ABu);
+}
+
+}  // namespace
+}  // namespace tandem::rtp
