@@ -37,7 +37,7 @@ Result<size_t, Reason> Framer::message_length(std::string_view text) const {
       case scan::FieldResult::end_of_headers: {
         if (!length) return fail(Reason::bad_content_length);
         const size_t headers = static_cast<size_t>(p - text.data());
-        if (*length > limits_.message_bytes - std::min<size_t>(headers, limits_.message_bytes))
+        if (headers > limits_.message_bytes || *length > limits_.message_bytes - headers)
           return fail(Reason::too_large);
         return headers + static_cast<size_t>(*length);
       }

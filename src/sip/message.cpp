@@ -250,7 +250,16 @@ std::optional<Reason> Message::Parser::tag_of(HeaderId id, std::string_view& tag
   NameAddr name;
   if (const auto r = split_name_addr(index->find(id)->value, name)) return r;
   if (name.star) return Reason::bad_name_addr;
-  tag = name.tag();
+  // An open quote would swallow the tag our answer appends, an empty tag would hide it.
+  const std::string_view params = name.params.text();
+  for (size_t quote = scan::find(params, '"'); quote != scan::npos;) {
+    const size_t closed = scan::skip_quoted(params, quote);
+    if (closed == scan::npos) return Reason::bad_quoted_string;
+    quote = scan::find(params, '"', closed);
+  }
+  const auto value = name.params.get("tag");
+  if (value && value->empty()) return Reason::bad_params;
+  tag = value.value_or(std::string_view{});
   return std::nullopt;
 }
 

@@ -139,6 +139,8 @@ std::optional<std::string_view> find_param(const Params& params, std::string_vie
 bool params_agree(const Params& a, const Params& b) {
   bool agree = true;
   a.for_each([&](const Param& p) {
+    // Where a name stands twice the first one counts.
+    if (!agree || find_param(a, p.name)->data() != p.value.data()) return;
     const auto other = find_param(b, p.name);
     if (other) {
       agree = agree && same_text(p.value, *other, true);
@@ -163,6 +165,15 @@ bool headers_in(std::string_view a, std::string_view b) {
   return all;
 }
 
+/// Comparing looks each parameter up among the others; past this many a peer would make us pay for it.
+bool too_many_to_compare(const Uri& uri) {
+  constexpr size_t most = 64;
+  size_t separators = 0;
+  for (const char c : uri.params.text()) separators += c == ';';
+  for (const char c : uri.headers) separators += c == '&';
+  return separators > most;
+}
+
 /// RFC 3966 section 3: visual separators do not count.
 bool same_number(std::string_view a, std::string_view b) {
   const auto next = [](std::string_view& s) -> char {
@@ -184,6 +195,7 @@ bool tel_params_same(const Params& a, const Params& b) {
   bool same = true;
   a.for_each([&](const Param& p) {
     const auto other = b.get(p.name);
+    if (a.get(p.name)->data() != p.value.data()) return;
     same = same && other && iequals(p.value, *other);
   });
   return same;
@@ -286,7 +298,7 @@ std::optional<std::string_view> Params::get(std::string_view name) const {
 
 bool equivalent(const Uri& a, const Uri& b) {
   if (a.scheme != b.scheme) return false;
-  if (a.scheme == Scheme::other) return a.text == b.text;
+  if (a.scheme == Scheme::other || too_many_to_compare(a) || too_many_to_compare(b)) return a.text == b.text;
   if (a.scheme == Scheme::tel)
     return same_number(a.user, b.user) && tel_params_same(a.params, b.params) &&
            tel_params_same(b.params, a.params);
