@@ -111,7 +111,8 @@ Verdict Gate::verdict(Kind kind, Reason reason, Mercy mercy, int status, uint32_
 }
 
 bool Gate::trusted(const port::Path& path) const {
-  return contains(realms_->realm(path.realm).policy.trusted, path.remote.ip);
+  return contains(realms_->realm(path.realm).policy.trusted, path.remote.ip) ||
+         contains(neighbours_, path.remote.ip);
 }
 
 bool Gate::allowed(const port::Path& path) const {
@@ -227,7 +228,7 @@ Gate::Rate Gate::take_token(Now now, const port::Path& path) {
   return Rate::over;
 }
 
-void Gate::count_failure(Now now, const port::Path& path, uint32_t limit, uint32_t weight) {
+void Gate::count_failure(Now now, const port::Path& path, uint64_t limit, uint64_t weight) {
   if (limit == 0 || trusted(path)) return;
   SourceEntry& e = entry(now, path.remote.ip);
   if (now.mono - e.window > config_.failure_window) {
@@ -241,13 +242,13 @@ void Gate::count_failure(Now now, const port::Path& path, uint32_t limit, uint32
 // Failures are counted in units of one common denominator, so that a few of each kind add up to a ban as
 // well.
 void Gate::note_auth_failure(Now now, const port::Path& path) {
-  count_failure(now, path, config_.auth_failures * std::max(1U, config_.garbage),
-                std::max(1U, config_.garbage));
+  const uint64_t unit = std::max(1U, config_.garbage);
+  count_failure(now, path, config_.auth_failures * unit, unit);
 }
 
 void Gate::note_garbage(Now now, const port::Path& path) {
-  count_failure(now, path, config_.garbage * std::max(1U, config_.auth_failures),
-                std::max(1U, config_.auth_failures));
+  const uint64_t unit = std::max(1U, config_.auth_failures);
+  count_failure(now, path, config_.garbage * unit, unit);
 }
 
 void Gate::note_auth_success(Now, const port::Path& path) { unban(path.remote.ip); }

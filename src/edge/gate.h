@@ -98,6 +98,10 @@ class Gate {
   void note_auth_success(Now now, const port::Path& path);
   void note_garbage(Now now, const port::Path& path);
 
+  /// Neighbours the directory names (route::Plan::trunk_sources), besides each realm's own list: no rate
+  /// limit, never banned.
+  void set_neighbours(std::vector<IpPrefix> sources) { neighbours_ = std::move(sources); }
+
   bool banned(Now now, const IpAddress& source);
   void ban(Now now, const IpAddress& source, Duration how_long);
   void unban(const IpAddress& source);
@@ -114,12 +118,13 @@ class Gate {
   enum class Rate : uint8_t { fine, over, far_over };
   Rate take_token(Now now, const port::Path& path);
   SourceEntry& entry(Now now, const IpAddress& ip);
-  void count_failure(Now now, const port::Path& path, uint32_t limit, uint32_t weight);
+  void count_failure(Now now, const port::Path& path, uint64_t limit, uint64_t weight);
 
   GateConfig config_;
   double burst_;
   std::shared_ptr<const RealmTable> realms_;
   SourceTable sources_;
+  std::vector<IpPrefix> neighbours_;
   size_t bans_ = 0;  // ever made: nothing is looked up while there was none
 
   std::array<Counter*, static_cast<size_t>(Verdict::Reason::count_)> dropped_{}, refused_{};

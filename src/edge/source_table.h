@@ -17,7 +17,7 @@ struct SourceEntry {
   Instant filled;     // when `tokens` was right
   double tokens = 0;  // below 0: in debt
   Instant window;     // when counting failures began
-  uint32_t failures = 0;
+  uint64_t failures = 0;
   Instant banned_until;  // not banned: in the past
 };
 

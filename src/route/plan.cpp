@@ -1,5 +1,7 @@
 #include "route/plan.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "route/tables.h"
 
@@ -62,6 +64,14 @@ const port::DomainRow* Plan::domain(std::string_view name_or_alias) const {
   return d != nullptr && d->has_row ? &d->row : nullptr;
 }
 
+std::vector<const port::DomainRow*> Plan::domains() const {
+  std::vector<const port::DomainRow*> out;
+  for (const auto& [name, d] : impl_->domains)
+    if (d->has_row) out.push_back(&d->row);
+  std::sort(out.begin(), out.end(), [](const auto* a, const auto* b) { return a->name < b->name; });
+  return out;
+}
+
 const port::ParkRow* Plan::park(std::string_view domain) const {
   const Domain* d = impl_->find_domain(domain);
   return d != nullptr && d->park.enabled ? &d->park : nullptr;
@@ -75,6 +85,12 @@ const Trunk* Plan::trunk(std::string_view name) const {
 std::vector<const Trunk*> Plan::trunks() const {
   std::vector<const Trunk*> out;
   for (const Trunk& t : impl_->trunks) out.push_back(&t);
+  return out;
+}
+
+std::vector<IpPrefix> Plan::trunk_sources() const {
+  std::vector<IpPrefix> out;
+  for (const Impl::Source& s : impl_->sources) out.push_back(s.prefix);
   return out;
 }
 

@@ -78,12 +78,16 @@ class Plan {
   /// The domain's own name for a name or alias of it; empty when it is not ours.
   std::string domain_of(std::string_view name_or_alias) const;
   const port::DomainRow* domain(std::string_view name_or_alias) const;  // null without a row
+  /// Every enabled domain with a row, by name.
+  std::vector<const port::DomainRow*> domains() const;
   /// Park slots of the domain (the default 701 to 720 without a row); null when parking is switched off.
   const port::ParkRow* park(std::string_view domain) const;
 
   const Trunk* trunk(std::string_view name) const;
   /// Every enabled trunk that compiled, for registrations and status pages.
   std::vector<const Trunk*> trunks() const;
+  /// Every block inbound calls of trunks come from (edge::Gate::set_neighbours).
+  std::vector<IpPrefix> trunk_sources() const;
   /// Inbound by source address: the longest matching block wins, among the trunks of that realm. A TLS trunk
   /// is never matched by a request that came without TLS.
   const Trunk* trunk_by_source(const IpAddress& remote, port::Transport transport, port::RealmId realm) const;
