@@ -35,6 +35,7 @@ namespace {
 constexpr size_t fewest_fields =
     12;  // room a message is parsed in place with; else it moves to a larger block first
 constexpr size_t usual_fields = 24;  // room it gets then
+constexpr size_t many_fields = 96;   // and when that was too little: still an 8 KiB block for a datagram
 constexpr size_t most_fields = 255;  // what Index::first can name
 
 constexpr uint64_t bit(HeaderId id) { return uint64_t{1} << static_cast<unsigned>(id); }
@@ -308,8 +309,7 @@ std::optional<Reason> Message::Parser::run() {
     if (const auto r = start_line()) return r;
     if (const auto r = fields(full)) return r;
     if (!full) break;
-    make_room(
-        most_fields);  // more headers than there was room for: once again with room for as many as may be
+    make_room(room < many_fields ? many_fields : most_fields);  // once again, with more room
   }
   if (const auto r = mandatory()) return r;
   return body();
