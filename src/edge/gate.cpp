@@ -118,8 +118,7 @@ bool Gate::trusted(const port::Path& path) const {
 bool Gate::allowed(const port::Path& path) const {
   const RealmPolicy& policy = realms_->realm(path.realm).policy;
   if (contains(policy.deny, path.remote.ip)) return false;
-  return policy.allow.empty() || contains(policy.allow, path.remote.ip) ||
-         contains(policy.trusted, path.remote.ip);
+  return policy.allow.empty() || contains(policy.allow, path.remote.ip) || trusted(path);
 }
 
 bool Gate::admit_bytes(Now now, Bytes bytes, const port::Path& path) {
