@@ -73,15 +73,20 @@ void Registrar::start(Now now, port::Outbox& out) {
   out.ask(port::AskStoredBindings{}, now.mono + seconds(30), {port::Asker::Room::registrar, 0});
 }
 
-void Registrar::on_answer(Now now, port::AskId id, uint64_t object, const port::Answer& answer) {
+void Registrar::on_answer(Now now, port::AskId id, uint64_t object, const port::Answer& answer,
+                          port::Outbox& out, BindingChanges& changes) {
   if (object == 0) {
     if (std::holds_alternative<port::AskFailure>(answer)) {
       start_again_at_ = now.mono + config_.save_retry;
+      out.event(port::Level::warning, "registrar.store_away", 0, {{"doing", "reading stored bindings"}});
       return;
     }
     if (const auto* bindings = std::get_if<port::StoredBindingsAnswer>(&answer)) stored_ = bindings->bindings;
     stored_at_ = 0;
-    if (!stored_) loaded(now);
+    if (stored_)
+      restore_some(now, changes);
+    else
+      loaded(now);
     return;
   }
   const SlotId slot = SlotId::unpack(object);
@@ -101,7 +106,7 @@ void Registrar::on_answer(Now now, port::AskId id, uint64_t object, const port::
   drop_if_empty(slot);
 }
 
-void Registrar::restore_some(Now now) {
+void Registrar::restore_some(Now now, BindingChanges& changes) {
   const size_t end = std::min(stored_->size(), stored_at_ + restored_at_once);
   proto::BindingPart part;
   for (; stored_at_ < end; ++stored_at_) {
@@ -113,7 +118,9 @@ void Registrar::restore_some(Now now) {
       continue;
     }
     const Aor* aor = find(row.aor);
-    if (!aor || !aor->complete) restore_binding(now, row.aor, std::move(binding));
+    if (aor && aor->complete) continue;
+    if (restore_binding(now, row.aor, std::move(binding)))
+      change(BindingChange::Kind::refreshed, *find(row.aor), changes);
   }
   if (stored_at_ < stored_->size()) return;
   stored_.reset();
@@ -148,7 +155,7 @@ bool Registrar::restore_binding(Now now, const port::AddressOfRecord& name, Bind
   return true;
 }
 
-void Registrar::snapshot(Now now, std::vector<std::string>& parts) const {
+void Registrar::snapshot(Now now, std::vector<Part>& parts) const {
   aors_.for_each([&](SlotId, const Aor& aor) {
     proto::AorPart part;
     part.set_user(std::string(aor.user()));
@@ -158,13 +165,13 @@ void Registrar::snapshot(Now now, std::vector<std::string>& parts) const {
     std::sort(by_age.begin(), by_age.end(),
               [](const Binding* a, const Binding* b) { return a->serial < b->serial; });
     for (const Binding* b : by_age) write_part(now, config_.boot, *b, *part.add_bindings());
-    parts.push_back(part.SerializeAsString());
+    parts.push_back({sip::shard_of(aor.key), part.SerializeAsString()});
   });
 }
 
-bool Registrar::restore(Now now, std::string_view text) {
+bool Registrar::restore(Now now, std::string_view bytes) {
   proto::AorPart part;
-  if (!part.ParseFromArray(text.data(), static_cast<int>(text.size())) || part.user().empty() ||
+  if (!part.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || part.user().empty() ||
       part.domain().empty() || part.user().size() > 0xffff) {
     unreadable_.add();
     return false;

@@ -71,7 +71,8 @@ std::optional<std::string> Registrar::domain_of(std::string_view host) const {
 uint16_t Registrar::shard_of(const port::AddressOfRecord& aor) { return sip::shard_of(aor.to_string()); }
 
 Registrar::Reply Registrar::on_register(Now now, const sip::Message& request, const port::Path& path,
-                                        const port::Subscriber& authenticated, BindingChanges& changes) {
+                                        const port::Subscriber& authenticated, port::Outbox& out,
+                                        BindingChanges& changes) {
   Request wanted;
   if (const auto r = read(request, authenticated, wanted); !r) return refuse(request, path, r.reason());
   SlotId id = find_id(wanted.aor.to_string());
@@ -97,7 +98,9 @@ Registrar::Reply Registrar::on_register(Now now, const sip::Message& request, co
     id = make_aor(wanted.aor);
     aor = aors_.find(id);
   }
+  const size_t before = changes.size();
   if (aor) apply(now, request, path, wanted, id, *aor, changes);
+  tell(changes, before, "request", out);
   Reply reply = accept(now, request, path, wanted, aor);
   drop_if_empty(id);
   return reply;
@@ -221,6 +224,19 @@ void Registrar::change(BindingChange::Kind kind, const Aor& aor, BindingChanges&
   changes.push_back({kind, aor.aor(), static_cast<uint32_t>(aor.bindings.size())});
 }
 
+/// Events of what changed; refreshes are not news.
+void Registrar::tell(const BindingChanges& changes, size_t from, std::string_view why,
+                     port::Outbox& out) const {
+  for (size_t i = from; i < changes.size(); ++i) {
+    const BindingChange& c = changes[i];
+    if (c.kind == BindingChange::Kind::refreshed) continue;
+    const bool added = c.kind == BindingChange::Kind::added;
+    out.event(
+        port::Level::info, added ? "registration.added" : "registration.removed", 0,
+        {{"aor", c.aor.to_string()}, {"contacts", std::to_string(c.contacts)}, {"why", std::string(why)}});
+  }
+}
+
 SlotId Registrar::find_id(std::string_view key) const {
   const auto it = by_key_.find(key);
   return it == by_key_.end() ? SlotId{} : it->second;
@@ -340,12 +356,13 @@ std::optional<port::AskBindings> Registrar::question_for(const sip::Uri& uri) co
   return question;
 }
 
-void Registrar::on_flow(Now now, const port::FlowEvent& event, BindingChanges& changes) {
+void Registrar::on_flow(Now now, const port::FlowEvent& event, port::Outbox& out, BindingChanges& changes) {
   if (event.kind != port::FlowEvent::Kind::closed) return;
   const auto it = by_flow_.find(event.flow);
   if (it == by_flow_.end()) return;
   const std::vector<SlotId> users = std::move(it->second);
   by_flow_.erase(it);
+  const size_t before = changes.size();
   for (SlotId id : users) {
     Aor* aor = aors_.find(id);
     if (!aor) continue;
@@ -363,10 +380,12 @@ void Registrar::on_flow(Now now, const port::FlowEvent& event, BindingChanges& c
     }
     drop_if_empty(id);
   }
+  tell(changes, before, "connection lost", out);
 }
 
 void Registrar::on_timeout(Now now, port::Outbox& out, BindingChanges& changes) {
   TimerQueue<SlotId>::Due due;
+  const size_t before = changes.size();
   while (timers_.pop_due(now.mono, due)) {
     Aor* aor = aors_.find(due.key);
     if (!aor || aor->armed != due.deadline) continue;
@@ -379,8 +398,9 @@ void Registrar::on_timeout(Now now, port::Outbox& out, BindingChanges& changes) 
     }
     arm(due.key, *aor);
   }
+  tell(changes, before, "expired", out);
   if (start_again_at_ <= now.mono) start(now, out);
-  if (stored_) restore_some(now);
+  if (stored_) restore_some(now, changes);
   if (flush_at_ <= now.mono) flush(now, out);
 }
 

@@ -98,7 +98,7 @@ class Registrar {
   };
   /// A REGISTER whose sender proved to be `authenticated`.
   Reply on_register(Now now, const sip::Message& request, const port::Path& path,
-                    const port::Subscriber& authenticated, BindingChanges& changes);
+                    const port::Subscriber& authenticated, port::Outbox& out, BindingChanges& changes);
 
   /// Contacts that can be called now, best q first and the youngest first among equals; of the flows of one
   /// instance (RFC 5626 section 6) only the youngest.
@@ -116,9 +116,10 @@ class Registrar {
   static uint16_t shard_of(const port::AddressOfRecord& aor);
 
   /// A connection opened or closed: RFC 5626 section 5.3, bindings that only it reached go with it.
-  void on_flow(Now now, const port::FlowEvent& event, BindingChanges& changes);
+  void on_flow(Now now, const port::FlowEvent& event, port::Outbox& out, BindingChanges& changes);
   /// `object` is the one the question was asked with (port::Asker).
-  void on_answer(Now now, port::AskId id, uint64_t object, const port::Answer& answer);
+  void on_answer(Now now, port::AskId id, uint64_t object, const port::Answer& answer, port::Outbox& out,
+                 BindingChanges& changes);
   void on_timeout(Now now, port::Outbox& out, BindingChanges& changes);
   Instant next_timeout() const;
 
@@ -133,8 +134,13 @@ class Registrar {
   size_t contact_count() const { return contacts_; }
 
   // ---- snapshot: one part per AOR (proto/registrar.proto)
-  void snapshot(Now now, std::vector<std::string>& parts) const;
-  bool restore(Now now, std::string_view part);
+  struct Part {
+    uint16_t shard = 0;
+    std::string bytes;
+  };
+  void snapshot(Now now, std::vector<Part>& parts) const;
+  /// False: not understood; the caller keeps it.
+  bool restore(Now now, std::string_view bytes);
 
  private:
   struct Aor;
@@ -172,6 +178,7 @@ class Registrar {
   void write_contact(Now now, const Binding& binding, const Aor& aor, bool with_gruu, std::string& out);
   void erase_binding(SlotId id, Aor& aor, size_t index, BindingChanges& changes);
   void change(BindingChange::Kind kind, const Aor& aor, BindingChanges& changes) const;
+  void tell(const BindingChanges& changes, size_t from, std::string_view why, port::Outbox& out) const;
   SlotId find_id(std::string_view key) const;
   const Aor* find(const port::AddressOfRecord& aor) const;
   SlotId make_aor(const port::AddressOfRecord& aor);
@@ -184,7 +191,7 @@ class Registrar {
   void mark_dirty(Now now, SlotId id, Aor& aor);
   void flush(Now now, port::Outbox& out);
   void save(Now now, SlotId id, Aor& aor, port::Outbox& out);
-  void restore_some(Now now);
+  void restore_some(Now now, BindingChanges& changes);
   void loaded(Now now);
   bool restore_binding(Now now, const port::AddressOfRecord& aor, Binding binding);
 

@@ -49,7 +49,7 @@ class RegistrarFlow : public ::testing::Test {
                 "\r\nCSeq: " + std::to_string(cseq) + " REGISTER\r\nMax-Forwards: 70\r\n" + headers +
                 "Content-Length: 0\r\n\r\n");
     changes.clear();
-    Registrar::Reply reply = registrar->on_register(at(now), request, path, alice, changes);
+    Registrar::Reply reply = registrar->on_register(at(now), request, path, alice, out, changes);
     response = std::make_unique<sip::Message>(message(std::string(reply.response.text())));
     EXPECT_EQ(response->status(), reply.status);
     return reply.status;
@@ -96,7 +96,8 @@ class RegistrarFlow : public ::testing::Test {
     return saves;
   }
   void answer_all(const port::Answer& answer) {
-    for (const auto& [id, object] : last_asked) registrar->on_answer(at(now), id, object, answer);
+    for (const auto& [id, object] : last_asked)
+      registrar->on_answer(at(now), id, object, answer, out, changes);
   }
   /// "added 1001@example.com 1"
   std::vector<std::string> changed() const {

@@ -17,7 +17,7 @@ class Reach : public RegistrarFlow {
   void close_flow() {
     changes.clear();
     port::FlowEvent event{port::FlowEvent::Kind::closed, path.flow, path, 0};
-    registrar->on_flow(at(now), event, changes);
+    registrar->on_flow(at(now), event, out, changes);
   }
 };
 
