@@ -1,0 +1,321 @@
+#include "call/call_layer.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "call/flow.h"
+#include "sip/headers.h"
+
+namespace tandem::call {
+
+CallCounters::CallCounters(CounterSet& c)
+    : started(c.counter("call_started_total", "INVITEs that became a call")),
+      answered(c.counter("call_answered_total", "Calls and transfers that were answered")),
+      ended(c.counter("call_ended_total", "Calls whose last leg is gone")),
+      cdrs(c.counter("call_cdr_total", "Call detail records given to the spool")),
+      active(c.gauge("call_active", "Calls now")),
+      limit_calls(c.counter("call_refused_total", "Refused by a limit", "limit=\"calls\"")),
+      limit_legs(c.counter("call_refused_total", "Refused by a limit", "limit=\"legs\"")),
+      limit_forks(c.counter("call_refused_total", "Refused by a limit", "limit=\"forks\"")),
+      limit_forwards(c.counter("call_refused_total", "Refused by a limit", "limit=\"forwards\"")),
+      limit_subscriber(c.counter("call_refused_total", "Refused by a limit", "limit=\"subscriber\"")),
+      draining(c.counter("call_refused_total", "Refused by a limit", "limit=\"drain\"")),
+      bad_sdp(c.counter("call_bad_sdp_total", "Session descriptions that were refused")),
+      merged(c.counter("call_merged_total", "INVITEs that came twice on different ways (482)")),
+      no_dialog(c.counter("call_no_dialog_total", "Requests inside a dialog that is not here (481)")),
+      late_answers(c.counter("call_late_answers_total", "Answers to questions nobody waits for any more")),
+      media_timeouts(c.counter("call_media_timeouts_total", "Calls ended because their media stopped")),
+      setup_timeouts(c.counter("call_setup_timeouts_total", "Calls that rang too long")),
+      ask_failures(c.counter("call_ask_failures_total", "Questions of calls that failed")),
+      moved(c.counter("call_moved_total", "Calls given to another worker")),
+      bad_parts(c.counter("call_bad_parts_total", "Snapshots of calls that could not be restored")) {}
+
+Layer::Layer(const CallLayer::Parts& p, const CallConfig& cfg, std::shared_ptr<const route::Plan> the_plan)
+    : transactions(p.transactions),
+      mint(p.mint),
+      engine(p.engine),
+      rng(p.rng),
+      contacts(p.contacts),
+      config(cfg),
+      plan(the_plan ? std::move(the_plan) : route::Plan::empty()),
+      counters(p.counters),
+      leg_counters(p.counters),
+      sip{p.transactions, p.mint, p.rng, p.contacts, config, leg_counters},
+      failures(p.counters) {}
+
+Call& Layer::make_call(uint16_t shard) {
+  CallId id = 0;
+  do id = rng.next() & ~TrunkRegistrations::trunk_object;
+  while (id == 0 || calls.count(id));
+  auto& slot = calls[id];
+  slot = std::make_unique<Call>();
+  slot->id = id;
+  slot->shard = shard;
+  counters.active.set(calls.size());
+  return *slot;
+}
+
+void Layer::drain(CallFlow& flow, Turn& turn) {
+  // Each event may cause more; a leg tells only what its peer or a timer made happen, so this ends.
+  for (size_t i = 0; i < turn.events.size(); ++i) {
+    const LegEvent e = std::move(turn.events[i]);
+    flow.on_leg(e);
+  }
+  turn.events.clear();
+}
+
+void Layer::forget_leg(Call& call, Party& p) {
+  if (p.sip) {
+    const auto it = dialogs.find(p.sip->local_tag());
+    if (it != dialogs.end() && it->second == Where{call.id, p.id}) dialogs.erase(it);
+  }
+  std::erase_if(aliases, [&](const auto& a) { return a.second == Where{call.id, p.id}; });
+  --legs;
+}
+
+void Layer::settle(Call& call) {
+  bool alive = false;
+  for (size_t i = 0; i < call.parties.size();) {
+    Party& p = *call.parties[i];
+    if (p.state == Party::State::gone && p.leg->ended()) {
+      forget_leg(call, p);
+      call.parties.erase(call.parties.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      alive = alive || p.state != Party::State::gone;
+      ++i;
+    }
+  }
+  if (!alive) {
+    call.state = Call::State::releasing;
+    call.asks.clear();
+    call.setup.reset();
+    call.setup_until = call.park_until = call.feature_until = Instant::never();
+    if (!call.merge_key.empty()) {
+      const auto it = merged.find(call.merge_key);
+      if (it != merged.end() && it->second == call.id) merged.erase(it);
+      call.merge_key.clear();
+    }
+  }
+  if (call.parties.empty()) {
+    counters.ended.add();
+    calls.erase(call.id);
+    counters.active.set(calls.size());
+    return;
+  }
+  const Instant next = next_timeout(call);
+  if (next < call.armed) {
+    call.armed = next;
+    timers.push(next, call.id);
+  }
+}
+
+struct CallLayer::Impl : Layer {
+  Impl(const Parts& p, const CallConfig& cfg, std::shared_ptr<const route::Plan> the_plan)
+      : Layer(p, cfg, std::move(the_plan)),
+        trunks(p.transactions, p.mint, p.rng, p.counters, p.contacts, config) {}
+  TrunkRegistrations trunks;
+
+  void on_new_invite(Now now, sip::TuEvent& event, const Identity& identity, port::Outbox& out);
+  void on_request(Now now, sip::TuEvent& event, const Identity& identity, port::Outbox& out);
+  Where where(const sip::TuRef& user) const;
+  void refuse(Now now, sip::ServerTxId server, int status, port::Outbox& out,
+              std::initializer_list<std::pair<sip::HeaderId, std::string>> headers = {});
+};
+
+CallLayer::CallLayer(Parts parts, const CallConfig& config, std::shared_ptr<const route::Plan> plan)
+    : impl_(std::make_unique<Impl>(parts, config, std::move(plan))) {}
+CallLayer::~CallLayer() = default;
+
+void CallLayer::Impl::refuse(Now now, sip::ServerTxId server, int status, port::Outbox& out,
+                             std::initializer_list<std::pair<sip::HeaderId, std::string>> headers) {
+  const sip::Message* request = transactions.request_of(server);
+  const port::Path* path = transactions.path_of(server);
+  if (!request || !path) return;
+  sip::Writer w = sip::response_to(*request, path->remote, status, mint.mint(sip::shard_of(request->call_id())));
+  for (const auto& [id, value] : headers) w.header(id, value);
+  transactions.respond(now, server, std::move(w).finish(), out);
+}
+
+void CallLayer::Impl::on_new_invite(Now now, sip::TuEvent& event, const Identity& identity, port::Outbox& out) {
+  const sip::Message& request = *transactions.request_of(event.server);
+  if (refusing || calls.size() >= config.max_calls) {
+    (refusing ? counters.draining : counters.limit_calls).add();
+    return refuse(now, event.server, 503, out,
+                  {{sip::HeaderId::retry_after, std::to_string(config.retry_after_seconds)}});
+  }
+  if (const auto option = unsupported_option(request))
+    return refuse(now, event.server, 420, out, {{sip::HeaderId::unsupported, std::string(*option)}});
+  const std::string key = std::string(request.call_id()).append(" ").append(request.from_tag());
+  if (merged.count(key)) {  // RFC 3261 section 8.2.2.2
+    counters.merged.add();
+    return refuse(now, event.server, 482, out);
+  }
+  Call& call = make_call(sip::shard_of(request.call_id()));
+  run(now, call, out, [&](CallFlow& flow) { flow.start(event.server, event.path, identity); });
+}
+
+Layer::Where CallLayer::Impl::where(const sip::TuRef& user) const {
+  Where w{user.object, leg_of(user.detail)};
+  for (int hops = 0; hops < 8; ++hops) {
+    const auto it = aliases.find(w);
+    if (it == aliases.end()) break;
+    w = it->second;
+  }
+  return w;
+}
+
+void CallLayer::Impl::on_request(Now now, sip::TuEvent& event, const Identity& identity, port::Outbox& out) {
+  const sip::Message* request = transactions.request_of(event.server);
+  if (!request) return;
+  const std::string_view tag = request->to_tag();
+  if (tag.empty()) {
+    if (request->method() == sip::Method::invite) return on_new_invite(now, event, identity, out);
+    return refuse(now, event.server, 481, out);
+  }
+  const auto found = dialogs.find(tag);
+  Call* call = found == dialogs.end() ? nullptr : find(found->second.call);
+  Party* p = call ? call->find(found->second.leg) : nullptr;
+  const bool theirs = p && p->sip->call_id() == request->call_id() && p->sip->knows_peer(request->from_tag());
+  if (!theirs) {
+    counters.no_dialog.add();
+    return refuse(now, event.server, 481, out);
+  }
+  run(now, *call, out, [&](CallFlow& flow) { p->sip->on_request(flow.turn(), event); });
+}
+
+void CallLayer::on_sip(Now now, sip::TuEvent&& event, const Identity& identity, port::Outbox& out) {
+  Impl& im = *impl_;
+  using Kind = sip::TuEvent::Kind;
+  if (event.user.object == TrunkRegistrations::trunk_object) return im.trunks.on_sip(now, event, out);
+  if (event.kind == Kind::request) return im.on_request(now, event, identity, out);
+  Layer::Where where{};
+  if (event.kind == Kind::ack || event.kind == Kind::stray_response) {
+    if (!event.message) return;
+    const std::string_view tag = event.kind == Kind::ack ? event.message->to_tag() : event.message->from_tag();
+    const auto found = im.dialogs.find(tag);
+    if (found == im.dialogs.end()) return;
+    where = found->second;
+  } else {
+    where = im.where(event.user);
+  }
+  Call* call = im.find(where.call);
+  Party* p = call ? call->find(where.leg) : nullptr;
+  if (!p) return;
+  im.run(now, *call, out, [&](CallFlow& flow) {
+    switch (event.kind) {
+      case Kind::ack: return p->sip->on_ack(flow.turn(), *event.message);
+      case Kind::stray_response: return p->sip->on_stray(flow.turn(), *event.message, event.path);
+      case Kind::response:
+      case Kind::timeout: return p->sip->on_client(flow.turn(), event);
+      case Kind::transport_failed:
+        return event.client ? p->sip->on_client(flow.turn(), event) : p->sip->on_server(flow.turn(), event);
+      default: return p->sip->on_server(flow.turn(), event);
+    }
+  });
+}
+
+void CallLayer::on_answer(Now now, uint64_t object, port::AskId id, port::Answer answer, port::Outbox& out) {
+  Impl& im = *impl_;
+  if (object == TrunkRegistrations::trunk_object) return im.trunks.on_answer(now, id, answer, out);
+  Call* call = im.find(object);
+  if (!call) return im.counters.late_answers.add();
+  const auto it = std::find_if(call->asks.begin(), call->asks.end(), [&](const OpenAsk& a) { return a.id == id; });
+  if (it == call->asks.end()) {
+    im.run(now, *call, out, [&](CallFlow& flow) {
+      if (!flow.on_dns(id, answer)) im.counters.late_answers.add();
+    });
+    return;
+  }
+  const OpenAsk open = *it;
+  call->asks.erase(it);
+  im.run(now, *call, out, [&](CallFlow& flow) { flow.on_answer(open, answer); });
+}
+
+void CallLayer::on_media(Now now, const media::MediaEvent& event, port::Outbox& out) {
+  // A leg that went into another call keeps the trail it was opened with.
+  Call* call = impl_->find(event.trail);
+  const auto has = [&](const Call& c) {
+    return std::any_of(c.parties.begin(), c.parties.end(), [&](const auto& p) { return p->endpoint == event.endpoint; });
+  };
+  if (!call || !has(*call)) {
+    call = nullptr;
+    for (const auto& [from, to] : impl_->aliases)
+      if (Call* other = from.call == event.trail ? impl_->find(to.call) : nullptr; other && has(*other)) call = other;
+  }
+  if (call) impl_->run(now, *call, out, [&](CallFlow& flow) { flow.on_media(event); });
+}
+
+void CallLayer::on_timeout(Now now, port::Outbox& out) {
+  Impl& im = *impl_;
+  TimerQueue<CallId>::Due due;
+  while (im.timers.pop_due(now.mono, due)) {
+    Call* call = im.find(due.key);
+    if (!call || call->armed != due.deadline) continue;
+    call->armed = Instant::never();
+    im.run(now, *call, out, [](CallFlow& flow) { flow.on_timeout(); });
+  }
+  if (im.trunks.next_timeout() <= now.mono) im.trunks.on_timeout(now, out);
+}
+
+Instant CallLayer::next_timeout() const { return std::min(impl_->timers.next(), impl_->trunks.next_timeout()); }
+
+void CallLayer::set_plan(Now now, std::shared_ptr<const route::Plan> plan, port::Outbox& out) {
+  if (!plan) return;
+  impl_->plan = plan;
+  impl_->trunks.set_plan(now, std::move(plan), out);
+}
+
+const route::Plan& CallLayer::plan() const { return *impl_->plan; }
+bool CallLayer::owns_dialog(std::string_view tag) const { return impl_->dialogs.find(tag) != impl_->dialogs.end(); }
+void CallLayer::refuse_new_calls(bool refuse) { impl_->refusing = refuse; }
+size_t CallLayer::call_count() const { return impl_->calls.size(); }
+size_t CallLayer::leg_count() const { return impl_->legs; }
+size_t CallLayer::dialog_count() const { return impl_->dialogs.size(); }
+size_t CallLayer::open_asks() const {
+  size_t n = 0;
+  for (const auto& [id, call] : impl_->calls) n += call->asks.size();
+  return n;
+}
+std::vector<TrunkStatus> CallLayer::trunks() const { return impl_->trunks.status(); }
+void CallLayer::unregister_trunks(Now now, port::Outbox& out) { impl_->trunks.unregister_all(now, out); }
+
+uint64_t CallLayer::revision(CallId id) const {
+  const Call* call = impl_->find(id);
+  if (!call) return 0;
+  uint64_t sum = call->revision;
+  for (const auto& p : call->parties)
+    sum += (p->sip ? p->sip->revision() : 0) + (p->endpoint ? impl_->engine.revision(p->endpoint) : 0);
+  return sum;
+}
+
+std::vector<CallInfo> CallLayer::list(size_t limit) const {
+  std::vector<CallInfo> all;
+  for (const auto& [id, call] : impl_->calls) {
+    if (all.size() >= limit) break;
+    if (call->state != Call::State::releasing) all.push_back(impl_->info(*call));
+  }
+  return all;
+}
+
+std::optional<CallInfo> CallLayer::show(CallId id) const {
+  const Call* call = impl_->find(id);
+  if (!call) return std::nullopt;
+  return impl_->info(*call);
+}
+
+bool CallLayer::hangup(Now now, CallId id, const Cause& cause, port::Outbox& out) {
+  Call* call = impl_->find(id);
+  if (!call) return false;
+  impl_->run(now, *call, out, [&](CallFlow& flow) { flow.hangup(cause); });
+  return true;
+}
+
+bool CallLayer::transfer(Now now, CallId id, uint16_t leg, std::string_view target, port::Outbox& out) {
+  Call* call = impl_->find(id);
+  if (!call) return false;
+  bool done = false;
+  impl_->run(now, *call, out, [&](CallFlow& flow) { done = flow.transfer(leg, target); });
+  return done;
+}
+
+}  // namespace tandem::call

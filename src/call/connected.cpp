@@ -1,0 +1,272 @@
+// What legs tell, and how they end.
+#include <algorithm>
+
+#include "call/flow.h"
+
+namespace tandem::call {
+
+void CallFlow::on_leg(const LegEvent& e) {
+  Party* p = party(e.leg);
+  if (!p) return;
+  touch();
+  if (p->state == Party::State::gone) {  // hung up by us already; what the peer still says is only acknowledged
+    if (e.kind == LegEvent::Kind::released && e.by_peer) p->leg->finish_release(turn_, 0);
+    if (e.kind == LegEvent::Kind::offer || e.kind == LegEvent::Kind::offer_wanted) p->leg->refuse_offer(turn_, 481);
+    if (e.kind == LegEvent::Kind::transfer) p->leg->answer_transfer(turn_, 481);
+    return;
+  }
+  switch (e.kind) {
+    case LegEvent::Kind::progress: return on_progress(*p, e);
+    case LegEvent::Kind::answered: return on_answered(*p, e);
+    case LegEvent::Kind::refused: return on_refused(*p, e);
+    case LegEvent::Kind::offer: return on_offer(*p, e);
+    case LegEvent::Kind::offer_wanted: return on_offer_wanted(*p);
+    case LegEvent::Kind::answer: return on_answer_body(*p, e);
+    case LegEvent::Kind::offer_refused: return on_offer_refused(*p, e);
+    case LegEvent::Kind::confirmed: return;
+    case LegEvent::Kind::released: return on_released(*p, e);
+    case LegEvent::Kind::transfer: return on_transfer(*p, std::string(e.body));
+    case LegEvent::Kind::info: return pass_info(*p, e);
+  }
+}
+
+void CallFlow::pass_info(Party& p, const LegEvent& e) {
+  Party* partner = party(p.partner);
+  if (partner && partner->state == Party::State::up) partner->leg->send_info(turn_, e.method, e.content_type, e.body);
+}
+
+void CallFlow::on_released(Party& p, const LegEvent& e) {
+  const auto finish = [&](port::CommitId commit) {
+    if (e.by_peer) p.leg->finish_release(turn_, commit);
+    gone(p);
+  };
+  const auto side_of = [&](const Pairing& pair) {
+    if (!e.by_peer) return port::Cdr::Side::system;
+    return pair.a == p.id ? port::Cdr::Side::caller : port::Cdr::Side::callee;
+  };
+  const bool is_origin = call_.setup && call_.setup->origin == p.id;
+  if (call_.setup && p.branch >= 0 && p.attempt == call_.setup->number) {  // gone while it rang
+    if (e.by_peer) p.leg->finish_release(turn_, 0);
+    LegEvent refused;
+    refused.kind = LegEvent::Kind::refused;
+    refused.leg = p.id;
+    refused.cause = e.cause.status ? e.cause : Cause::from_status(480, e.cause.text);
+    return on_refused(p, refused);
+  }
+  if (is_origin && p.state != Party::State::up) {  // the caller gave up
+    Cause cause = e.cause;
+    if (!cause.status) cause.status = 487;
+    const auto side = e.by_peer ? port::Cdr::Side::caller : port::Cdr::Side::system;
+    const port::CommitId commit = record_unanswered(cause, side);
+    event(port::Level::info, "call.cancelled");
+    end_setup();
+    return finish(commit);
+  }
+  port::CommitId commit = 0;
+  if (Pairing* pair = pair_of(p.id)) commit = close_pair(*pair, e.cause, side_of(*pair));
+  Party* partner = party(p.partner);
+  const bool being_transferred = call_.setup && partner && call_.setup->origin == partner->id;
+  if (is_origin) {
+    // Who was being transferred left; the transfer ends with it.
+    Cause cause = e.cause;
+    cause.status = 487;
+    const port::CommitId attempt = record_unanswered(cause, port::Cdr::Side::caller);
+    if (attempt) commit = attempt;
+    Party* referrer = party(call_.setup->referrer);
+    end_setup();
+    if (referrer && referrer->state == Party::State::up) referrer->leg->transfer_progress(turn_, 487);
+  }
+  if (call_.state == Call::State::parked) unpark_line();
+  finish(commit);
+  if (being_transferred) {  // the referrer hung up without waiting for the outcome (RFC 5589 section 6.1)
+    partner->partner = 0;
+    return;
+  }
+  if (partner && partner->state != Party::State::gone) {
+    event(port::Level::info, "call.ended", {{"by", p.user}, {"cause", std::to_string(e.cause.q850)}});
+    Cause cause = e.cause;
+    release(*partner, cause, commit);
+  }
+}
+
+/// Ends a leg from our side.
+void CallFlow::release(Party& p, const Cause& cause, port::CommitId after) {
+  if (p.state == Party::State::gone) return;
+  p.leg->release(turn_, cause, after);
+  gone(p);
+}
+
+/// The party takes no part any more; its leg may still have to wait for an answer.
+void CallFlow::gone(Party& p) {
+  if (p.state == Party::State::gone) return;
+  if (Pairing* pair = pair_of(p.id)) close_pair(*pair, Cause{}, port::Cdr::Side::system);
+  p.state = Party::State::gone;
+  line(p, port::LineCall::State::terminated);
+  layer_.engine.close(turn_.now, p.endpoint);
+  p.endpoint = {};
+  p.negotiation = Negotiation::none;
+  p.negotiation_until = Instant::never();
+  if (Party* partner = party(p.partner); partner && partner->partner == p.id) partner->partner = 0;
+  p.partner = 0;
+  touch();
+}
+
+void CallFlow::release_all(const Cause& cause, port::CommitId after) {
+  port::CommitId commit = after;
+  for (Pairing& pair : call_.pairs)
+    if (pair.open) commit = close_pair(pair, cause, port::Cdr::Side::system);
+  if (call_.setup) {
+    Cause unanswered = cause;
+    if (!unanswered.status) unanswered.status = 480;
+    if (const port::CommitId c = record_unanswered(unanswered, port::Cdr::Side::system)) commit = c;
+  }
+  if (call_.state == Call::State::parked) unpark_line();
+  end_setup();
+  for (auto& p : call_.parties) release(*p, cause, commit);
+}
+
+void CallFlow::hangup(const Cause& cause) { release_all(cause); }
+
+void CallFlow::on_media(const media::MediaEvent& e) {
+  Party* p = nullptr;
+  for (auto& each : call_.parties)
+    if (each->endpoint == e.endpoint && each->state != Party::State::gone) p = each.get();
+  if (!p) return;
+  switch (e.kind) {
+    case media::MediaEvent::Kind::timeout: {
+      Party* partner = party(p->partner);
+      if (p->holds || (partner && partner->holds) || p->state != Party::State::up) return;
+      layer_.counters.media_timeouts.add();
+      event(port::Level::notice, "call.media_timeout", {{"party", p->user}});
+      return release_all(Cause::from_q850(102, "RTP timeout"));
+    }
+    case media::MediaEvent::Kind::tone_finished:
+      if (call_.feature && call_.feature_leg == p->id) finish_feature();
+      return;
+    default: return;
+  }
+}
+
+void CallFlow::on_answer(const OpenAsk& open, const port::Answer& answer) {
+  const bool of_setup = open.branch >= 0;
+  if (of_setup && (!call_.setup || call_.setup->number != open.attempt ||
+                   static_cast<size_t>(open.branch) >= call_.setup->branches.size())) {
+    layer_.counters.late_answers.add();
+    return;
+  }
+  const auto branch = static_cast<size_t>(open.branch);
+  touch();
+  switch (open.what) {
+    case OpenAsk::What::profile: return on_profile(branch, answer);
+    case OpenAsk::What::bindings: return on_bindings(branch, answer);
+    case OpenAsk::What::line: {
+      Branch& b = call_.setup->branches[branch];
+      if (b.state != Branch::State::asking) return;
+      const auto* line_answer = std::get_if<port::LineAnswer>(&answer);
+      if (line_answer && !line_answer->calls.empty()) return fail_branch(branch, Cause::from_status(486));
+      b.line_known = true;
+      if (b.profile_known && b.contacts_known) ring(branch);
+      return;
+    }
+    case OpenAsk::What::caller_line: {
+      if (!call_.setup) return;
+      const auto* line_answer = std::get_if<port::LineAnswer>(&answer);
+      size_t others = 0;
+      if (line_answer)
+        for (const port::LineCall& c : line_answer->calls) others += c.call != call_.id;
+      if (others >= call_.feature_asks) {
+        layer_.counters.limit_subscriber.add();
+        return fail_setup(Cause::from_status(486, "Too many calls"));
+      }
+      call_.feature_asks = 0;
+      return route(false);
+    }
+    case OpenAsk::What::feature: return on_feature_stored(answer);
+    case OpenAsk::What::pickup: return on_line_found(answer, false);
+    case OpenAsk::What::retrieve: return on_line_found(answer, true);
+    case OpenAsk::What::park_probe: return on_park_probe(answer);
+  }
+}
+
+void CallFlow::on_timeout() {
+  const Instant now = turn_.now.mono;
+  for (size_t i = 0; i < call_.parties.size(); ++i) {
+    Party& p = *call_.parties[i];
+    if (p.leg->next_timeout() <= now) p.leg->on_timeout(turn_);
+    if (p.negotiation_until <= now) {
+      LegEvent refused;
+      refused.kind = LegEvent::Kind::offer_refused;
+      refused.leg = p.id;
+      refused.status = 504;
+      on_offer_refused(p, refused);
+    }
+  }
+  if (call_.setup && call_.setup_until <= now) {
+    layer_.counters.setup_timeouts.add();
+    call_.setup_until = Instant::never();
+    call_.setup->otherwise.clear();
+    for (size_t i = 0; i < call_.setup->branches.size(); ++i) release_branch(i, Cause::from_q850(19));
+    return fail_setup(Cause::from_status(480, "Setup timeout"));
+  }
+  if (call_.setup && call_.setup->group_until <= now) {
+    call_.setup->group_until = Instant::never();
+    for (Branch& b : call_.setup->branches) {
+      if (b.state != Branch::State::done) b.state = Branch::State::failed;
+      b.stop = Instant::never();
+    }
+    for (size_t i = 0; i < call_.setup->branches.size(); ++i) release_branch(i, Cause::from_q850(19));
+    Cause cause = Cause::from_status(480, "No answer");
+    cause.q850 = 19;
+    return fail_setup(cause);
+  }
+  if (call_.setup) {
+    const uint64_t number = call_.setup->number;
+    const auto same = [&] { return call_.setup && call_.setup->number == number; };
+    for (size_t i = 0; same() && i < call_.setup->branches.size(); ++i) {
+      const Branch& b = call_.setup->branches[i];
+      if (b.state == Branch::State::ringing && b.stop <= now) on_ring_timeout(i);
+    }
+    if (same()) {
+      bool due = false;
+      for (const Branch& b : call_.setup->branches) due = due || (b.state == Branch::State::waiting && b.start <= now);
+      if (due) advance();
+    }
+  }
+  if (call_.park_until <= now) on_park_timeout();
+  if (call_.feature_until <= now) finish_feature();
+}
+
+Instant Layer::next_timeout(const Call& call) {
+  Instant next = std::min({call.setup_until, call.park_until, call.feature_until});
+  for (const auto& p : call.parties) next = std::min({next, p->leg->next_timeout(), p->negotiation_until});
+  if (!call.setup) return next;
+  next = std::min(next, call.setup->group_until);
+  for (const Branch& b : call.setup->branches) {
+    if (b.state == Branch::State::waiting) next = std::min(next, b.start);
+    if (b.state == Branch::State::ringing) next = std::min(next, b.stop);
+  }
+  return next;
+}
+
+// ---- questions
+
+void CallFlow::ask(OpenAsk::What what, port::Question question, int branch) {
+  OpenAsk open{what, 0, call_.setup ? call_.setup->number : 0, branch};
+  open.id = turn_.out.ask(std::move(question), turn_.now.mono + layer_.config.ask_timeout,
+                          {port::Asker::Room::call, call_.id});
+  call_.asks.push_back(open);
+  touch();
+}
+
+// ---- media, where a failure only means silence
+
+void CallFlow::play(Party& p, const codec::ToneSequence& tones) {
+  p.music = true;
+  if (!layer_.engine.play(turn_.now, p.endpoint, tones).ok()) event(port::Level::debug, "call.no_tone");
+}
+
+void CallFlow::join(Party& a, Party& b) {
+  if (!layer_.engine.join(turn_.now, a.endpoint, b.endpoint).ok()) event(port::Level::warning, "call.not_joined");
+}
+
+}  // namespace tandem::call

@@ -1,0 +1,171 @@
+// Feature codes: what answers by itself (echo test, tones), what changes a setting, and what picks up or retrieves another call.
+#include <algorithm>
+
+#include "call/flow.h"
+
+namespace tandem::call {
+
+namespace {
+
+using Kind = port::SetFeature::Kind;
+
+codec::ToneSequence confirmation() {
+  codec::ToneSequence tones;
+  tones.steps = {{425, 0, -10, 150}, {0, 0, -10, 100}, {425, 0, -10, 150}, {0, 0, -10, 100}, {600, 0, -10, 300}};
+  tones.repeats = 1;
+  return tones;
+}
+
+codec::ToneSequence test_tone() {
+  codec::ToneSequence tones;
+  tones.steps = {{440, 0, -10, 500}, {554, 0, -10, 500}, {659, 0, -10, 500}, {0, 0, -10, 500}};
+  tones.repeats = 5;
+  return tones;
+}
+
+std::vector<std::pair<Kind, bool>> settings_of(port::Feature kind) {
+  switch (kind) {
+    case port::Feature::dnd_on: return {{Kind::dnd, true}};
+    case port::Feature::dnd_off: return {{Kind::dnd, false}};
+    case port::Feature::forward_always_on: return {{Kind::forward_always, true}};
+    case port::Feature::forward_always_off: return {{Kind::forward_always, false}};
+    case port::Feature::forward_busy_on: return {{Kind::forward_busy, true}};
+    case port::Feature::forward_busy_off: return {{Kind::forward_busy, false}};
+    case port::Feature::forward_no_answer_on: return {{Kind::forward_no_answer, true}};
+    case port::Feature::forward_no_answer_off: return {{Kind::forward_no_answer, false}};
+    case port::Feature::forward_unreachable_on: return {{Kind::forward_unreachable, true}};
+    case port::Feature::forward_unreachable_off: return {{Kind::forward_unreachable, false}};
+    case port::Feature::forward_all_off:
+      return {{Kind::forward_always, false},
+              {Kind::forward_busy, false},
+              {Kind::forward_no_answer, false},
+              {Kind::forward_unreachable, false}};
+    default: return {};
+  }
+}
+
+}  // namespace
+
+void CallFlow::feature(const route::FeatureCall& f) {
+  Setup& setup = *call_.setup;
+  Party* caller = origin();
+  if (!caller) return end_setup();
+  const bool fresh = setup.purpose == Setup::Purpose::call && caller->state != Party::State::up;
+  touch();
+  switch (f.kind) {
+    case port::Feature::park: return park(f.argument);
+    case port::Feature::unpark:
+      if (!fresh) return park(f.argument);  // a transfer to an occupied or free slot parks there
+      call_.feature = f;
+      call_.feature_leg = caller->id;
+      return ask(OpenAsk::What::retrieve, port::AskLine{{"park+" + f.argument, setup.domain}});
+    case port::Feature::pickup_directed:
+    case port::Feature::pickup_group: {
+      if (!fresh) return fail_setup(Cause::from_status(403));
+      const std::string group = f.argument.empty() ? caller->pickup_group : f.argument;
+      const bool directed = f.kind == port::Feature::pickup_directed;
+      if (!directed && group.empty()) return fail_setup(Cause::from_status(404, "No pick-up group"));
+      call_.feature = f;
+      call_.feature_leg = caller->id;
+      return ask(OpenAsk::What::pickup,
+                 port::AskLine{{directed ? f.argument : "pickup+" + group, setup.domain}});
+    }
+    case port::Feature::echo:
+    case port::Feature::say_number:
+    case port::Feature::hold_music: break;
+    default:
+      if (!fresh) return fail_setup(Cause::from_status(403));
+      return set_feature(f);
+  }
+  if (!fresh) return fail_setup(Cause::from_status(403));
+  if (!accept_alone(*caller)) return fail_setup(Cause::from_status(488, "G.711 only"));
+  call_.feature = f;
+  call_.feature_leg = caller->id;
+  if (f.kind == port::Feature::echo) {
+    if (!layer_.engine.echo(turn_.now, caller->endpoint).ok()) event(port::Level::warning, "call.no_echo");
+  } else {
+    play(*caller,
+                       f.kind == port::Feature::say_number ? test_tone() : codec::ToneSequence::music());
+  }
+  Pairing& pair = open_pair(*caller, *caller);
+  pair.cdr.answer = turn_.now.wall;
+  pair.cdr.sip_status = 200;
+  end_setup();
+  call_.state = Call::State::connected;
+  call_.answered = turn_.now.wall;
+  layer_.counters.answered.add();
+  line(*caller, port::LineCall::State::confirmed);
+}
+
+void CallFlow::set_feature(const route::FeatureCall& f) {
+  Party* caller = origin();
+  const auto settings = settings_of(f.kind);
+  if (caller->aor.user.empty() || settings.empty()) return fail_setup(Cause::from_status(403));
+  call_.feature = f;
+  call_.feature_leg = caller->id;
+  call_.feature_asks = static_cast<uint32_t>(settings.size());
+  call_.feature_failed = false;
+  for (const auto& [kind, on] : settings) {
+    const std::string value = !on ? std::string{} : kind == Kind::dnd ? "1" : f.argument;
+    ask(OpenAsk::What::feature, port::SetFeature{caller->aor, kind, value});
+  }
+}
+
+void CallFlow::on_feature_stored(const port::Answer& answer) {
+  if (!std::holds_alternative<port::Stored>(answer)) call_.feature_failed = true;
+  if (call_.feature_asks == 0 || --call_.feature_asks > 0) return;
+  Party* caller = origin();
+  if (!caller || !call_.feature) return;
+  if (call_.feature_failed) {
+    layer_.counters.ask_failures.add();
+    return fail_setup(Cause::from_status(503, "Not stored"));
+  }
+  if (!accept_alone(*caller)) return fail_setup(Cause::from_status(488, "G.711 only"));
+  Pairing& pair = open_pair(*caller, *caller);
+  pair.cdr.answer = turn_.now.wall;
+  pair.cdr.sip_status = 200;
+  end_setup();
+  call_.state = Call::State::connected;
+  call_.answered = turn_.now.wall;
+  layer_.counters.answered.add();
+  play(*caller, confirmation());
+  call_.feature_until = turn_.now.mono + seconds(3);  // when no media ever flows, the tone has no end either
+  line(*caller, port::LineCall::State::confirmed);
+}
+
+/// The tone has been heard: goodbye.
+void CallFlow::finish_feature() {
+  call_.feature_until = Instant::never();
+  Party* p = party(call_.feature_leg);
+  if (!p || p->state != Party::State::up) return;
+  port::CommitId commit = 0;
+  if (Pairing* pair = pair_of(p->id)) commit = close_pair(*pair, Cause{}, port::Cdr::Side::callee);
+  release(*p, Cause{}, commit);
+}
+
+/// Pick-up: a call that rings at the line. Retrieve: the one that waits in the slot.
+void CallFlow::on_line_found(const port::Answer& answer, bool parked) {
+  Party* caller = origin();
+  if (!caller || !call_.setup) return;
+  const auto* found = std::get_if<port::LineAnswer>(&answer);
+  if (!found) {
+    layer_.counters.ask_failures.add();
+    return fail_setup(Cause::from_status(503));
+  }
+  const port::LineCall* chosen = nullptr;
+  for (const port::LineCall& c : found->calls) {
+    const bool fits = parked ? c.state == port::LineCall::State::parked
+                             : !c.initiator && (c.state == port::LineCall::State::early ||
+                                                c.state == port::LineCall::State::proceeding ||
+                                                c.state == port::LineCall::State::trying);
+    if (fits && c.call != call_.id && (!chosen || c.since < chosen->since)) chosen = &c;
+  }
+  if (!chosen) return fail_setup(Cause::from_status(404, parked ? "Nobody waits there" : "Nothing rings there"));
+  const LegId newcomer = caller->id;
+  const std::string tag = chosen->local_tag;
+  if (chosen->worker != layer_.config.worker && layer_.dialogs.find(tag) == layer_.dialogs.end())
+    return move_away(chosen->worker, "replace " + std::to_string(newcomer) + " 0 " + tag);
+  join_other(newcomer, 0, tag);
+}
+
+}  // namespace tandem::call

@@ -1,0 +1,174 @@
+#pragma once
+// What happens to a call: one CallFlow is made for each input and forgotten after it. Internal to the call room.
+//
+// Files by noun: setup.cpp (a call comes in and is routed), branch.cpp (targets that ring), trunk.cpp (targets that are not
+// subscribers), offer_answer.cpp, connected.cpp (what legs tell), transfer.cpp, replace.cpp (legs that change calls), park.cpp,
+// features.cpp, records.cpp (CDRs and lines).
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "call/layer.h"
+
+namespace tandem::call {
+
+class CallFlow {
+ public:
+  CallFlow(Layer& layer, Call& call, Turn& turn) : layer_(layer), call_(call), turn_(turn) {}
+
+  // ---- inputs
+  void start(sip::ServerTxId server, const port::Path& path, const Identity& identity);
+  void on_leg(const LegEvent& event);
+  void on_answer(const OpenAsk& ask, const port::Answer& answer);
+  bool on_dns(port::AskId id, const port::Answer& answer);
+  void on_media(const media::MediaEvent& event);
+  void on_timeout();
+  void hangup(const Cause& cause);
+  bool transfer(LegId leg, std::string_view target);
+  /// After a move: what the call came here for.
+  void go_on(std::string_view then);
+  void ask_again();  // after a restore: what was asked and not yet answered
+
+  /// `newcomer` (of another call) takes the place of `replaced` here. False: it cannot; the newcomer is untouched.
+  bool can_replace(LegId replaced) const;
+  void replace(LegId replaced, std::unique_ptr<Party> newcomer, std::string transferred_by);
+
+  Call& call() { return call_; }
+  Turn& turn() { return turn_; }
+
+ private:
+  // setup.cpp
+  bool identify(Party& caller, const sip::Message& request, const Identity& identity);
+  bool take_offer(Party& caller, const sip::Message& request);
+  void start_replacing(Party& caller, const sip::Message& request);
+  void route(bool diverted);
+  void apply(const route::Decision& decision);
+  void act(const route::Action& action);
+  void fail_setup(Cause cause);
+  void end_setup();
+  void refuse_caller(Party& caller, const Cause& cause,
+                     const std::vector<std::pair<std::string, std::string>>& headers = {});
+
+  // branch.cpp
+  Branch& add_branch(Branch::Kind kind);
+  void advance();
+  void begin(size_t branch);
+  void on_profile(size_t branch, const port::Answer& answer);
+  void on_bindings(size_t branch, const port::Answer& answer);
+  void ring(size_t branch);
+  void ring_contact(size_t branch, const port::Contact& contact);
+  Party* call_leg(size_t branch, Invitation invitation);
+  void on_refused(Party& party, const LegEvent& event);
+  void on_branch_over(size_t branch);
+  void on_ring_timeout(size_t branch);
+  void fail_branch(size_t branch, const Cause& cause);
+  bool divert(size_t branch, std::string_view target, std::string_view reason);
+  void release_branch(size_t branch, const Cause& cause);
+  bool branch_alive(size_t branch) const;
+  std::string from_header(const Party& origin, std::string_view user, std::string_view domain) const;
+  void diversion_headers(Invitation& invitation) const;
+
+  // trunk.cpp
+  void next_hop(size_t branch);
+  void resolve(size_t branch, std::string_view host, uint16_t port, std::optional<port::Transport> transport,
+               bool secure, port::RealmId realm);
+  route::Resolver::Context resolver_context();
+  void on_resolved(size_t branch);
+  void ring_address(size_t branch);
+  bool trunk_failover(const Cause& cause) const;
+
+  // offer_answer.cpp
+  bool open_media(Party& party);
+  std::string offer_for(Party& called, Party& origin, Cause& why);
+  void on_progress(Party& called, const LegEvent& event);
+  void on_answered(Party& called, const LegEvent& event);
+  void connect(Party& origin, Party& called);
+  void on_offer(Party& party, const LegEvent& event);
+  void on_offer_wanted(Party& party);
+  void on_answer_body(Party& party, const LegEvent& event);
+  void on_offer_refused(Party& party, const LegEvent& event);
+  bool answer_locally(Party& party, const sdp::Description& offer);
+  void relay_offer(Party& party, Party& partner, const sdp::Description& offer);
+  void match(Party& a, Party& b);
+  bool offer_to(Party& party, const Party& like, Negotiation purpose);
+  void update_hold(Party& party);
+  bool accept_newcomer(Party& newcomer, Party& other);
+  bool accept_alone(Party& caller);
+
+  // connected.cpp
+  void on_released(Party& party, const LegEvent& event);
+  void release(Party& party, const Cause& cause, port::CommitId after = 0);
+  void gone(Party& party);
+  void release_all(const Cause& cause, port::CommitId after = 0);
+  void pass_info(Party& party, const LegEvent& event);
+
+  // transfer.cpp
+  void on_transfer(Party& party, std::string target);
+  void blind_transfer(Party& referrer, Party& origin, std::string_view target);
+  void attended_transfer(Party& referrer, Party& origin, std::string_view replaces);
+  void transfer_done(const Cause* failure);
+
+  // replace.cpp
+  void join_other(LegId newcomer, LegId referrer, std::string_view tag);
+  void move_away(uint16_t worker, std::string then);
+  void replace_failed(LegId newcomer, LegId referrer, int status);
+
+  // park.cpp
+  void park(std::string_view slot);
+  void probe_slot();
+  void on_park_probe(const port::Answer& answer);
+  void park_in(std::string_view slot);
+  void on_park_timeout();
+  void unpark_line();
+
+  // features.cpp
+  void feature(const route::FeatureCall& feature);
+  void set_feature(const route::FeatureCall& feature);
+  void on_feature_stored(const port::Answer& answer);
+  void on_line_found(const port::Answer& answer, bool parked);
+  void finish_feature();
+
+  // records.cpp
+  Pairing& open_pair(const Party& a, const Party& b);
+  port::CommitId close_pair(Pairing& pair, const Cause& cause, port::Cdr::Side side);
+  port::CommitId record_unanswered(const Cause& cause, port::Cdr::Side side);
+  port::CommitId append(port::Cdr& cdr);
+  void fill_leg(port::CdrLeg& to, const Party& party, const media::LegStatistics* before) const;
+  Pairing* pair_of(LegId leg);
+  void line(Party& party, port::LineCall::State state);
+  void park_line(Party& party, port::LineCall::State state);
+
+  // everywhere
+  Party& add_party();
+  void know_dialog(Party& party);
+  void ask(OpenAsk::What what, port::Question question, int branch = -1);
+  void play(Party& party, const codec::ToneSequence& tones);
+  void join(Party& a, Party& b);
+  Party* party(LegId leg) { return call_.find(leg); }
+  Party* origin() { return call_.setup ? call_.find(call_.setup->origin) : nullptr; }
+  void touch() { ++call_.revision; }
+  void event(port::Level level, std::string_view name, std::vector<std::pair<std::string_view, std::string>> fields = {}) {
+    turn_.out.event(level, name, call_.id, std::move(fields));
+  }
+
+  Layer& layer_;
+  Call& call_;
+  Turn& turn_;
+};
+
+template <class F>
+void Layer::run(Now now, Call& call, port::Outbox& out, F&& f) {
+  std::vector<LegEvent> events;
+  Turn turn{now, out, events};
+  CallFlow flow(*this, call, turn);
+  f(flow);
+  drain(flow, turn);
+  settle(call);
+}
+
+/// SIP status for what the media room could not do.
+int status_of(media::Reason reason);
+/// Every RTP format `sender` was told it may send is one `receiver` takes.
+bool covers(const sdp::Description& told_to_sender, const sdp::Description& receiver);
+
+}  // namespace tandem::call

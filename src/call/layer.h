@@ -1,0 +1,89 @@
+#pragma once
+// What the calls of one worker share. Internal to the call room.
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/timers.h"
+#include "call/call.h"
+#include "call/call_layer.h"
+
+namespace tandem::call {
+
+struct CallCounters {
+  explicit CallCounters(CounterSet& c);
+  Counter& started;
+  Counter& answered;
+  Counter& ended;
+  Counter& cdrs;
+  Counter& active;        // gauge
+  Counter& limit_calls;
+  Counter& limit_legs;
+  Counter& limit_forks;
+  Counter& limit_forwards;
+  Counter& limit_subscriber;
+  Counter& draining;
+  Counter& bad_sdp;
+  Counter& merged;
+  Counter& no_dialog;
+  Counter& late_answers;
+  Counter& media_timeouts;
+  Counter& setup_timeouts;
+  Counter& ask_failures;
+  Counter& moved;
+  Counter& bad_parts;
+};
+
+class CallFlow;
+
+struct Layer {
+  Layer(const CallLayer::Parts& p, const CallConfig& cfg, std::shared_ptr<const route::Plan> the_plan);
+
+  sip::TransactionLayer& transactions;
+  sip::TokenMint& mint;
+  media::Engine& engine;
+  Rng& rng;
+  const ContactProvider& contacts;
+  CallConfig config;
+  std::shared_ptr<const route::Plan> plan;
+  CallCounters counters;
+  SipLegCounters leg_counters;
+  SipWorld sip;
+  route::FailureCache failures;
+  bool refusing = false;
+  size_t legs = 0;
+
+  struct Where {
+    CallId call = 0;
+    LegId leg = 0;
+    auto operator<=>(const Where&) const = default;
+  };
+  std::unordered_map<CallId, std::unique_ptr<Call>> calls;
+  std::unordered_map<std::string, Where, TextHash, std::equal_to<>> dialogs;  // by our tag
+  std::unordered_map<std::string, CallId, TextHash, std::equal_to<>> merged;  // by Call-ID and From-tag of a caller
+  std::map<Where, Where> aliases;  // legs that went into another call, for answers under the old name
+  TimerQueue<CallId> timers;
+
+  Call* find(CallId id) {
+    const auto it = calls.find(id);
+    return it == calls.end() ? nullptr : it->second.get();
+  }
+  Call& make_call(uint16_t shard);
+  /// f(CallFlow&), then everything its legs had to tell, then the end of the call when nothing is left of it.
+  template <class F>
+  void run(Now now, Call& call, port::Outbox& out, F&& f);
+  void drain(CallFlow& flow, Turn& turn);
+  void settle(Call& call);  // after run(): parties that ended, timers
+  CallInfo info(const Call& call) const;
+  void forget_leg(Call& call, Party& party);
+  static Instant next_timeout(const Call& call);
+  /// The call as a part; `with_transactions`: taken out of the transaction layer, because the call leaves this worker.
+  std::string part_of(Now now, Call& call, bool with_transactions);
+};
+
+}  // namespace tandem::call

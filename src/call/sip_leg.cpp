@@ -1,0 +1,365 @@
+#include "call/sip_leg.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "sip/headers.h"
+#include "sip/uri.h"
+
+namespace tandem::call {
+
+using sip::HeaderId;
+using sip::Method;
+
+SipLegCounters::SipLegCounters(CounterSet& counters)
+    : glare(counters.counter("call_glare_total", "Re-INVITEs that crossed one of the peer's (RFC 3261 section 14.1)")),
+      no_ack(counters.counter("call_no_ack_total", "2xx responses whose ACK never came")),
+      no_prack(counters.counter("call_no_prack_total", "Reliable provisional responses whose PRACK never came")),
+      session_expired(counters.counter("call_session_expired_total", "Session timers that ran out (RFC 4028)")),
+      late_2xx(counters.counter("call_late_2xx_total", "2xx responses of forks that came too late and were ended")),
+      queue_full(counters.counter("call_provisional_queue_full_total", "Provisional responses dropped behind a lost PRACK")) {}
+
+SipLeg::SipLeg(SipWorld& world, uint64_t call, LegId id, uint16_t shard)
+    : world_(&world), call_(call), id_(id), shard_(shard), min_se_(world.config.min_se) {}
+
+SipLeg::~SipLeg() = default;
+
+void SipLeg::push(Turn& turn, LegEvent event) {
+  event.leg = id_;
+  touch();
+  turn.events.push_back(std::move(event));
+}
+
+std::optional<std::string_view> session_body(const sip::Message& message) {
+  const std::string_view body = message.body_text();
+  if (body.empty()) return std::nullopt;
+  const std::string_view type = message.content_type();
+  if (iequals(type, "application/sdp")) return body;
+  if (!iequals(type, "multipart/mixed")) return std::nullopt;
+  const auto full = message.header(HeaderId::content_type).value_or("");
+  const size_t semicolon = full.find(';');
+  if (semicolon == std::string_view::npos) return std::nullopt;
+  std::string_view boundary = sip::Params(full.substr(semicolon)).get("boundary").value_or("");
+  if (boundary.size() > 1 && boundary.front() == '"' && boundary.back() == '"')
+    boundary = boundary.substr(1, boundary.size() - 2);
+  if (boundary.empty() || boundary.size() > 70) return std::nullopt;
+  const std::string mark = "--" + std::string(boundary);
+  size_t at = body.find(mark);
+  for (int parts = 0; at != std::string_view::npos && parts < 16; ++parts) {
+    const size_t begin = body.find("\r\n", at);
+    if (begin == std::string_view::npos) return std::nullopt;
+    const size_t end = body.find(mark, begin);
+    if (end == std::string_view::npos) return std::nullopt;
+    const std::string_view part = body.substr(begin + 2, end - begin - 2);
+    const size_t blank = part.find("\r\n\r\n");
+    if (blank != std::string_view::npos && lower(part.substr(0, blank)).find("application/sdp") != std::string::npos) {
+      std::string_view content = part.substr(blank + 4);
+      if (content.size() >= 2 && content.substr(content.size() - 2) == "\r\n" ) content.remove_suffix(2);
+      if (content.empty()) return std::nullopt;
+      return content;
+    }
+    at = end;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string_view> unsupported_option(const sip::Message& request) {
+  std::optional<std::string_view> unknown;
+  request.for_each_value(HeaderId::require, [&](std::string_view option) {
+    sip::ListCursor known(supported_options);
+    std::string_view item;
+    while (known.next(item))
+      if (iequals(item, option)) return true;
+    unknown = option;
+    return false;
+  });
+  return unknown;
+}
+
+void SipLeg::learn_peer(const sip::Message& message) {
+  if (message.lists(HeaderId::supported, "100rel") || message.lists(HeaderId::require, "100rel")) peer_100rel_ = true;
+  if (message.lists(HeaderId::supported, "timer") || message.lists(HeaderId::require, "timer")) peer_timer_ = true;
+  if (message.has(HeaderId::allow)) peer_update_ = message.lists(HeaderId::allow, "UPDATE");
+  const auto agent = message.header(message.is_request() ? HeaderId::user_agent : HeaderId::server);
+  if (agent && remote_agent_.empty()) remote_agent_ = agent->substr(0, 128);
+}
+
+void SipLeg::standard_headers(sip::Writer& writer) const {
+  writer.header(HeaderId::allow, allowed_methods);
+  writer.header(HeaderId::supported, supported_options);
+  writer.header(HeaderId::user_agent, world_->config.user_agent);
+}
+
+namespace {
+
+/// Transport named by a URI (";transport=tcp"), or that of its scheme.
+std::optional<port::Transport> transport_of(const sip::Uri& uri) {
+  const auto name = uri.params.get("transport");
+  if (!name) return uri.scheme == sip::Scheme::sips ? std::optional(port::Transport::tls) : std::nullopt;
+  if (iequals(*name, "udp")) return port::Transport::udp;
+  if (iequals(*name, "tcp")) return uri.scheme == sip::Scheme::sips ? port::Transport::tls : port::Transport::tcp;
+  if (iequals(*name, "tls")) return port::Transport::tls;
+  return std::nullopt;
+}
+
+}  // namespace
+
+/// A stream keeps its connection. Over UDP the peer's own word (Contact or Route) counts when it is an address we can believe:
+/// the one it sends from, or a public one; a private address that differs is hidden behind a NAT and the source counts.
+port::Path SipLeg::next_path() const {
+  port::Path path = dialog_.path;
+  if (path.transport != port::Transport::udp && path.flow) return path;
+  const auto uri = sip::Uri::parse(dialog_.next_hop_uri());
+  if (!uri.ok()) return path;
+  const auto ip = IpAddress::parse(uri->host);
+  if (!ip || ip->family != path.remote.ip.family) return path;
+  const bool same_host = *ip == path.remote.ip;
+  if (!same_host && ip->is_private()) return path;
+  const auto transport = transport_of(*uri);
+  if (transport && *transport != path.transport) {
+    path.transport = *transport;
+    path.flow = {};
+  }
+  const bool secure = port::is_secure(path.transport);
+  path.remote = {*ip, uri->port ? uri->port : static_cast<uint16_t>(secure ? 5061 : 5060)};
+  return path;
+}
+
+sip::ClientTxId SipLeg::send_text(Turn& turn, std::string_view method, sip::Writer&& writer,
+                                  std::string_view content_type, std::string_view body, Purpose purpose) {
+  sip::OutgoingRequest request;
+  request.method = sip::method_from(method);
+  if (request.method == Method::other) request.method_text = method;
+  request.rest = body.empty() ? std::move(writer).finish() : std::move(writer).body(content_type, as_bytes(body));
+  const bool inside = state_ == State::accepted || state_ == State::confirmed || state_ == State::closing ||
+                      !invitation_.path.remote;
+  request.path = inside ? next_path() : invitation_.path;
+  request.server_name = invitation_.server_name;
+  request.user = user(purpose);
+  request.shard = shard_;
+  request.keep_transport = inside || invitation_.keep_transport;
+  touch();
+  return world_->transactions.request(turn.now, std::move(request), turn.out);
+}
+
+sip::ClientTxId SipLeg::send(Turn& turn, Method method, sip::Writer&& writer, std::string_view content_type,
+                             std::string_view body, Purpose purpose) {
+  return send_text(turn, sip::to_string(method), std::move(writer), content_type, body, purpose);
+}
+
+void SipLeg::respond(Turn& turn, sip::ServerTxId server, int status, std::string_view body, port::CommitId after) {
+  const sip::Message* request = world_->transactions.request_of(server);
+  const port::Path* path = world_->transactions.path_of(server);
+  if (!request || !path) return;
+  sip::Writer w = sip::response_to(*request, path->remote, status, dialog_.local_tag);
+  const Method method = request->method();
+  const bool target_refresh = method == Method::invite || method == Method::update;
+  if (target_refresh && status < 300 && status > 100) {
+    w.header(HeaderId::contact, dialog_.local_target);
+    standard_headers(w);
+    if (status >= 200) session_headers(w, true);
+  } else if (status == 405 || status == 501 || (method == Method::options && status == 200)) {
+    w.header(HeaderId::allow, allowed_methods);
+    w.header(HeaderId::accept, "application/sdp");
+    w.header(HeaderId::supported, supported_options);
+  }
+  if (status == 500 && target_refresh) w.header_number(HeaderId::retry_after, world_->rng.below(11));
+  Buffer bytes = body.empty() ? std::move(w).finish() : std::move(w).body("application/sdp", as_bytes(body));
+  touch();
+  if (method == Method::invite && status >= 200 && status < 300) {
+    final_2xx_.start(turn.now, std::string(bytes.text()), request->cseq().number, world_->config.timers);
+    final_tx_ = server;
+  }
+  world_->transactions.respond(turn.now, server, std::move(bytes), turn.out, after);
+}
+
+void SipLeg::respond_with(Turn& turn, sip::ServerTxId server, int status,
+                          const std::vector<std::pair<std::string, std::string>>& headers) {
+  const sip::Message* request = world_->transactions.request_of(server);
+  const port::Path* path = world_->transactions.path_of(server);
+  if (!request || !path) return;
+  sip::Writer w = sip::response_to(*request, path->remote, status, dialog_.local_tag);
+  for (const auto& [name, value] : headers) w.header(name, value);
+  world_->transactions.respond(turn.now, server, std::move(w).finish(), turn.out);
+}
+
+void SipLeg::send_bye(Turn& turn, const Cause& cause, sip::Dialog& dialog) {
+  sip::Writer w = dialog.request(Method::bye);
+  w.header(HeaderId::reason, cause.reason_header());
+  w.header(HeaderId::user_agent, world_->config.user_agent);
+  const bool own = &dialog == &dialog_;
+  const sip::ClientTxId tx = send(turn, Method::bye, std::move(w), {}, {}, own ? Purpose::bye : Purpose::other);
+  if (!own) return;
+  our_bye_tx_ = tx;
+  // A full transaction table: the peer's session timer or media time-out has to find out.
+  state_ = tx ? State::closing : State::ended;
+}
+
+/// The dialog is over because of the peer or of a failure; tells the call once.
+void SipLeg::peer_released(Turn& turn, Cause cause, bool by_peer) {
+  final_2xx_.stop();
+  provisional_.stop();
+  glare_retry_ = refresh_at_ = expires_at_ = Instant::never();
+  queued_offer_.clear();
+  LegEvent e;
+  e.kind = LegEvent::Kind::released;
+  e.by_peer = by_peer;
+  e.cause = std::move(cause);
+  push(turn, std::move(e));
+}
+
+void SipLeg::release(Turn& turn, const Cause& cause, port::CommitId after) {
+  glare_retry_ = refresh_at_ = expires_at_ = Instant::never();
+  queued_offer_.clear();
+  provisional_.stop();
+  touch();
+  if (bye_tx_ || held_status_) return finish_release(turn, after);
+  if (uas_offer_tx_) {
+    respond(turn, uas_offer_tx_, uas_offer_method_ == Method::prack ? 200 : 488);
+    uas_offer_tx_ = {};
+  }
+  switch (state_) {
+    case State::fresh:
+      state_ = State::ended;
+      break;
+    case State::inviting:
+      // Cancelled forks learn why, so that phones do not show a missed call (RFC 3326 section 3.1).
+      world_->transactions.cancel(turn.now, invite_tx_, turn.out,
+                                  cause.q850 == 26 ? "SIP;cause=200;text=\"Call completed elsewhere\"" : std::string_view{});
+      state_ = State::cancelling;
+      break;
+    case State::ringing:
+      refuse(turn, cause, after, {});
+      break;
+    case State::accepted:
+      if (uac_) {
+        send_ack(turn, dialog_, invite_cseq_, {});
+        send_bye(turn, cause, dialog_);
+      } else {
+        // The ACK may still be under way: a UAS may not send BYE before it (RFC 3261 section 15), so it waits in on_ack().
+        release_cause_ = cause;
+        state_ = State::closing;
+      }
+      break;
+    case State::confirmed:
+      final_2xx_.stop();
+      send_bye(turn, cause, dialog_);
+      break;
+    case State::cancelling:
+    case State::closing:
+    case State::ended:
+      break;
+  }
+}
+
+void SipLeg::finish_release(Turn& turn, port::CommitId after) {
+  touch();
+  if (bye_tx_) {
+    respond(turn, bye_tx_, 200, {}, after);
+    bye_tx_ = {};
+  }
+  if (uas_tx_ && held_status_) {
+    respond(turn, uas_tx_, held_status_, {}, after);
+    uas_tx_ = {};
+    held_status_ = 0;
+  }
+  if (uas_offer_tx_) {
+    respond(turn, uas_offer_tx_, 487);
+    uas_offer_tx_ = {};
+  }
+  final_2xx_.stop();
+  if (state_ == State::inviting) {  // BYE inside an early dialog: the INVITE itself still has to end
+    world_->transactions.cancel(turn.now, invite_tx_, turn.out);
+    state_ = State::cancelling;
+    return;
+  }
+  state_ = State::ended;
+}
+
+void SipLeg::on_timeout(Turn& turn) {
+  const Now now = turn.now;
+  const sip::Timers& timers = world_->config.timers;
+  switch (final_2xx_.on_timeout(now, timers.t2)) {
+    case Retransmit::Due::again:
+      world_->transactions.respond(now, final_tx_, Buffer::copy_of(final_2xx_.message), turn.out);
+      break;
+    case Retransmit::Due::over: {
+      // RFC 3261 section 13.3.1.4: no ACK for 64*T1, the dialog is confirmed but the session should be terminated.
+      world_->counters.no_ack.add();
+      const bool told = state_ == State::closing;
+      const Cause cause = told ? release_cause_ : Cause::from_q850(102, "No ACK");
+      final_2xx_.stop();
+      send_bye(turn, cause, dialog_);
+      if (!told) peer_released(turn, cause, false);
+      return;
+    }
+    case Retransmit::Due::no: break;
+  }
+  switch (provisional_.on_timeout(now, Duration(0))) {
+    case Retransmit::Due::again:
+      world_->transactions.respond(now, uas_tx_, Buffer::copy_of(provisional_.message), turn.out);
+      break;
+    case Retransmit::Due::over: {
+      world_->counters.no_prack.add();
+      provisional_.stop();
+      // Refused here with 504 (RFC 3262 section 3); the call learns that the leg is gone.
+      const Cause cause = Cause::from_status(504, "No PRACK");
+      refuse(turn, cause, 0, {});
+      peer_released(turn, cause, false);
+      return;
+    }
+    case Retransmit::Due::no: break;
+  }
+  if (now.mono >= glare_retry_) {
+    glare_retry_ = Instant::never();
+    offer_over(turn);
+  }
+  if (now.mono >= expires_at_) {
+    expires_at_ = refresh_at_ = Instant::never();
+    world_->counters.session_expired.add();
+    const Cause cause = Cause::from_q850(102, "Session timer expired");
+    send_bye(turn, cause, dialog_);
+    peer_released(turn, cause, false);
+    return;
+  }
+  if (now.mono >= refresh_at_) {
+    refresh_at_ = Instant::never();
+    send_refresh(turn);
+  }
+}
+
+Instant SipLeg::next_timeout() const {
+  if (state_ == State::ended) return Instant::never();
+  return std::min({final_2xx_.next_timeout(), provisional_.next_timeout(), glare_retry_, refresh_at_, expires_at_});
+}
+
+bool SipLeg::knows_peer(std::string_view tag) const {
+  if (dialog_.remote_tag == tag) return true;
+  return std::any_of(early_.begin(), early_.end(), [&](const sip::Dialog& d) { return d.remote_tag == tag; });
+}
+
+void SipLeg::branches(std::vector<std::string>& out) const {
+  for (const sip::ServerTxId tx : {uas_tx_, uas_offer_tx_, bye_tx_, refer_tx_, final_tx_})
+    if (const sip::Message* request = tx ? world_->transactions.request_of(tx) : nullptr)
+      out.emplace_back(request->top_via().branch);
+}
+
+void SipLeg::on_stray(Turn& turn, const sip::Message& response, const port::Path& path) {
+  if (!uac_ || response.method() != Method::invite || response.status() < 200 || response.status() >= 300) return;
+  if (response.cseq().number == invite_cseq_) return on_invite_2xx(turn, response, path);
+  if (response.cseq().number == ack_cseq_) send_ack(turn, dialog_, ack_cseq_, {});
+}
+
+void SipLeg::rename(uint64_t call, LegId id) {
+  call_ = call;
+  id_ = id;
+  touch();
+  // Answers to client transactions still name the old call: nothing of it may be waited for any more. The call that gives a leg
+  // away does so only when no offer of ours is out; what the peer has asked is re-addressed.
+  if (uas_tx_) world_->transactions.set_user(uas_tx_, user(Purpose::uas_invite));
+  if (uas_offer_tx_) world_->transactions.set_user(uas_offer_tx_, user(Purpose::uas_offer));
+  if (bye_tx_) world_->transactions.set_user(bye_tx_, user(Purpose::uas_bye));
+  if (refer_tx_) world_->transactions.set_user(refer_tx_, user(Purpose::uas_refer));
+}
+
+}  // namespace tandem::call

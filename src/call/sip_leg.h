@@ -1,0 +1,292 @@
+#pragma once
+// A SIP leg: one INVITE usage (RFC 3261 sections 12 to 15, RFC 5057) with everything that belongs to it: forked early
+// dialogs, reliable provisionals (RFC 3262), UPDATE (RFC 3311), session timers (RFC 4028), re-INVITE and glare (section
+// 14), REFER (RFC 3515).
+//
+//   called leg (UAC)    fresh -> inviting -> accepted -> confirmed -> closing -> ended
+//                                    |  \--cancelling--------------------------^
+//   calling leg (UAS)   ringing -----------> accepted -> confirmed -> closing -> ended
+//
+// Files: sip_leg.cpp (common), sip_leg_uac.cpp, sip_leg_uas.cpp, sip_leg_dialog.cpp (requests inside the dialog),
+// sip_leg_offer.cpp (re-INVITE, UPDATE, session timer), sip_leg_part.cpp (snapshot).
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "auth/client.h"
+#include "base/counters.h"
+#include "base/rng.h"
+#include "call/config.h"
+#include "call/leg.h"
+#include "call/retransmit.h"
+#include "sip/dialog.h"
+#include "sip/token.h"
+#include "sip/transaction.h"
+
+namespace tandem::proto {
+class SipLeg;
+}
+
+namespace tandem::call {
+
+struct SipLegCounters {
+  explicit SipLegCounters(CounterSet& counters);
+  Counter& glare;
+  Counter& no_ack;
+  Counter& no_prack;
+  Counter& session_expired;
+  Counter& late_2xx;
+  Counter& queue_full;
+};
+
+/// What every SIP leg of a worker uses.
+struct SipWorld {
+  sip::TransactionLayer& transactions;
+  sip::TokenMint& mint;
+  Rng& rng;
+  const ContactProvider& contacts;
+  const CallConfig& config;
+  SipLegCounters& counters;
+};
+
+/// How a called leg is reached and what its INVITE says.
+struct Invitation {
+  std::string request_uri;
+  port::Path path;
+  std::string server_name;
+  std::vector<std::string> route;
+  std::string from;  // "\"A\" <sip:1001@example.org>", without tag
+  std::string to;
+  std::string contact_user;
+  std::vector<std::pair<std::string, std::string>> headers;  // P-Asserted-Identity, Diversion, Alert-Info ...
+  uint32_t max_forwards = 70;
+  bool keep_transport = false;
+  std::optional<auth::Credentials> credentials;
+};
+
+/// A transaction's place in a leg: TuRef::detail is {leg, purpose}.
+enum class Purpose : uint8_t {
+  none,
+  invite,        // client
+  offer,         // client: re-INVITE with an offer of the call's
+  refresh,       // client: re-INVITE or UPDATE of the session timer
+  bye,
+  prack,
+  notify,
+  info,
+  other,         // client: nothing hangs on the answer
+  uas_invite,    // server
+  uas_offer,     // server: re-INVITE, UPDATE or PRACK with an offer
+  uas_bye,
+  uas_refer,
+};
+constexpr uint32_t detail_of(LegId leg, Purpose p) { return uint32_t{leg} << 8 | static_cast<uint32_t>(p); }
+constexpr LegId leg_of(uint32_t detail) { return static_cast<LegId>(detail >> 8); }
+constexpr Purpose purpose_of(uint32_t detail) { return static_cast<Purpose>(detail & 0xff); }
+
+class SipLeg final : public Leg {
+ public:
+  enum class State : uint8_t { fresh, inviting, cancelling, ringing, accepted, confirmed, closing, ended };
+
+  SipLeg(SipWorld& world, uint64_t call, LegId id, uint16_t shard);
+  ~SipLeg() override;
+
+  // ---- called leg
+  /// `body` empty: a late offer (the peer's 2xx brings one).
+  void invite(Turn& turn, Invitation invitation, std::string_view body);
+  // ---- calling leg
+  /// False (and the request refused) when no dialog can be made of it.
+  bool take_invite(Turn& turn, sip::ServerTxId server, const port::Path& path);
+  /// Refuses with headers of our choosing ("Contact" of a 302, "Retry-After").
+  void refuse(Turn& turn, const Cause& cause, port::CommitId after,
+              const std::vector<std::pair<std::string, std::string>>& headers);
+
+  // ---- Leg
+  void progress(Turn& turn, int status, std::string_view body) override;
+  void accept(Turn& turn, std::string_view body) override;
+  void offer(Turn& turn, std::string_view body) override;
+  void answer(Turn& turn, std::string_view body) override;
+  void refuse_offer(Turn& turn, int status) override;
+  void answer_transfer(Turn& turn, int status) override;
+  void transfer_progress(Turn& turn, int status) override;
+  void send_info(Turn& turn, std::string_view method, std::string_view content_type, std::string_view body) override;
+  void release(Turn& turn, const Cause& cause, port::CommitId after) override;
+  void finish_release(Turn& turn, port::CommitId after) override;
+  bool ended() const override { return state_ == State::ended; }
+  void on_timeout(Turn& turn) override;
+  Instant next_timeout() const override;
+
+  // ---- SIP in
+  void on_request(Turn& turn, sip::TuEvent& event);
+  void on_ack(Turn& turn, const sip::Message& ack);
+  void on_client(Turn& turn, sip::TuEvent& event);  // response, timeout, transport_failed
+  /// A 2xx whose INVITE transaction is over: acknowledged again.
+  void on_stray(Turn& turn, const sip::Message& response, const port::Path& path);
+  void on_server(Turn& turn, sip::TuEvent& event);  // cancel, ack_missing, transport_failed, done
+
+  // ---- what the call wants to know
+  State state() const { return state_; }
+  LegId id() const { return id_; }
+  bool is_uac() const { return uac_; }
+  const std::string& call_id() const { return dialog_.call_id; }
+  const std::string& local_tag() const { return dialog_.local_tag; }
+  const std::string& remote_tag() const { return dialog_.remote_tag; }
+  const port::Path& path() const { return dialog_.path; }
+  const std::string& remote_agent() const { return remote_agent_; }
+  const std::string& remote_target() const { return dialog_.remote_target; }
+  bool offer_in_progress() const { return local_offer_ || uas_offer_tx_ || !queued_offer_.empty(); }
+  uint64_t revision() const { return revision_; }
+  /// Is this the tag of the peer (of any fork, while there are several)?
+  bool knows_peer(std::string_view tag) const;
+
+  // ---- a call is a value
+  void save(Now now, proto::SipLeg& to) const;
+  static std::unique_ptr<SipLeg> load(Now now, SipWorld& world, uint64_t call, uint16_t shard, const proto::SipLeg& from);
+  /// The ids of a restored transaction of this leg.
+  void adopt(Purpose purpose, const sip::TransactionLayer::Restored& restored);
+  /// The leg's live transactions, for a move. They are dead here afterwards.
+  void take_transactions(Now now, std::vector<std::string>& parts);
+  /// Via branches under which messages for this leg may still come (CallMove::branches).
+  void branches(std::vector<std::string>& out) const;
+  /// Moved into another call of this worker under another id.
+  void rename(uint64_t call, LegId id);
+
+ private:
+  // sip_leg.cpp
+  void touch() { ++revision_; }
+  void push(Turn& turn, LegEvent event);
+  sip::TuRef user(Purpose p) const { return {port::Asker::Room::call, call_, detail_of(id_, p)}; }
+  sip::ClientTxId send(Turn& turn, sip::Method method, sip::Writer&& writer, std::string_view content_type,
+                       std::string_view body, Purpose purpose);
+  sip::ClientTxId send_text(Turn& turn, std::string_view method, sip::Writer&& writer, std::string_view content_type,
+                            std::string_view body, Purpose purpose);
+  port::Path next_path() const;
+  void standard_headers(sip::Writer& writer) const;
+  void session_headers(sip::Writer& writer, bool response) const;
+  void respond(Turn& turn, sip::ServerTxId server, int status, std::string_view body = {}, port::CommitId after = 0);
+  void peer_released(Turn& turn, Cause cause, bool by_peer);
+  void send_bye(Turn& turn, const Cause& cause, sip::Dialog& dialog);
+  void learn_peer(const sip::Message& message);
+
+  // sip_leg_uac.cpp
+  void send_invite(Turn& turn);
+  void on_invite_response(Turn& turn, const sip::Message& response, const port::Path& path);
+  void on_provisional(Turn& turn, const sip::Message& response, const port::Path& path);
+  void on_invite_2xx(Turn& turn, const sip::Message& response, const port::Path& path);
+  void on_invite_refused(Turn& turn, const sip::Message& response);
+  void other_fork_2xx(Turn& turn, const sip::Message& response, const port::Path& path);
+  bool retry_invite(Turn& turn, const sip::Message& response);
+  void send_prack(Turn& turn, sip::Dialog& dialog, const sip::Message& response, uint32_t rseq);
+  void send_ack(Turn& turn, sip::Dialog& dialog, uint32_t cseq, std::string_view body);
+  sip::Dialog& early_dialog(const sip::Message& response, const port::Path& path);
+  void invite_failed(Turn& turn, Cause cause, std::vector<std::string> targets = {});
+
+  // sip_leg_uas.cpp
+  void send_final_2xx(Turn& turn);
+  void send_provisional(Turn& turn, int status, std::string_view body);
+  void on_prack(Turn& turn, sip::ServerTxId server, const sip::Message& request);
+
+  // sip_leg_dialog.cpp
+  void on_bye(Turn& turn, sip::ServerTxId server, const sip::Message& request);
+  void on_refer(Turn& turn, sip::ServerTxId server, const sip::Message& request);
+  void on_info(Turn& turn, sip::ServerTxId server, const sip::Message& request);
+  void respond_with(Turn& turn, sip::ServerTxId server, int status,
+                    const std::vector<std::pair<std::string, std::string>>& headers);
+  bool acceptable(Turn& turn, sip::ServerTxId server, const sip::Message& request);
+
+  // sip_leg_offer.cpp
+  void send_reinvite(Turn& turn);
+  void on_reinvite(Turn& turn, sip::ServerTxId server, const sip::Message& request);
+  void on_update(Turn& turn, sip::ServerTxId server, const sip::Message& request);
+  void on_offer_response(Turn& turn, const sip::Message& response);
+  void offer_over(Turn& turn);
+  void send_refresh(Turn& turn);
+  void on_refresh_response(Turn& turn, const sip::Message& response);
+  void start_session_timer(Now now, uint32_t seconds, bool we_refresh);
+  void agree_session_timer_uas(const sip::Message& request);
+  void agree_session_timer_uac(Now now, const sip::Message& response);
+  void dialog_gone(Turn& turn, int status);
+
+  // given
+  SipWorld* world_;
+  uint64_t call_;
+  LegId id_;
+  uint16_t shard_;
+
+  // owned
+  bool uac_ = false;
+  State state_ = State::fresh;
+  sip::Dialog dialog_;                 // UAC: what the INVITE was sent with, until a 2xx chose one
+  std::vector<sip::Dialog> early_;     // UAC: one per To-tag seen
+  std::vector<uint32_t> early_rseq_;   // beside early_: last RSeq acknowledged
+  Invitation invitation_;              // UAC: for the retry after 401, 407, 422
+  std::string offer_body_;             // UAC: likewise; UAS: 2xx body kept while a PRACK is awaited
+  std::vector<std::string> refused_tags_;  // UAC: forks that answered too late
+
+  sip::ClientTxId invite_tx_;
+  sip::ServerTxId uas_tx_;
+  sip::ClientTxId offer_tx_;           // our re-INVITE (or refresh)
+  sip::ServerTxId uas_offer_tx_;       // the peer's re-INVITE, UPDATE or PRACK, waiting for answer()
+  sip::Method uas_offer_method_ = sip::Method::other;
+  sip::ServerTxId bye_tx_;
+  sip::ServerTxId refer_tx_;
+  sip::ClientTxId our_bye_tx_;
+
+  // state
+  uint32_t invite_cseq_ = 0;
+  uint32_t ack_cseq_ = 0;              // of the last INVITE whose 2xx we acknowledged
+  std::string ack_body_;               // late offer: the answer, for repeated ACKs
+  std::string local_body_;             // last description we sent, for refreshes
+  std::string queued_offer_;
+  bool local_offer_ = false;           // our re-INVITE with an offer is out
+  bool answer_in_ack_ = false;         // our 2xx carried an offer: the ACK answers
+  bool offered_ = false;               // UAC: the INVITE carried an offer; UAS: the INVITE came with one
+  bool answered_early_ = false;        // the initial offer has its answer already
+  bool ack_withheld_ = false;          // UAC: 2xx with an offer, answer() sends the ACK
+  bool refresh_out_ = false;
+  uint8_t auth_tries_ = 0;
+  uint8_t se_tries_ = 0;
+  std::string nonce_auth_;             // credentials header for the retry
+  bool nonce_proxy_ = false;
+  Cause release_cause_;
+  int held_status_ = 0;                // UAS: final refusal decided by CANCEL or BYE, sent by finish_release
+
+  Retransmit final_2xx_;               // INVITE or re-INVITE 2xx until ACK
+  sip::ServerTxId final_tx_;
+  Retransmit provisional_;             // reliable 1xx until PRACK
+  uint32_t rseq_ = 0;
+  bool provisional_has_body_ = false;
+  bool accept_waits_ = false;          // accept() came while a PRACK was awaited
+  std::vector<std::pair<int, std::string>> provisional_queue_;
+
+  bool peer_100rel_ = false, requires_100rel_ = false, peer_timer_ = false, peer_update_ = false, peer_replaces_ = false;
+  std::string remote_agent_;
+
+  Instant glare_retry_ = Instant::never();
+  uint32_t session_seconds_ = 0;       // 0: no session timer
+  uint32_t min_se_ = 90;
+  bool we_refresh_ = false;
+  Instant refresh_at_ = Instant::never();
+  Instant expires_at_ = Instant::never();
+
+  std::optional<uint32_t> refer_cseq_;  // a transfer of the peer is being reported
+  bool refer_silent_ = false;           // RFC 4488: without NOTIFY
+  bool offer_wanted_ = false;           // uas_offer_tx_ came without a description
+  std::string info_type_, info_body_;   // of the INFO being told to the call
+  uint64_t revision_ = 1;
+};
+
+/// The session description in a message: its body, or the application/sdp part of a multipart/mixed (RFC 2046 section 5.1). Nothing
+/// when there is none; an empty view never comes back.
+std::optional<std::string_view> session_body(const sip::Message& message);
+
+inline constexpr std::string_view allowed_methods =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, MESSAGE";
+inline constexpr std::string_view supported_options = "100rel, timer, replaces, norefersub";
+/// First option of Require (or nothing) that we do not support.
+std::optional<std::string_view> unsupported_option(const sip::Message& request);
+
+}  // namespace tandem::call

@@ -1,0 +1,302 @@
+// The called side of SIP: INVITE as a client (RFC 3261 section 13.2), forks, reliable provisionals, challenges.
+#include "base/text.h"
+#include "call/sip_leg.h"
+#include "sip/headers.h"
+
+namespace tandem::call {
+
+using sip::HeaderId;
+using sip::Method;
+
+void SipLeg::invite(Turn& turn, Invitation invitation, std::string_view body) {
+  uac_ = true;
+  invitation_ = std::move(invitation);
+  offer_body_ = body;
+  local_body_ = body;
+  offered_ = !body.empty();
+  session_seconds_ = world_->config.session_expires;
+  dialog_.uac = true;
+  dialog_.call_id = world_->mint.mint(shard_);
+  dialog_.local_tag = world_->mint.mint(shard_);
+  dialog_.local_uri = invitation_.from;
+  dialog_.remote_uri = invitation_.to;
+  dialog_.remote_target = invitation_.request_uri;
+  dialog_.local_target = world_->contacts.contact_for(invitation_.path, invitation_.contact_user);
+  dialog_.path = invitation_.path;
+  dialog_.secure = istarts_with(invitation_.request_uri, "sips:");
+  dialog_.local_cseq = 1;
+  invite_cseq_ = 1;
+  state_ = State::inviting;
+  send_invite(turn);
+}
+
+void SipLeg::send_invite(Turn& turn) {
+  sip::Writer w = sip::Writer::request(Method::invite, invitation_.request_uri);
+  char number[16];
+  const auto digits = [&](uint32_t n) {
+    int len = 0;
+    char reversed[16];
+    do reversed[len++] = static_cast<char>('0' + n % 10);
+    while (n /= 10);
+    for (int i = 0; i < len; ++i) number[i] = reversed[len - 1 - i];
+    return std::string_view(number, static_cast<size_t>(len));
+  };
+  w.header_number(HeaderId::max_forwards, invitation_.max_forwards);
+  for (const std::string& route : invitation_.route) w.header(HeaderId::route, route);
+  w.header(HeaderId::from, {dialog_.local_uri, ";tag=", dialog_.local_tag});
+  w.header(HeaderId::to, dialog_.remote_uri);
+  w.header(HeaderId::call_id, dialog_.call_id);
+  w.header(HeaderId::cseq, {digits(invite_cseq_), " INVITE"});
+  w.header(HeaderId::contact, dialog_.local_target);
+  standard_headers(w);
+  if (session_seconds_) {
+    w.header(HeaderId::session_expires, digits(session_seconds_));
+    if (min_se_ > 90) w.header(HeaderId::min_se, digits(min_se_));
+  }
+  for (const auto& [name, value] : invitation_.headers) w.header(name, value);
+  if (!nonce_auth_.empty())
+    w.header(nonce_proxy_ ? HeaderId::proxy_authorization : HeaderId::authorization, nonce_auth_);
+  invite_tx_ = send(turn, Method::invite, std::move(w), "application/sdp", offer_body_, Purpose::invite);
+  if (!invite_tx_) invite_failed(turn, Cause::from_status(503, "Too many transactions"));
+}
+
+void SipLeg::invite_failed(Turn& turn, Cause cause, std::vector<std::string> targets) {
+  const bool told = state_ == State::cancelling;
+  state_ = State::ended;
+  invite_tx_ = {};
+  touch();
+  if (told) return;
+  LegEvent e;
+  e.kind = LegEvent::Kind::refused;
+  e.status = cause.status;
+  e.cause = std::move(cause);
+  e.targets = std::move(targets);
+  push(turn, std::move(e));
+}
+
+void SipLeg::on_client(Turn& turn, sip::TuEvent& event) {
+  const Purpose purpose = purpose_of(event.user.detail);
+  if (event.kind == sip::TuEvent::Kind::response && event.message) {
+    const sip::Message& response = *event.message;
+    const bool final = response.status() >= 200;
+    switch (purpose) {
+      case Purpose::invite: return on_invite_response(turn, response, event.path);
+      case Purpose::offer: return on_offer_response(turn, response);
+      case Purpose::refresh: return on_refresh_response(turn, response);
+      case Purpose::bye:
+        if (final && state_ == State::closing) state_ = State::ended;
+        return touch();
+      case Purpose::notify:
+      case Purpose::info:
+      case Purpose::prack:
+        if (response.status() == 481 && purpose != Purpose::notify) dialog_gone(turn, 481);
+        return;
+      default: return;
+    }
+  }
+  const int status = event.kind == sip::TuEvent::Kind::timeout ? 408 : 503;
+  switch (purpose) {
+    case Purpose::invite:
+      if (state_ == State::inviting || state_ == State::cancelling)
+        invite_failed(turn, Cause::from_status(status, status == 408 ? "No answer" : "Unreachable"));
+      break;
+    case Purpose::offer:
+    case Purpose::refresh: dialog_gone(turn, status); break;
+    case Purpose::bye:
+      if (state_ == State::closing) state_ = State::ended;
+      touch();
+      break;
+    default: break;
+  }
+}
+
+void SipLeg::on_invite_response(Turn& turn, const sip::Message& response, const port::Path& path) {
+  const int status = response.status();
+  if (status < 200) return on_provisional(turn, response, path);
+  if (status < 300) return on_invite_2xx(turn, response, path);
+  if (state_ == State::inviting || state_ == State::cancelling) on_invite_refused(turn, response);
+}
+
+sip::Dialog& SipLeg::early_dialog(const sip::Message& response, const port::Path& path) {
+  const std::string_view tag = response.to_tag();
+  for (sip::Dialog& d : early_)
+    if (d.remote_tag == tag) return d;
+  auto made = sip::Dialog::from_response(response, path, dialog_);
+  early_.push_back(made.ok() ? std::move(*made) : dialog_);
+  early_.back().remote_tag = tag;
+  early_rseq_.push_back(0);
+  return early_.back();
+}
+
+void SipLeg::on_provisional(Turn& turn, const sip::Message& response, const port::Path& path) {
+  if (state_ != State::inviting) return;
+  learn_peer(response);
+  const auto body = session_body(response);
+  const std::string_view tag = response.to_tag();
+  if (!tag.empty() && early_.size() < world_->config.max_forks) {
+    sip::Dialog& dialog = early_dialog(response, path);
+    const size_t index = static_cast<size_t>(&dialog - early_.data());
+    const auto rseq_text = response.header(HeaderId::rseq);
+    if (rseq_text && response.lists(HeaderId::require, "100rel")) {
+      const auto rseq = parse_u32(*rseq_text);
+      // RFC 3262 section 4: in order only; a retransmission is acknowledged by the PRACK transaction that is under way.
+      if (!rseq || (early_rseq_[index] && *rseq != early_rseq_[index] + 1)) return;
+      early_rseq_[index] = *rseq;
+      send_prack(turn, dialog, response, *rseq);
+    }
+  }
+  LegEvent e;
+  e.kind = LegEvent::Kind::progress;
+  e.status = static_cast<uint16_t>(response.status());
+  if (body && offered_) e.body = *body;
+  if (!e.body.empty()) answered_early_ = true;
+  push(turn, std::move(e));
+}
+
+void SipLeg::send_prack(Turn& turn, sip::Dialog& dialog, const sip::Message& response, uint32_t rseq) {
+  sip::Writer w = dialog.request(Method::prack);
+  const std::string rack = std::to_string(rseq) + " " + std::to_string(response.cseq().number) + " INVITE";
+  w.header(HeaderId::rack, rack);
+  w.header(HeaderId::user_agent, world_->config.user_agent);
+  sip::OutgoingRequest request;
+  request.method = Method::prack;
+  request.rest = std::move(w).finish();
+  request.path = invitation_.path;
+  request.user = user(Purpose::prack);
+  request.shard = shard_;
+  request.keep_transport = true;
+  world_->transactions.request(turn.now, std::move(request), turn.out);
+  // The INVITE's own sequence goes on from here (RFC 3261 section 12.2.1.1).
+  dialog_.local_cseq = std::max(dialog_.local_cseq.value_or(1), dialog.local_cseq.value_or(1));
+}
+
+void SipLeg::send_ack(Turn& turn, sip::Dialog& dialog, uint32_t cseq, std::string_view body) {
+  sip::Writer w = dialog.request(Method::ack, cseq);
+  for (const auto& [header, value] : {std::pair(HeaderId::user_agent, std::string_view(world_->config.user_agent))})
+    w.header(header, value);
+  if (!nonce_auth_.empty() && cseq == invite_cseq_)
+    w.header(nonce_proxy_ ? HeaderId::proxy_authorization : HeaderId::authorization, nonce_auth_);
+  sip::OutgoingRequest request;
+  request.method = Method::ack;
+  request.rest = body.empty() ? std::move(w).finish() : std::move(w).body("application/sdp", as_bytes(body));
+  request.path = next_path();
+  request.server_name = invitation_.server_name;
+  request.user = user(Purpose::other);
+  request.shard = shard_;
+  request.keep_transport = true;
+  world_->transactions.send_stateless(turn.now, std::move(request), turn.out);
+  if (&dialog == &dialog_) ack_cseq_ = cseq;
+  touch();
+}
+
+void SipLeg::on_invite_2xx(Turn& turn, const sip::Message& response, const port::Path& path) {
+  const bool chosen = state_ == State::accepted || state_ == State::confirmed || state_ == State::closing ||
+                      state_ == State::ended;
+  if (chosen && response.to_tag() != dialog_.remote_tag) return other_fork_2xx(turn, response, path);
+  if (chosen) {  // retransmission: its ACK was lost
+    if (!ack_withheld_) send_ack(turn, dialog_, invite_cseq_, ack_body_);
+    return;
+  }
+  learn_peer(response);
+  const bool cancelled = state_ == State::cancelling;
+  const uint32_t cseq_now = dialog_.local_cseq.value_or(1);
+  auto made = sip::Dialog::from_response(response, path, dialog_);
+  if (made.ok()) dialog_ = std::move(*made);
+  dialog_.confirm(response);
+  dialog_.local_cseq = std::max(cseq_now, dialog_.local_cseq.value_or(1));
+  early_.clear();
+  early_rseq_.clear();
+  invite_tx_ = {};
+  state_ = State::accepted;
+  if (cancelled) {  // the 200 crossed our CANCEL (RFC 3261 section 9.1): answered, then hung up
+    send_ack(turn, dialog_, invite_cseq_, {});
+    send_bye(turn, Cause::from_q850(16), dialog_);
+    return;
+  }
+  agree_session_timer_uac(turn.now, response);
+  const auto body = session_body(response);
+  const bool complete = offered_ ? (body || answered_early_) : body.has_value();
+  if (!complete) {
+    send_ack(turn, dialog_, invite_cseq_, {});
+    send_bye(turn, Cause::from_status(488, "No session description"), dialog_);
+    peer_released(turn, Cause::from_status(488, "No session description"), false);
+    return;
+  }
+  LegEvent e;
+  e.kind = LegEvent::Kind::answered;
+  e.status = static_cast<uint16_t>(response.status());
+  if (body) e.body = *body;
+  if (offered_) {
+    send_ack(turn, dialog_, invite_cseq_, {});
+    state_ = State::confirmed;
+    push(turn, std::move(e));
+    offer_over(turn);
+  } else {
+    e.offer_in_answer = true;
+    ack_withheld_ = true;
+    push(turn, std::move(e));
+  }
+}
+
+/// Another branch of a downstream fork answered too: acknowledged and ended (RFC 3261 section 13.2.2.4).
+void SipLeg::other_fork_2xx(Turn& turn, const sip::Message& response, const port::Path& path) {
+  auto made = sip::Dialog::from_response(response, path, dialog_);
+  if (!made.ok()) return;
+  sip::Dialog dialog = std::move(*made);
+  dialog.confirm(response);
+  send_ack(turn, dialog, invite_cseq_, {});
+  const std::string tag(response.to_tag());
+  if (std::find(refused_tags_.begin(), refused_tags_.end(), tag) != refused_tags_.end()) return;
+  if (refused_tags_.size() >= world_->config.max_forks) return;
+  refused_tags_.push_back(tag);
+  world_->counters.late_2xx.add();
+  send_bye(turn, Cause::from_q850(26, "Answered elsewhere"), dialog);
+}
+
+/// The INVITE again, with what the peer asked for. True when it is out.
+bool SipLeg::retry_invite(Turn& turn, const sip::Message& response) {
+  const int status = response.status();
+  if (status == 422 && se_tries_ == 0 && session_seconds_) {  // RFC 4028 section 6
+    const auto min = response.header(HeaderId::min_se);
+    const auto parsed = min ? sip::parse_delta_seconds(*min) : sip::parse_delta_seconds("");
+    if (!parsed.ok() || *parsed > 86400) return false;
+    ++se_tries_;
+    min_se_ = std::max(min_se_, *parsed);
+    session_seconds_ = std::max(session_seconds_, min_se_);
+  } else if ((status == 401 || status == 407) && invitation_.credentials && auth_tries_ < 2) {
+    const auto credentials =
+        auth::answer(response, "INVITE", invitation_.request_uri, *invitation_.credentials, world_->rng.token(16));
+    if (!credentials || (auth_tries_ > 0 && !credentials->stale)) return false;
+    ++auth_tries_;
+    nonce_auth_ = credentials->value;
+    nonce_proxy_ = credentials->header == HeaderId::proxy_authorization;
+  } else {
+    return false;
+  }
+  early_.clear();
+  early_rseq_.clear();
+  invite_cseq_ = dialog_.local_cseq.value_or(1) + 1;
+  dialog_.local_cseq = invite_cseq_;
+  send_invite(turn);
+  return true;
+}
+
+void SipLeg::on_invite_refused(Turn& turn, const sip::Message& response) {
+  const int status = response.status();
+  if (state_ == State::inviting && retry_invite(turn, response)) return;
+  std::vector<std::string> targets;
+  if (status < 400)
+    response.for_each_value(HeaderId::contact, [&](std::string_view value) {
+      const auto contact = sip::NameAddr::parse(value);
+      if (contact.ok() && !contact->star && targets.size() < 5) targets.emplace_back(contact->uri_text);
+    });
+  Cause cause = Cause::from_status(status, response.reason_phrase());
+  if (const auto reason = response.header(HeaderId::reason)) {
+    const auto parsed = sip::ReasonValue::parse(*reason);
+    if (parsed.ok() && iequals(parsed->protocol, "Q.850") && parsed->cause && *parsed->cause > 0 && *parsed->cause < 128)
+      cause.q850 = static_cast<uint16_t>(*parsed->cause);
+  }
+  invite_failed(turn, std::move(cause), std::move(targets));
+}
+
+}  // namespace tandem::call

@@ -1,0 +1,147 @@
+// Targets that are not subscribers: trunks, tried one after the other, and URIs an administrator wrote down.
+#include "base/text.h"
+#include "call/flow.h"
+#include "sip/writer.h"
+
+namespace tandem::call {
+
+/// Whether the next trunk or address may do better. Busy, declined and the like are the callee's word and stand.
+bool CallFlow::trunk_failover(const Cause& cause) const {
+  const int s = cause.status;
+  return s == 0 || s == 408 || s == 401 || s == 407 || s == 403 || (s >= 500 && s < 600) || (s > 600 && s != 603);
+}
+
+void CallFlow::next_hop(size_t branch) {
+  Branch& b = call_.setup->branches[branch];
+  for (; b.hop < b.hops.size(); ++b.hop) {
+    const route::Trunk* trunk = layer_.plan->trunk(b.hops[b.hop].trunk);
+    if (!trunk) continue;
+    b.addresses.clear();
+    b.address = 0;
+    return resolve(branch, trunk->row.host, trunk->row.port, trunk->row.transport,
+                   port::is_secure(trunk->row.transport), trunk->realm);
+  }
+  fail_branch(branch, b.cause.status ? b.cause : Cause::from_status(503, "No trunk"));
+}
+
+route::Resolver::Context CallFlow::resolver_context() {
+  return {turn_.now, layer_.rng, turn_.out, layer_.failures, {port::Asker::Room::call, call_.id},
+          layer_.config.ask_timeout};
+}
+
+/// RFC 3263. `transport` unset: the records say.
+void CallFlow::resolve(size_t branch, std::string_view host, uint16_t port, std::optional<port::Transport> transport,
+                       bool secure, port::RealmId realm) {
+  Branch& b = call_.setup->branches[branch];
+  b.state = Branch::State::resolving;
+  b.realm = realm;
+  route::ResolveTarget target;
+  target.host = host;
+  target.port = port;
+  target.transport = transport;
+  target.secure = secure;
+  b.resolver = std::make_unique<route::Resolver>();
+  if (b.resolver->start(resolver_context(), std::move(target))) on_resolved(branch);
+}
+
+/// An answer no other part of the call waits for may be one of its resolvers'.
+bool CallFlow::on_dns(port::AskId id, const port::Answer& answer) {
+  if (!call_.setup) return false;
+  for (size_t i = 0; i < call_.setup->branches.size(); ++i) {
+    Branch& b = call_.setup->branches[i];
+    if (b.state != Branch::State::resolving || !b.resolver) continue;
+    if (!b.resolver->on_answer(resolver_context(), id, answer)) continue;
+    touch();
+    if (b.resolver->done()) on_resolved(i);
+    return true;
+  }
+  return false;
+}
+
+void CallFlow::on_resolved(size_t branch) {
+  Branch& b = call_.setup->branches[branch];
+  const std::unique_ptr<route::Resolver> resolver = std::move(b.resolver);
+  b.addresses.clear();
+  b.address = 0;
+  for (const route::Hop& hop : resolver->hops()) {
+    NextHop next;
+    next.path.transport = hop.transport;
+    next.path.realm = b.realm;
+    next.path.remote = hop.address;
+    next.server_name = hop.server_name;
+    b.addresses.push_back(std::move(next));
+  }
+  if (!b.addresses.empty()) return ring_address(branch);
+  b.cause = Cause::from_status(503, route::to_string(resolver->error()));
+  on_branch_over(branch);
+}
+
+void CallFlow::ring_address(size_t branch) {
+  const Party* from = origin();
+  if (!from) return;
+  Invitation invitation;
+  std::string trunk_name, number, user_shown, host;
+  {
+    Branch& b = call_.setup->branches[branch];
+    const NextHop& hop = b.addresses[b.address];
+    invitation.path = hop.path;
+    invitation.server_name = hop.server_name;
+    b.state = Branch::State::ringing;
+    const Duration ring = b.ring.count() ? b.ring : layer_.config.setup_timeout;
+    if (b.stop.is_never()) b.stop = turn_.now.mono + ring;
+    if (b.kind == Branch::Kind::uri) {
+      invitation.request_uri = b.uri;
+      const auto uri = sip::Uri::parse(b.uri);
+      number = uri.ok() ? std::string(uri->user) : std::string{};
+      host = uri.ok() ? std::string(uri->host) : std::string{};
+      invitation.from = from_header(*from, from->user, from->domain);
+      invitation.to = "<" + b.uri + ">";
+    } else {
+      const route::TrunkHop& trunk_hop = b.hops[b.hop];
+      const route::Trunk* trunk = layer_.plan->trunk(trunk_hop.trunk);
+      if (!trunk) return fail_branch(branch, Cause::from_status(503, "Trunk removed"));
+      const port::TrunkRow& row = trunk->row;
+      trunk_name = row.name;
+      number = trunk_hop.number;
+      host = row.host;
+      user_shown = trunk_hop.caller_number;
+      std::string authority = row.host;
+      if (row.port) authority += ":" + std::to_string(row.port);
+      const std::string escaped = sip::escape_user(number);
+      invitation.request_uri = "sip:" + escaped + "@" + authority;
+      if (row.transport == port::Transport::tcp) invitation.request_uri += ";transport=tcp";
+      if (row.transport == port::Transport::tls) invitation.request_uri += ";transport=tls";
+      invitation.to = "<sip:" + escaped + "@" + row.host + ">";
+      const std::string domain = row.from_domain.empty() ? row.host : row.from_domain;
+      const bool withheld = user_shown.empty() || call_.private_caller;
+      const std::string shown = user_shown.empty() ? row.user : user_shown;
+      const std::string identity = "<sip:" + sip::escape_user(shown) + "@" + domain + ">";
+      if (withheld) {  // RFC 3323, RFC 3325: the carrier may know, the callee may not
+        invitation.from = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+        invitation.headers.emplace_back("Privacy", "id");
+      } else {
+        invitation.from = from->display.empty() ? identity : sip::quote(from->display) + " " + identity;
+      }
+      if (!shown.empty()) invitation.headers.emplace_back("P-Asserted-Identity", identity);
+      invitation.contact_user = trunk->contact_user;
+      if (!row.auth_user.empty() || !row.user.empty()) {
+        auth::Credentials credentials;
+        credentials.user = row.auth_user.empty() ? row.user : row.auth_user;
+        credentials.password = row.password;
+        credentials.realm = row.auth_realm;
+        credentials.ha1 = row.ha1;
+        invitation.credentials = std::move(credentials);
+      }
+    }
+  }
+  diversion_headers(invitation);
+  Party* called = call_leg(branch, std::move(invitation));
+  if (!call_.setup) return;
+  if (!called) return on_branch_over(branch);
+  called->trunk = trunk_name;
+  called->user = number;
+  called->domain = host;
+  if (!trunk_name.empty()) called->source = route::FromTrunk{trunk_name, number};
+}
+
+}  // namespace tandem::call
