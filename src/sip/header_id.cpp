@@ -1,7 +1,9 @@
 #include "sip/header_id.h"
 
 #include <array>
+#include <bit>
 #include <cstring>
+#include <type_traits>
 
 #include "base/text.h"
 
@@ -111,31 +113,52 @@ constexpr std::array<HeaderId, 26> make_compact() {
 constexpr auto compact = make_compact();
 
 /// Lower-case spelling, and the bit that folds each letter (0 at a hyphen, so that nothing else reads as
-/// one).
-struct Spelling {
+/// one). One cache line each.
+struct alignas(64) Spelling {
   std::array<char, longest> lower{};
   std::array<char, longest> fold{};
+  uint8_t length = 0;
 };
 constexpr std::array<Spelling, id_count> make_spellings() {
   std::array<Spelling, id_count> t{};
-  for (size_t i = 0; i < id_count; ++i)
+  for (size_t i = 0; i < id_count; ++i) {
+    t[i].length = static_cast<uint8_t>(names[i].size());
     for (size_t k = 0; k < names[i].size(); ++k) {
       t[i].lower[k] = to_lower(names[i][k]);
       t[i].fold[k] = names[i][k] == '-' ? '\0' : '\x20';
     }
+  }
   return t;
 }
 constexpr auto spellings = make_spellings();
 
-// Perfect hash over five characters and the length; the multiplier that leaves no two names in one slot is
-// found while compiling.
+template <class Word>
+Word load(const char* p) {
+  Word word;
+  std::memcpy(&word, p, sizeof word);
+  return word;
+}
+constexpr uint32_t load4(const char* p) {
+  if (!std::is_constant_evaluated()) return load<uint32_t>(p);
+  uint32_t word = 0;
+  for (size_t i = 0; i < 4; ++i) {
+    const size_t shift = std::endian::native == std::endian::little ? 8 * i : 24 - 8 * i;
+    word |= static_cast<uint32_t>(static_cast<uint8_t>(p[i])) << shift;
+  }
+  return word;
+}
+
+// Perfect hash over the length and the four characters at either end; the multiplier that leaves no two names
+// in one slot is found while compiling. Names of two and three characters are compared outright.
 constexpr size_t slot_bits = 9;
+constexpr size_t shortest_hashed = 4;
 constexpr uint32_t mix(std::string_view s, uint32_t multiplier) {
-  const auto at = [&s](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(s[i]) | 0x20u); };
-  const size_t n = s.size();
-  const uint32_t key = at(0) + (at(n - 1) << 5) + (at(n / 2) << 11) + (at(n / 3) << 17) + (at(n - 2) << 22) +
-                       static_cast<uint32_t>(n) * 0x01000193u;
-  return (key * multiplier) >> (32 - slot_bits);
+  constexpr uint32_t fold = 0x20202020u;
+  const uint32_t head = load4(s.data()) | fold;
+  const uint32_t tail = load4(s.data() + s.size() - 4) | fold;
+  return ((head ^ (tail << 7 | tail >> 25)) * multiplier + tail * 0x85ebca6bu +
+          static_cast<uint32_t>(s.size()) * 0x9e3779b1u) >>
+         (32 - slot_bits);
 }
 struct Table {
   uint32_t multiplier = 0;
@@ -143,12 +166,13 @@ struct Table {
 };
 consteval Table make_table() {
   uint32_t multiplier = 0x9e3779b1u;
-  for (int attempt = 0; attempt < 20000; ++attempt, multiplier = multiplier * 1664525u + 1013904223u) {
+  for (int attempt = 0; attempt < 4000; ++attempt, multiplier = multiplier * 1664525u + 1013904223u) {
     Table t;
     t.multiplier = multiplier | 1u;
     t.slots.fill(HeaderId::other);
     bool clash = false;
     for (size_t i = 0; i < id_count && !clash; ++i) {
+      if (names[i].size() < shortest_hashed) continue;
       HeaderId& slot = t.slots[mix(names[i], t.multiplier)];
       clash = slot != HeaderId::other;
       slot = static_cast<HeaderId>(i);
@@ -159,25 +183,17 @@ consteval Table make_table() {
 }
 constexpr Table table = make_table();
 
-uint64_t load(const char* p) {
-  uint64_t word;
-  std::memcpy(&word, p, 8);
-  return word;
-}
-
-bool word_matches(const char* name, const Spelling& s, size_t at) {
-  return (load(name + at) | load(s.fold.data() + at)) == load(s.lower.data() + at);
+template <class Word>
+bool matches(const char* name, const Spelling& s, size_t at) {
+  return (load<Word>(name + at) | load<Word>(s.fold.data() + at)) == load<Word>(s.lower.data() + at);
 }
 
 bool spelled(std::string_view name, const Spelling& s) {
   const size_t n = name.size();
   const char* p = name.data();
-  if (n < 8) {
-    for (size_t i = 0; i < n; ++i)
-      if ((p[i] | s.fold[i]) != s.lower[i]) return false;
-    return true;
-  }
-  return word_matches(p, s, 0) && (n <= 16 || word_matches(p, s, 8)) && word_matches(p, s, n - 8);
+  if (n < 8) return matches<uint32_t>(p, s, 0) && matches<uint32_t>(p, s, n - 4);
+  return matches<uint64_t>(p, s, 0) && (n <= 16 || matches<uint64_t>(p, s, 8)) &&
+         matches<uint64_t>(p, s, n - 8);
 }
 
 }  // namespace
@@ -187,11 +203,15 @@ HeaderId header_id(std::string_view name) {
     const char c = to_lower(name[0]);
     return c >= 'a' && c <= 'z' ? compact[static_cast<size_t>(c - 'a')] : HeaderId::other;
   }
-  if (name.size() < 2 || name.size() > longest) return HeaderId::other;
+  if (name.size() < shortest_hashed) {
+    if (iequals(name, "Via")) return HeaderId::via;
+    return iequals(name, "To") ? HeaderId::to : HeaderId::other;
+  }
+  if (name.size() > longest) return HeaderId::other;
   const HeaderId id = table.slots[mix(name, table.multiplier)];
   if (id == HeaderId::other) return id;
-  const auto i = static_cast<size_t>(id);
-  return names[i].size() == name.size() && spelled(name, spellings[i]) ? id : HeaderId::other;
+  const Spelling& s = spellings[static_cast<size_t>(id)];
+  return s.length == name.size() && spelled(name, s) ? id : HeaderId::other;
 }
 
 std::string_view to_string(HeaderId id) {

@@ -119,7 +119,6 @@ bool ListCursor::next(std::string_view& item) {
 }
 
 std::optional<Reason> split_name_addr(std::string_view text, NameAddr& out) {
-  out = NameAddr{};
   text = trim(text);
   if (text == "*") {
     out.star = true;
@@ -163,7 +162,6 @@ Result<NameAddr, Reason> NameAddr::parse(std::string_view text) {
 }
 
 std::optional<Reason> parse_via(std::string_view text, Via& out) {
-  out = Via{};
   text = trim(text);
   out.text = text;
   std::string_view rest = text;

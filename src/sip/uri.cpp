@@ -229,7 +229,6 @@ std::optional<Reason> parse_host_port(std::string_view text, std::string_view& h
 }
 
 std::optional<Reason> parse_uri(std::string_view text, Uri& out) {
-  out = Uri{};
   out.text = text;
   if (!scan::all(text, scan::uri_plain)) return Reason::bad_uri;
   if (!escapes_hold(text)) return Reason::bad_escape;
