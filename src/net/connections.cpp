@@ -254,7 +254,11 @@ void Connections::flush() {
     Connection* c = table_.find(id);
     if (!c) continue;
     c->dirty = false;
-    if (c->state == State::open && !c->write_waiting) write_some(*c);
+    if (c->state != State::open) continue;
+    if (c->write_waiting)
+      after_write(*c);  // the queue has grown behind a peer that takes nothing
+    else
+      write_some(*c);
   }
   dirty_now_.clear();
 }

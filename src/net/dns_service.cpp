@@ -71,6 +71,7 @@ struct DnsService::Impl {
   std::thread thread;
   std::mutex mutex;
   std::vector<Request> requests;  // under mutex
+  uint64_t overflowed = 0;        // under mutex: refused before they got here
   bool stopping = false;          // under mutex
 
   // The thread's own.
@@ -129,12 +130,17 @@ void DnsService::stop() {
 }
 
 void DnsService::ask(uint16_t worker, port::AskId id, port::AskDns question) {
-  bool first;
+  bool first, full;
   {
     const std::lock_guard lock(impl_->mutex);
     first = impl_->requests.empty();
-    impl_->requests.push_back({{worker, id}, std::move(question)});
+    full = impl_->requests.size() >= impl_->config.max_outstanding;
+    if (full)
+      ++impl_->overflowed;
+    else
+      impl_->requests.push_back({{worker, id}, std::move(question)});
   }
+  if (full) return impl_->fail({worker, id}, port::AskFailure::refused);
   const uint64_t one = 1;
   if (first) [[maybe_unused]]
     const ssize_t n = write(impl_->wake.get(), &one, sizeof one);
@@ -185,6 +191,7 @@ void DnsService::Impl::take_requests() {
   {
     const std::lock_guard lock(mutex);
     taken.swap(requests);
+    refused.add(std::exchange(overflowed, 0));
     done = stopping;
   }
   for (Request& r : taken) resolve(std::move(r));

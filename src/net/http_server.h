@@ -1,0 +1,70 @@
+#pragma once
+// HTTP/1.1 for REST, metrics and the console, on a control thread of its own: nothing here touches a worker.
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/counters.h"
+#include "base/result.h"
+#include "net/config.h"
+
+namespace tandem::net {
+
+struct HttpRequest {
+  std::string method;  // "GET"
+  std::string target;  // path and query as sent
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  SocketAddress peer;
+  bool secure = false;
+  /// First header of that name (any case); empty when there is none.
+  std::string_view header(std::string_view name) const;
+};
+
+struct HttpResponse {
+  unsigned status = 200;
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+};
+
+struct HttpConfig {
+  struct Listener {
+    SocketAddress bind;
+    TlsFiles tls;  // without a certificate: plain HTTP
+  };
+  std::vector<Listener> listeners;
+  size_t body_bytes = 1 << 20;
+  uint32_t header_bytes = 16 << 10;
+  size_t connections = 512;
+  Duration read_timeout = seconds(30);     // handshake; a whole request; silence between requests
+  Duration handler_timeout = seconds(30);  // then the client gets 504
+};
+
+class HttpServer {
+ public:
+  /// Call once, from any thread, at any time, also after the server is gone. Dropped unanswered, the client
+  /// gets 500.
+  using Reply = std::function<void(HttpResponse)>;
+  /// Called on the server's thread; must not block it: long work goes elsewhere and replies from there.
+  using Handler = std::function<void(const HttpRequest&, Reply)>;
+
+  HttpServer(HttpConfig config, Handler handler);
+  ~HttpServer();
+  /// "cannot listen on https 0.0.0.0:8443: address already in use"
+  Status<std::string> start();
+  void stop();
+  Status<std::string> reload_certificates();
+  const std::vector<SocketAddress>& bound() const;
+  const CounterSet& counters() const;
+
+  struct Impl;  // named by the sessions
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tandem::net
