@@ -102,7 +102,7 @@ void TransactionLayer::Impl::send_client(const ClientTransaction& tx, ClientTxId
 }
 
 ClientTxId TransactionLayer::Impl::request(Now now, OutgoingRequest& r, port::Outbox& out) {
-  if (clients.full()) {
+  if (!has_room(clients, r.method == Method::invite)) {
     count.client_full.add();
     return {};
   }

@@ -119,7 +119,7 @@ void TransactionLayer::Impl::on_request(Now now, Message message, const port::Pa
   Identity identity = server_identity(message, message.method_text());
   if (const ServerTxId id = find_server(identity, message))
     return on_repeated_request(*servers.find(id), id, out);
-  if (servers.full()) {
+  if (!has_room(servers, message.to_tag().empty())) {
     count.server_full.add();
     // Section 8.2.7: without state the tag must still be the same for each retransmission.
     return reply_stateless(message, path, 503, to_hex(std::to_string(hash64(identity.text(), key))), out);
@@ -200,12 +200,12 @@ void TransactionLayer::Impl::respond(Now now, ServerTxId id, Buffer response, po
   ServerTransaction* tx = servers.find(id);
   const int status = status_of(response.text());
   if (!tx || status == 0) {
-    count.bad_response.add();
+    count.late_responses.add();
     return;
   }
   const bool open = tx->state == TxState::trying || tx->state == TxState::proceeding;
   if (!open && !(tx->state == TxState::accepted && status / 100 == 2)) {
-    count.bad_response.add();
+    count.late_responses.add();
     return;
   }
   if (after) tx->after = after;

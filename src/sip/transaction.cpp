@@ -33,8 +33,9 @@ TransactionCounters::TransactionCounters(CounterSet& set)
                               "reason=\"client_table_full\"")),
       bad_request(set.counter("sip_refused_total", "Requests refused by the transaction layer",
                               "reason=\"malformed_own_request\"")),
-      bad_response(set.counter("sip_refused_total", "Requests refused by the transaction layer",
-                               "reason=\"response_out_of_state\"")) {}
+      late_responses(set.counter("sip_late_responses_total",
+                                 "Responses given to a transaction that is gone or had its final response")) {
+}
 
 void TransactionLayer::Impl::end_after(Now now, TxTimers& t, Duration ahead, SlotId id, bool server) {
   t.end_at = now.mono + ahead;

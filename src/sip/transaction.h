@@ -75,6 +75,8 @@ struct SentBy {
   virtual std::string_view sent_by(const port::Path& path) const = 0;
 };
 
+/// The last sixteenth of each table is kept for what belongs to running calls: requests with a To tag, and of our own all
+/// but INVITE.
 struct TransactionLimits {
   size_t server = 200'000;
   size_t client = 200'000;
@@ -100,7 +102,8 @@ class TransactionLayer {
   /// Any message for this worker. Retransmissions are absorbed and answered here. When the server table is full a new
   /// request is refused statelessly with 503 and Retry-After, and counted.
   void on_message(Now now, Message message, const port::Path& path, port::Outbox& out, std::vector<TuEvent>& events);
-  /// `send` is a Send::notify of this layer; others are ignored.
+  /// `send` is a Send::notify of this layer. Its ids are above 2^32: others of the worker may use those below, which are
+  /// ignored here.
   void on_send_failed(Now now, port::SendId send, port::Outbox& out, std::vector<TuEvent>& events);
   void on_timeout(Now now, port::Outbox& out, std::vector<TuEvent>& events);
   Instant next_timeout() const;

@@ -91,7 +91,7 @@ struct TransactionCounters {
   Counter& server_full;
   Counter& client_full;
   Counter& bad_request;
-  Counter& bad_response;
+  Counter& late_responses;
 };
 
 using Events = std::vector<TuEvent>;
@@ -178,6 +178,13 @@ struct TransactionLayer::Impl {
   TransactionIndex server_index;
   TransactionIndex client_index;
 };
+
+/// Order of mercy: what keeps running calls going may fill the table, what begins something new leaves it a
+/// sixteenth.
+template <class Table>
+bool has_room(const Table& table, bool begins_something) {
+  return table.size() < table.limit() - (begins_something ? table.limit() / 16 : 0);
+}
 
 /// Send::notify of a transaction: its packed SlotId, the slot's top bit telling server from client.
 inline constexpr uint64_t server_send_bit = uint64_t{1} << 31;

@@ -2,6 +2,7 @@
 // both tables are empty in the end and every user hears exactly one outcome.
 #include <map>
 #include <queue>
+#include <set>
 
 #include "transaction_harness.h"
 
@@ -58,10 +59,12 @@ struct World {
     for (TuEvent& e : std::exchange(server.events, {})) {
       if (e.kind == Kind::request) {
         pending[e.server.packed()] = clock + static_cast<int64_t>(dice.below(6000)) * 1'000'000;
+        alive.insert(e.server.packed());
       } else if (e.kind == Kind::cancel) {
         answer(e.server, 487);
       } else if (e.kind == Kind::done) {
         EXPECT_EQ(pending.count(e.server.packed()), 0u);
+        EXPECT_EQ(alive.erase(e.server.packed()), 1u);
         ++done;
       }
     }
@@ -91,6 +94,35 @@ struct World {
     return first;
   }
 
+  // As when its call goes to another worker: out as bytes, back under another id.
+  void move_a_server() {
+    auto it = alive.begin();
+    std::advance(it, dice.below(alive.size()));
+    const uint64_t old = *it;
+    const std::string part = server.layer.take(server.now, ServerTxId{SlotId::unpack(old)});
+    if (part.empty()) return;
+    const auto back = server.layer.restore(server.now, part);
+    ASSERT_TRUE(back);
+    alive.erase(old);
+    alive.insert(back->server.packed());
+    if (auto node = pending.extract(old)) {
+      node.key() = back->server.packed();
+      pending.insert(std::move(node));
+    }
+    ++moves;
+  }
+  void move_a_client() {
+    auto it = calls.begin();
+    std::advance(it, dice.below(calls.size()));
+    const std::string part = client.layer.take(client.now, it->second.id);
+    if (part.empty()) return;
+    const auto back = client.layer.restore(client.now, part);
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->user.object, it->first);
+    it->second.id = back->client;
+    ++moves;
+  }
+
   void start_call(uint64_t n) {
     const bool invite = dice.below(3) != 0;
     OutgoingRequest r =
@@ -108,6 +140,8 @@ struct World {
     const int64_t client_origin = client.now.mono.ns, server_origin = server.now.mono.ns;
     for (int steps = 0; steps < 200'000; ++steps) {
       collect();
+      if (!alive.empty() && dice.below(20) == 0) move_a_server();
+      if (!calls.empty() && dice.below(20) == 0) move_a_client();
       int64_t next = std::min({due(client, client_origin), due(server, server_origin), next_answer(),
                                air.empty() ? INT64_MAX : air.top().at,
                                starts.empty() ? INT64_MAX : starts.begin()->first,
@@ -151,9 +185,11 @@ struct World {
   int64_t clock = 0;
   uint64_t sequence = 0;
   uint64_t done = 0;
+  uint64_t moves = 0;
   std::priority_queue<Packet, std::vector<Packet>, std::greater<>> air;
   std::map<uint64_t, Call> calls;
   std::map<uint64_t, int64_t> pending;
+  std::set<uint64_t> alive;
   std::multimap<int64_t, uint64_t> starts, cancels;
 };
 
@@ -168,6 +204,8 @@ TEST_P(Loss, ends_with_empty_tables_and_one_outcome_each) {
     EXPECT_EQ(w.client.layer.client_count(), 0u);
     EXPECT_EQ(w.server.layer.server_count(), 0u);
     EXPECT_TRUE(w.pending.empty());
+    EXPECT_TRUE(w.alive.empty());
+    EXPECT_GT(w.moves, 5u);
     EXPECT_EQ(w.client.counted("sip_transactions", "side=\"client\""), 0u);
     int lost = 0;
     for (const auto& [n, call] : w.calls) {

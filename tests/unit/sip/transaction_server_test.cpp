@@ -155,7 +155,7 @@ TEST(ServerInvite, answers_after_the_final_one_are_refused) {
   h.layer.respond(h.now, id, Buffer::copy_of("nonsense"), h.out);
   h.take_sends();
   EXPECT_THAT(h.sent(), IsEmpty());
-  EXPECT_EQ(h.counted("sip_refused_total", "reason=\"response_out_of_state\""), 3u);
+  EXPECT_EQ(h.counted("sip_late_responses_total"), 3u);
 }
 
 TEST(ServerInvite, repetitions_wait_for_the_same_commit) {
@@ -381,6 +381,20 @@ TEST(ServerTable, full_refuses_without_state) {
   EXPECT_THAT(h.last_text(), StartsWith("SIP/2.0 100"));
   h.in(peer_request("ACK", udp_via("z9hG4bKmore"), "t"), udp_path());  // never answered
   EXPECT_THAT(h.kinds(), ElementsAre(Kind::ack));
+}
+
+TEST(ServerTable, keeps_its_last_sixteenth_for_running_calls) {
+  Server h({32, 32});
+  for (int i = 0; i < 40; ++i)
+    h.in(peer_request("OPTIONS", udp_via("z9hG4bKo" + std::to_string(i))), udp_path());
+  EXPECT_EQ(h.layer.server_count(), 30u);
+  for (int i = 0; i < 40; ++i)
+    h.in(peer_request("BYE", udp_via("z9hG4bKb" + std::to_string(i)), "us"), udp_path());
+  EXPECT_EQ(h.layer.server_count(), 32u);
+  for (int i = 0; i < 40; ++i) h.ask(own_request(Method::invite, udp_path()));
+  EXPECT_EQ(h.layer.client_count(), 30u);
+  for (int i = 0; i < 40; ++i) h.ask(own_request(Method::bye, udp_path()));
+  EXPECT_EQ(h.layer.client_count(), 32u);
 }
 
 }  // namespace
