@@ -31,9 +31,7 @@ void Worker::Impl::events(Now now) {
 void Worker::Impl::event(Now now, sip::TuEvent&& e) {
   if (e.kind == Kind::request) return request(now, std::move(e));
   switch (e.user.room) {
-    case Room::call:
-      if (e.user.object == call::TrunkRegistrations::trunk_object) return trunks.on_sip(now, e, out);
-      return calls.on_sip(now, std::move(e), {}, out);
+    case Room::call: return calls.on_sip(now, std::move(e), {}, out);
     case Room::presence: return notifier.on_sip(now, std::move(e), out);
     case Room::message: return messages.on_sip(now, std::move(e), out);
     case Room::auth:  // cancelled, or gone, before we knew who asks
@@ -69,11 +67,6 @@ void Worker::Impl::who(Now now, sip::TuEvent&& e, const sip::Message& m) {
   const auto uri = m.parsed_request_uri();
   if (!uri.ok()) return respond(now, e.server, uri.reason() == sip::Reason::bad_uri && m.request_uri().find(':') != std::string_view::npos ? 416 : 400);
   const route::Trunk* trunk = plan->trunk_by_source(path.remote.ip, path.transport, path.realm);
-  if (!trunk && uri->is_sip()) {
-    // A carrier we register with calls the contact we gave it; only its own addresses may.
-    const route::Trunk* line = plan->trunk_by_contact(uri->user);
-    if (line && trunks.is_peer(line->row.name, path.remote.ip)) trunk = line;
-  }
   if (trunk && m.method() != sip::Method::register_) {
     call::Identity identity;
     identity.kind = call::Identity::Kind::trunk;
@@ -157,7 +150,7 @@ void Worker::Impl::accepted(Now now, sip::ServerTxId server, const port::Path& p
     case sip::Method::refer:
     case sip::Method::other: break;
   }
-  sip::Writer w = sip::response_to(*m, 405, mint.mint(shard_of(*m, mint)), path.remote);
+  sip::Writer w = sip::response_to(*m, path.remote, 405, mint.mint(shard_of(*m, mint)));
   w.header(sip::HeaderId::allow, allowed_methods);
   transactions.respond(now, server, std::move(w).finish(), out);
 }
@@ -174,7 +167,7 @@ void Worker::Impl::on_register(Now now, sip::ServerTxId server, const sip::Messa
 void Worker::Impl::challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path, std::string_view realm,
                              bool stale) {
   const auth::Role role = role_for(m.method());
-  sip::Writer w = sip::response_to(m, auth::challenge_status(role), mint.mint(shard_of(m, mint)), path.remote);
+  sip::Writer w = sip::response_to(m, path.remote, auth::challenge_status(role), mint.mint(shard_of(m, mint)));
   authenticator.challenge(now, realm, role, stale, w);
   transactions.respond(now, server, std::move(w).finish(), out);
 }
@@ -183,13 +176,13 @@ void Worker::Impl::respond(Now now, sip::ServerTxId server, int status, std::str
   const sip::Message* m = transactions.request_of(server);
   const port::Path* path = transactions.path_of(server);
   if (!m || !path) return;
-  sip::Writer w = sip::response_to(*m, status, mint.mint(shard_of(*m, mint)), path->remote, reason);
+  sip::Writer w = sip::response_to(*m, path->remote, status, mint.mint(shard_of(*m, mint)), reason);
   if (status == 503) w.header_number(sip::HeaderId::retry_after, settings.retry_after_seconds);
   transactions.respond(now, server, std::move(w).finish(), out);
 }
 
 void Worker::Impl::options(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path) {
-  sip::Writer w = sip::response_to(m, draining ? 503 : 200, mint.mint(shard_of(m, mint)), path.remote);
+  sip::Writer w = sip::response_to(m, path.remote, draining ? 503 : 200, mint.mint(shard_of(m, mint)));
   w.header(sip::HeaderId::allow, allowed_methods)
       .header(sip::HeaderId::accept, "application/sdp")
       .header(sip::HeaderId::supported, "replaces, timer, 100rel, path, outbound, gruu");

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "auth/authenticator.h"
+#include "base/result.h"
 #include "call/config.h"
 #include "edge/gate.h"
 #include "edge/realm.h"
@@ -58,6 +59,7 @@ struct WorkerSettings {
 /// Everything but the directory's rows. `cores`: what `workers: 0` stands for.
 WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uint64_t epoch, uint16_t index, uint16_t workers,
                              std::shared_ptr<const edge::RealmTable> realms);
-std::shared_ptr<const edge::RealmTable> make_realms(const NodeConfig& config);
+/// The failure is one sentence.
+Result<std::shared_ptr<const edge::RealmTable>, std::string> make_realms(const NodeConfig& config);
 
 }  // namespace tandem::node

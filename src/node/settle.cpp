@@ -20,7 +20,13 @@ void Worker::Impl::settle(Now now) {
     local_answers.pop_front();
     if (const auto asker = asks.take(id)) deliver_answer(now, id, *asker, std::move(answer));
   }
+  if (out.trace_sip) trace_sends(now);
   held.hold(now, out.sends);
+}
+
+void Worker::Impl::trace_sends(Now now) {
+  for (; traced < out.sends.size(); ++traced)
+    out.traces.push_back({true, out.sends[traced].path, now.wall, out.sends[traced].bytes.clone()});
 }
 
 void Worker::Impl::settle_asks(Now now) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "node/worker_impl.h"
 
 namespace tandem::node {
@@ -16,6 +17,7 @@ Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p
     : settings(s),
       plan(std::move(p)),
       rng(r),
+      contacts(*settings.realms, plan),
       mint(s.keys.tokens, s.node, static_cast<uint16_t>(s.epoch), r),
       transactions(s.timers, s.transactions, mint, *s.realms, counters, s.transaction_policy),
       gate(s.gate, s.realms, counters),
@@ -24,8 +26,7 @@ Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p
       notifier(s.notifier, transactions, mint, *s.realms, counters),
       messages(s.messages, transactions, mint, *s.realms, counters),
       engine(s.media, ports, r, counters),
-      calls({transactions, mint, engine, r, counters, *s.realms}, s.calls, plan),
-      trunks(transactions, mint, r, counters, *s.realms, s.calls),
+      calls({transactions, mint, engine, r, counters, contacts}, s.calls, plan),
       subscribers(s.subscribers, counters),
       lines(s.calls_per_line, counters),
       asks(counters),
@@ -40,13 +41,27 @@ Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p
   for (size_t i = 0; i < parse_errors.size(); ++i)
     parse_errors[i] = &counters.counter("sip_parse_errors_total", "Messages dropped, by what was wrong with them",
                                         std::string("reason=\"") + sip::to_string(static_cast<sip::Reason>(i)) + "\"");
+  apply_plan(now);
   registrar.start(now, out);
-  trunks.set_plan(now, plan, out);
   settle(now);
+}
+
+void Worker::Impl::apply_plan(Now now) {
+  std::vector<registrar::Domain> domains;
+  presence::Notifier::Aliases aliases;
+  for (const port::DomainRow* row : plan->domains()) {
+    domains.push_back({row->name, row->aliases});
+    for (const std::string& alias : row->aliases) aliases.emplace(lower(alias), row->name);
+  }
+  registrar.set_domains(std::move(domains));
+  notifier.set_aliases(std::move(aliases));
+  gate.set_neighbours(plan->trunk_sources());
+  calls.set_plan(now, plan, out);
 }
 
 void Worker::Impl::received(Now now, port::Received in) {
   messages_received.add();
+  traced = out.sends.size();
   if (out.trace_sip) out.traces.push_back({false, in.path, now.wall, in.bytes.clone()});
   if (!gate.admit_bytes(now, in.bytes.bytes(), in.path)) return;
   auto parsed = sip::Message::parse(std::move(in.bytes), settings.parser);
@@ -118,12 +133,7 @@ void Worker::Impl::deliver_answer(Now now, port::AskId id, const port::Asker& as
         known(now, request, answer);
       }
       break;
-    case Room::call:
-      if (asker.object == call::TrunkRegistrations::trunk_object)
-        trunks.on_answer(now, id, answer, out);
-      else
-        calls.on_answer(now, asker.object, id, std::move(answer), out);
-      break;
+    case Room::call: calls.on_answer(now, asker.object, id, std::move(answer), out); break;
     case Room::registrar: {
       registrar::BindingChanges changes;
       registrar.on_answer(now, id, asker.object, answer, out, changes);
@@ -158,7 +168,6 @@ void Worker::Impl::timeout(Now now) {
   if (engine.next_timeout() <= now.mono) engine.on_timeout(now, out.media);
   if (engine.has_events()) media_events(now);
   if (calls.next_timeout() <= now.mono) calls.on_timeout(now, out);
-  if (trunks.next_timeout() <= now.mono) trunks.on_timeout(now, out);
   if (notifier.next_timeout() <= now.mono) notifier.on_timeout(now, out);
   if (messages.next_timeout() <= now.mono) messages.on_timeout(now, out);
   if (registrar.next_timeout() <= now.mono) {
@@ -184,7 +193,7 @@ void Worker::Impl::timeout(Now now) {
 }
 
 Instant Worker::Impl::next_timeout() const {
-  return std::min({transactions.next_timeout(), engine.next_timeout(), calls.next_timeout(), trunks.next_timeout(),
+  return std::min({transactions.next_timeout(), engine.next_timeout(), calls.next_timeout(),
                    notifier.next_timeout(), messages.next_timeout(), registrar.next_timeout(), asks.next_timeout(),
                    held.next_timeout(), next_sweep});
 }
@@ -198,16 +207,21 @@ Worker::~Worker() = default;
 void Worker::on_received(Now now, port::Received received) { impl_->received(now, std::move(received)); }
 void Worker::on_flow(Now now, const port::FlowEvent& event) { impl_->flow(now, event); }
 void Worker::on_answer(Now now, port::AskId id, port::Answer answer) {
+  impl_->traced = impl_->out.sends.size();
   impl_->answer(now, id, std::move(answer));
   impl_->settle(now);
 }
 void Worker::on_committed(Now, port::CommitId upto) { impl_->held.committed(upto, impl_->out.sends); }
 void Worker::on_mail(Now now, std::unique_ptr<port::MailBody> body) {
+  impl_->traced = impl_->out.sends.size();
   static_cast<Mail&>(*body).deliver(now, *this);
   impl_->settle(now);
 }
 void Worker::on_media(Now now, std::span<port::MediaPacket> packets) { impl_->media(now, packets); }
-void Worker::on_timeout(Now now) { impl_->timeout(now); }
+void Worker::on_timeout(Now now) {
+  impl_->traced = impl_->out.sends.size();
+  impl_->timeout(now);
+}
 Instant Worker::next_timeout() const { return impl_->next_timeout(); }
 port::Outbox& Worker::outbox() { return impl_->out; }
 
@@ -215,18 +229,14 @@ port::Outbox& Worker::outbox() { return impl_->out; }
 
 void Worker::set_plan(Now now, std::shared_ptr<const route::Plan> plan) {
   impl_->plan = std::move(plan);
-  impl_->calls.set_plan(impl_->plan);
-  impl_->trunks.set_plan(now, impl_->plan, impl_->out);
-  std::vector<registrar::Domain> domains;
-  for (const port::DomainRow* row : impl_->plan->domains()) domains.push_back({row->name, row->aliases});
-  impl_->registrar.set_domains(std::move(domains));
+  impl_->apply_plan(now);
   impl_->settle(now);
 }
 
 void Worker::set_draining(Now now, bool draining) {
   impl_->draining = draining;
   impl_->calls.refuse_new_calls(draining);
-  if (draining) impl_->trunks.unregister_all(now, impl_->out);
+  if (draining) impl_->calls.unregister_trunks(now, impl_->out);
   impl_->settle(now);
 }
 
@@ -260,7 +270,6 @@ bool Worker::unregister(Now now, const port::AddressOfRecord& aor) {
 const CounterSet& Worker::counters() const { return impl_->counters; }
 const call::CallLayer& Worker::calls() const { return impl_->calls; }
 const registrar::Registrar& Worker::registrar() const { return impl_->registrar; }
-std::vector<call::TrunkStatus> Worker::trunks() const { return impl_->trunks.status(); }
 const route::Plan& Worker::plan() const { return *impl_->plan; }
 uint16_t Worker::index() const { return impl_->settings.index; }
 

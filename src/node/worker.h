@@ -16,7 +16,6 @@
 #include "base/counters.h"
 #include "base/rng.h"
 #include "call/call_layer.h"
-#include "call/trunk_registration.h"
 #include "node/settings.h"
 #include "port/worker.h"
 #include "registrar/registrar.h"
@@ -54,7 +53,6 @@ class Worker final : public port::Worker {
   const CounterSet& counters() const;
   const call::CallLayer& calls() const;
   const registrar::Registrar& registrar() const;
-  std::vector<call::TrunkStatus> trunks() const;
   const route::Plan& plan() const;
   uint16_t index() const;
 

@@ -23,6 +23,18 @@ struct Waiting {
   std::string domain;  // the request is addressed in
 };
 
+/// Our Contact as the realm advertises itself; local is what the realms or the dial plan call ours.
+class Contacts final : public call::ContactProvider {
+ public:
+  Contacts(const edge::RealmTable& realms, const std::shared_ptr<const route::Plan>& plan) : realms_(realms), plan_(plan) {}
+  std::string contact_for(const port::Path& path, std::string_view user) const override { return realms_.contact_for(path, user); }
+  bool is_local(std::string_view host) const override { return realms_.is_local(host) || !plan_->domain_of(host).empty(); }
+
+ private:
+  const edge::RealmTable& realms_;
+  const std::shared_ptr<const route::Plan>& plan_;  // the worker's, as it is now
+};
+
 struct Worker::Impl {
   Impl(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan, port::MediaPorts& ports, Rng& rng, Now now);
 
@@ -63,6 +75,8 @@ struct Worker::Impl {
   void moved_here(Now now, uint16_t from, port::CallMove move);
   void sweep_moved(Now now);
   void trace_sends(Now now);
+  void apply_plan(Now now);
+  registrar::Config registrar_config() const;
   uint16_t worker_of(uint16_t shard) const { return sip::worker_of_shard(shard, settings.workers); }
 
   // ---- given
@@ -72,6 +86,7 @@ struct Worker::Impl {
 
   // ---- owned
   CounterSet counters;
+  Contacts contacts;
   sip::TokenMint mint;
   sip::TransactionLayer transactions;
   edge::Gate gate;
@@ -81,7 +96,6 @@ struct Worker::Impl {
   presence::MessageCentre messages;
   media::Engine engine;
   call::CallLayer calls;
-  call::TrunkRegistrations trunks;
   SubscriberCache subscribers;
   LineDirectory lines;
   AskTable asks;
@@ -103,6 +117,7 @@ struct Worker::Impl {
   std::vector<MovedHere> moved;
   Instant next_sweep = Instant::never();
   bool draining = false;
+  size_t traced = 0;  // of out.sends
 
   Counter& messages_received;
   Counter& foreign_owner;

@@ -1,0 +1,117 @@
+#include "node/settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/hash.h"
+
+namespace tandem::node {
+namespace {
+
+port::Transport transport_from(std::string_view name) {
+  if (name == "tcp") return port::Transport::tcp;
+  if (name == "tls") return port::Transport::tls;
+  return port::Transport::udp;
+}
+
+/// The configured media address, else that of the first listener of the family.
+IpAddress media_address(const RealmSettings& realm, IpAddress configured, IpAddress::Family family) {
+  if (configured) return configured;
+  for (const ListenerSettings& l : realm.listeners)
+    if (l.bind.ip.family == family) return l.bind.ip;
+  return {};
+}
+
+edge::Realm to_edge(const RealmSettings& from) {
+  edge::Realm realm;
+  realm.name = from.name;
+  realm.advertised_host = from.advertise;
+  for (const ListenerSettings& l : from.listeners) realm.listeners.push_back({transport_from(l.transport), l.bind, "", 0});
+  const auto advertised = IpAddress::parse(from.advertise);
+  edge::MediaRange& m = realm.media;
+  m.v4 = media_address(from, from.media_v4, IpAddress::Family::v4);
+  m.v6 = media_address(from, from.media_v6, IpAddress::Family::v6);
+  m.advertised_v4 = from.media_advertise_v4 ? from.media_advertise_v4 : advertised && advertised->is_v4() ? *advertised : IpAddress{};
+  m.advertised_v6 = from.media_advertise_v6 ? from.media_advertise_v6 : advertised && advertised->is_v6() ? *advertised : IpAddress{};
+  m.first_port = from.first_port;
+  m.last_port = from.last_port;
+  return realm;
+}
+
+std::vector<auth::Algorithm> algorithms(const std::vector<std::string>& names) {
+  std::vector<auth::Algorithm> out;
+  for (const std::string& name : names) {
+    if (name == "SHA-512-256") out.push_back(auth::Algorithm::sha512_256);
+    if (name == "SHA-256") out.push_back(auth::Algorithm::sha256);
+    if (name == "MD5") out.push_back(auth::Algorithm::md5);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const edge::RealmTable>, std::string> make_realms(const NodeConfig& config) {
+  std::vector<edge::Realm> realms;
+  for (const RealmSettings& r : config.realms) {
+    edge::Realm realm = to_edge(r);
+    const edge::MediaRange& m = realm.media;
+    if ((m.v4.is_unspecified() && !m.advertised_v4) || (m.v6.is_unspecified() && !m.advertised_v6))
+      return Failure{fmt::format("realm '{}' listens on every address: say in 'advertise' (or media.advertise_v4, media.advertise_v6) "
+                                 "which one peers shall send media to",
+                                 r.name)};
+    realms.push_back(std::move(realm));
+  }
+  return edge::RealmTable::build(std::move(realms));
+}
+
+WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uint64_t epoch, uint16_t index, uint16_t workers,
+                             std::shared_ptr<const edge::RealmTable> realms) {
+  WorkerSettings s;
+  s.node = config.node;
+  s.epoch = epoch;
+  s.index = index;
+  s.workers = workers;
+  s.keys = keys;
+  s.realms = std::move(realms);
+
+  s.timers = config.sip.timers;
+  s.transactions = {config.limits.transactions, config.limits.transactions};
+  s.transaction_policy.tcp_for_large = config.sip.tcp_for_large;
+  s.auth.algorithms = algorithms(config.sip.digest);
+  s.auth.nonce_lifetime = config.sip.nonce_lifetime;
+  s.auth.key = keys.nonces;
+  s.auth.scope = index;
+
+  s.gate.hash_key = mix64(epoch ^ hash64({reinterpret_cast<const char*>(keys.tokens.data()), keys.tokens.size()}));
+  s.gate.requests_per_second = static_cast<double>(config.limits.requests_per_second);
+  s.gate.auth_failures = static_cast<uint32_t>(config.limits.auth_failures);
+  s.gate.ban = config.limits.ban;
+  s.gate.max_calls = config.limits.calls;
+
+  s.registrar.min_expires = config.sip.min_expires;
+  s.registrar.default_expires = config.sip.default_expires;
+  s.registrar.max_expires = config.sip.max_expires;
+  s.registrar.aors = config.limits.registrations;
+  s.registrar.contacts_per_aor = static_cast<uint32_t>(config.limits.contacts_per_subscriber);
+  s.registrar.gruu_key = keys.gruus;
+  s.registrar.boot = {config.node, epoch};
+  s.registrar.worker = index;
+  s.registrar.workers = workers;
+
+  s.calls.node = config.node;
+  s.calls.worker = index;
+  s.calls.workers = workers;
+  s.calls.epoch = static_cast<uint16_t>(epoch);
+  s.calls.user_agent = config.sip.user_agent;
+  s.calls.timers = config.sip.timers;
+  s.calls.max_calls = config.limits.calls;
+  s.calls.media_timeout = config.media.timeout;
+  s.calls.symmetric_media = config.media.symmetric;
+  s.calls.session_expires = config.sip.session_expires;
+  s.calls.min_se = config.sip.min_se;
+  s.held_send_patience = config.store.held_send_patience;
+  return s;
+}
+
+}  // namespace tandem::node
