@@ -59,10 +59,10 @@ class Latch {
   Duration patience(const SocketAddress& from, const LatchPolicy& policy) const;
   bool likely(const SocketAddress& from, const LatchPolicy& policy) const;
 
-  SocketAddress expected_;
   SocketAddress source_;
-  SocketAddress former_;  // whom the last SDP change left: a straggler must not win the new window
   bool confirmed_ = false;
+  SocketAddress expected_;
+  SocketAddress former_;  // whom the last SDP change left: a straggler must not win the new window
   Instant window_end_{INT64_MIN};
 
   SocketAddress candidate_;

@@ -14,9 +14,28 @@ struct EngineState::Batch {
   uint64_t stray = 0;
 };
 
+/// With thousands of calls every flow is out of the cache when its packet comes. A batch tells in advance
+/// which flows are next: first the flow itself is fetched, then, once it is there, the one it leaves by.
+void EngineState::fetch_ahead(std::span<const port::MediaPacket> packets, size_t i) const {
+  constexpr size_t hot_lines = 6;
+  static_assert(sizeof(Flow) >= hot_lines * 64);
+  constexpr size_t far = 8;
+  constexpr size_t near = 4;
+  if (i + far < packets.size() && packets[i + far].port.slot < flows.size()) {
+    const auto* line = reinterpret_cast<const char*>(&flows[packets[i + far].port.slot]);
+    for (size_t n = 0; n < hot_lines; ++n) __builtin_prefetch(line + 64 * n, 1);
+  }
+  if (i + near < packets.size() && packets[i + near].port.slot < flows.size()) {
+    const Flow& f = flows[packets[i + near].port.slot];
+    if (f.rtp_to.on) __builtin_prefetch(&flows[f.rtp_to.port.slot], 1);
+  }
+}
+
 void EngineState::on_media(Now now, std::span<port::MediaPacket> packets, port::MediaOut& out) {
   Batch batch{now, out};
-  for (port::MediaPacket& p : packets) {
+  for (size_t i = 0; i < packets.size(); ++i) {
+    fetch_ahead(packets, i);
+    port::MediaPacket& p = packets[i];
     if (p.port.slot >= flows.size() || flows[p.port.slot].port != p.port || !p.port) {
       ++batch.stray;
       continue;

@@ -192,6 +192,7 @@ class EngineState {
 
   // relay.cpp
   struct Batch;
+  void fetch_ahead(std::span<const port::MediaPacket> packets, size_t i) const;
   void on_rtp(Batch& batch, Flow& f, port::MediaPacket& p);
   void on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p);
   void on_opaque(Batch& batch, Flow& f, port::MediaPacket& p);

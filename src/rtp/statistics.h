@@ -10,31 +10,30 @@ namespace tandem::rtp {
 /// What a receiver knows of a source. Plain values: a snapshot copies the fields. A new SSRC starts a new
 /// span, and the totals of the earlier ones are kept.
 struct ReceiverStatistics {
-  // totals over all sources of this stream
-  uint64_t packets = 0;
-  uint64_t octets = 0;  // payload only
+  // touched by every packet
+  uint64_t packets = 0;   // over all sources of this stream, as are octets, duplicates and reordered
+  uint64_t octets = 0;    // payload only
+  uint64_t received = 0;  // of the current source, duplicates included
+  uint64_t window = 0;    // bit n: highest - n has been seen
+  Instant last_arrival;
+  uint32_t ssrc = 0;
+  uint32_t last_timestamp = 0;
+  uint32_t clock_rate = 8000;  // of the last packet
+  uint32_t jitter16 = 0;       // in 1/16 of a timestamp unit, as in A.8
+  uint32_t max_jitter16 = 0;
+  uint16_t highest = 0;
+  bool started = false;
+  bool has_arrival = false;  // last_arrival and last_timestamp mean something
+
+  // the rest of the current span
+  uint32_t cycles = 0;  // count of wraps, shifted by 16
+  uint32_t base = 0;    // extended sequence of the first packet
+  uint32_t bad_sequence = 0x10000;
+
   uint64_t duplicates = 0;
   uint64_t reordered = 0;
   uint64_t past_expected = 0;  // of earlier spans
   uint64_t past_received = 0;
-
-  // the current span
-  bool started = false;
-  uint32_t ssrc = 0;
-  uint16_t highest = 0;
-  uint32_t cycles = 0;    // count of wraps, shifted by 16
-  uint32_t base = 0;      // extended sequence of the first packet
-  uint64_t received = 0;  // in this span, duplicates included
-  uint64_t window = 0;    // bit n: highest - n has been seen
-  uint32_t bad_sequence = 0x10000;
-
-  // jitter, in 1/16 of a timestamp unit as in A.8
-  uint32_t jitter16 = 0;
-  uint32_t max_jitter16 = 0;
-  uint32_t last_timestamp = 0;
-  Instant last_arrival;
-  bool has_arrival = false;    // last_arrival and last_timestamp mean something
-  uint32_t clock_rate = 8000;  // of the last packet
 
   // the interval since the last report we sent
   uint64_t report_expected = 0;
