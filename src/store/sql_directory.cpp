@@ -1,6 +1,9 @@
 #include "store/sql_directory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "base/text.h"
 #include "store/sql_guard.h"
@@ -47,9 +50,20 @@ SqlDirectory::SqlDirectory(std::string path, SqlDirectoryOptions options)
 SqlDirectory::~SqlDirectory() = default;
 
 SqlSession& SqlDirectory::session() {
-  if (!session_)
-    session_ = std::make_unique<SqlSession>(
-        path_, SqlOptions{options_.busy_timeout_seconds, options_.read_only, options_.max_pages});
+  if (session_) return *session_;
+  SqlOptions options{options_.busy_timeout_seconds, options_.read_only, false, options_.max_pages};
+  try {
+    session_ = std::make_unique<SqlSession>(path_, options);
+  } catch (const soci::soci_error& why) {
+    // A write-ahead log wants files beside the database even for reading, which a read-only file system
+    // refuses.
+    const Kind kind = error_of(code_at_open(why), {}, path_).kind;
+    if ((kind != Kind::unavailable && kind != Kind::read_only) || ::access(path_.c_str(), W_OK) == 0 ||
+        errno != EROFS)
+      throw;
+    options.immutable = true;
+    session_ = std::make_unique<SqlSession>(path_, options);
+  }
   return *session_;
 }
 
@@ -65,8 +79,10 @@ StoreError SqlDirectory::failed(const std::exception_ptr& why) {
   } catch (const std::exception& e) {
     error = {Kind::internal, e.what()};
   }
-  // A damaged or failing file may be repaired or replaced under us: look again next time.
-  if (error.kind == Kind::corrupt || error.kind == Kind::internal || error.kind == Kind::unavailable)
+  // A damaged or failing file may be repaired or replaced under us, a file system mounted for writing: look
+  // again next time.
+  if (error.kind == Kind::corrupt || error.kind == Kind::internal || error.kind == Kind::unavailable ||
+      error.kind == Kind::read_only)
     session_.reset();
   return error;
 }

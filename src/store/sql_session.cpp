@@ -10,8 +10,15 @@ namespace tandem::store {
 namespace {
 
 std::string connect_string(const std::string& path, const SqlOptions& options) {
-  std::string s = "db=\"" + path + "\" timeout=" + std::to_string(options.busy_timeout_seconds);
-  if (options.read_only) s += " readonly=true";
+  std::string name = path;
+  if (options.immutable) {
+    name = "file:";
+    for (const char c : path)
+      name += c == '%' ? "%25" : c == '?' ? "%3f" : c == '#' ? "%23" : std::string(1, c);
+    name += "?immutable=1";
+  }
+  std::string s = "db=\"" + name + "\" timeout=" + std::to_string(options.busy_timeout_seconds);
+  if (options.read_only || options.immutable) s += " readonly=true";
   return s;
 }
 
@@ -38,7 +45,7 @@ SqlSession::SqlSession(const std::string& path, const SqlOptions& options) {
   soci_.open(soci::sqlite3, connect_string(path, options));
   // SOCI prints failed queries nowhere by default; parameters, which may be secrets, stay out of the logs.
   std::string mode;
-  if (!options.read_only) soci_ << "PRAGMA journal_mode = WAL", soci::into(mode);
+  if (!options.read_only && !options.immutable) soci_ << "PRAGMA journal_mode = WAL", soci::into(mode);
   soci_ << "PRAGMA synchronous = FULL";
   soci_ << "PRAGMA foreign_keys = ON";
   soci_ << "PRAGMA trusted_schema = OFF";

@@ -18,6 +18,9 @@ namespace tandem::store {
 struct SqlOptions {
   uint32_t busy_timeout_seconds = 5;  // another connection holds the write lock for longer: `unavailable`
   bool read_only = false;
+  // The medium cannot be written: SQLite is told that nobody changes the file, and reads it without a lock or
+  // a WAL index.
+  bool immutable = false;
   uint64_t max_pages = 0;  // of 4 KiB; past it writes fail with `full`. 0: SQLite's own limit
 };
 

@@ -386,7 +386,7 @@ void crash_run(uint64_t seed) {
 }
 
 TEST(SpoolCrash, EveryAcknowledgedRecordOnceAndNoneInvented) {
-  for (uint64_t seed = 1; seed <= 1500; ++seed) {
+  for (uint64_t seed = 1; seed <= 600; ++seed) {
     crash_run(seed);
     if (testing::Test::HasFailure()) return;
   }
