@@ -1,0 +1,38 @@
+#pragma once
+// The bodies of notifications: dialog-info (RFC 4235), message summaries (RFC 3842) and presence (PIDF, RFC
+// 3863).
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "port/ask.h"
+
+namespace tandem::presence {
+
+/// Messages in a mailbox (RFC 3842 section 5.2).
+struct MessageCounts {
+  uint32_t unread = 0, read = 0;
+  uint32_t urgent_unread = 0, urgent_read = 0;
+  bool operator==(const MessageCounts&) const = default;
+};
+
+inline constexpr std::string_view dialog_info_type = "application/dialog-info+xml";
+inline constexpr std::string_view message_summary_type = "application/simple-message-summary";
+inline constexpr std::string_view pidf_type = "application/pidf+xml";
+
+/// Full state, always: a watcher that missed one is right again with the next.
+std::string dialog_info(const port::AddressOfRecord& aor, const std::vector<port::LineCall>& calls,
+                        uint32_t version);
+std::string message_summary(const port::AddressOfRecord& aor, const MessageCounts& counts);
+/// What we can say of someone who publishes nothing.
+std::string pidf(const port::AddressOfRecord& aor, bool reachable);
+
+/// Text as XML character data or attribute value: markup escaped, control characters and broken UTF-8 left
+/// out.
+std::string xml_escape(std::string_view text);
+/// Elements nest and close, attributes are quoted, no document type and no entities but the five of XML 1.0.
+/// Enough to pass a document on to others; it says nothing about a schema.
+bool well_formed_xml(std::string_view document, size_t max_depth);
+
+}  // namespace tandem::presence

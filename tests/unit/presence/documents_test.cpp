@@ -1,0 +1,86 @@
+#include "presence/documents.h"
+
+#include <gtest/gtest.h>
+
+namespace tandem::presence {
+namespace {
+
+TEST(Xml, EscapesMarkupAndDropsWhatXmlCannotHold) {
+  EXPECT_EQ(xml_escape("a<b>&\"c'"), "a&lt;b&gt;&amp;&quot;c&apos;");
+  EXPECT_EQ(xml_escape(std::string_view("a\0\x01\n\x7f"
+                                        "b",
+                                        6)),
+            "ab");
+  EXPECT_EQ(xml_escape("J\xc3\xa4s \xe2\x82\xac \xf0\x9f\x98\x80"),
+            "J\xc3\xa4s \xe2\x82\xac \xf0\x9f\x98\x80");
+  EXPECT_EQ(xml_escape("x\xc3"), "x");                    // cut off
+  EXPECT_EQ(xml_escape("\xc0\xaf\xed\xa0\x80\xf5"), "");  // overlong, surrogate, out of range
+}
+
+TEST(Xml, WellFormed) {
+  for (std::string_view good :
+       {"<a/>", "<?xml version=\"1.0\"?>\n<a x='1' y=\"&lt;\"><b:c>t &amp; &#x41;</b:c><!-- <no> --></a>\n",
+        "\xef\xbb\xbf<a/>", "<a><![CDATA[<<<]]></a>", "<a ></a >"})
+    EXPECT_TRUE(well_formed_xml(good, 8)) << good;
+  for (std::string_view bad : {"",
+                               "text",
+                               "<a>",
+                               "</a>",
+                               "<a></b>",
+                               "<a/><b/>",
+                               "<a x=1/>",
+                               "<a x=\"<\"/>",
+                               "<a x=\"1/>",
+                               "<a",
+                               "<>",
+                               "<a>&nbsp;</a>",
+                               "<a>&</a>",
+                               "<a/>text",
+                               "<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>",
+                               "<a>\x01</a>",
+                               "<a>\xff</a>",
+                               "<![CDATA[x]]>",
+                               "<a><!-- </a>",
+                               "<? ",
+                               "<a b></a>"})
+    EXPECT_FALSE(well_formed_xml(bad, 8)) << bad;
+}
+
+TEST(Xml, DepthIsBounded) {
+  std::string deep;
+  for (int i = 0; i < 9; ++i) deep = "<a>" + deep + "</a>";
+  EXPECT_FALSE(well_formed_xml(deep, 8));
+  EXPECT_TRUE(well_formed_xml(deep, 9));
+  EXPECT_FALSE(well_formed_xml(std::string(1'000'000, '<'), 8));
+}
+
+TEST(DialogInfo, EscapesWhatCallersSayOfThemselves) {
+  port::LineCall call;
+  call.call = 5;
+  call.state = port::LineCall::State::confirmed;
+  call.initiator = true;
+  call.call_id = "x\"y";
+  call.remote_uri = "sip:a&b@c";
+  call.remote_display = "</identity><evil>";
+  const std::string text = dialog_info({"1001", "example.com"}, {call}, 3);
+  EXPECT_TRUE(well_formed_xml(text, 8)) << text;
+  EXPECT_EQ(text.find("<evil>"), std::string::npos);
+  EXPECT_NE(text.find("direction=\"initiator\""), std::string::npos);
+  EXPECT_NE(text.find("call-id=\"x&quot;y\""), std::string::npos);
+  EXPECT_NE(text.find("entity=\"sip:1001@example.com\""), std::string::npos);
+}
+
+TEST(DialogInfo, AnIdleLineSaysSo) {
+  const std::string text = dialog_info({"1001", "example.com"}, {}, 0);
+  EXPECT_TRUE(well_formed_xml(text, 8));
+  EXPECT_NE(text.find("<dialog id=\"1001\"><state>terminated</state></dialog>"), std::string::npos);
+}
+
+TEST(Pidf, SaysOpenOrClosed) {
+  EXPECT_TRUE(well_formed_xml(pidf({"a&b", "example.com"}, true), 8));
+  EXPECT_NE(pidf({"a", "b"}, true).find("<basic>open</basic>"), std::string::npos);
+  EXPECT_NE(pidf({"a", "b"}, false).find("<basic>closed</basic>"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tandem::presence
