@@ -1,0 +1,193 @@
+// The control plane's view of the workers: questions go to each as a task in its mailbox, answers are gathered.
+#include <fmt/format.h>
+
+#include "net/clock.h"
+#include "node/ownership.h"
+#include "ops/metrics.h"
+#include "tandem/program_impl.h"
+
+namespace tandem::app {
+namespace {
+
+/// Collects one value from every worker and hands the whole on when the last has come.
+template <class T>
+class Gather {
+ public:
+  Gather(size_t expected, std::function<void(std::vector<T>)> then) : left_(expected), then_(std::move(then)) {}
+  void add(std::vector<T> some) {
+    std::unique_lock lock(mutex_);
+    for (T& item : some) all_.push_back(std::move(item));
+    if (--left_ > 0) return;
+    lock.unlock();
+    then_(std::move(all_));
+  }
+
+ private:
+  std::mutex mutex_;
+  size_t left_;
+  std::vector<T> all_;
+  std::function<void(std::vector<T>)> then_;
+};
+
+/// f(Now, node::Worker&) -> vector<T> on each worker. A worker whose mailbox is full gives nothing.
+template <class T, class F>
+void each_worker(net::Runtime& runtime, std::function<void(std::vector<T>)> then, F f) {
+  auto gather = std::make_shared<Gather<T>>(runtime.workers(), std::move(then));
+  for (uint16_t w = 0; w < runtime.workers(); ++w) {
+    const bool posted = runtime.post_task(w, [gather, f](Now now, port::Worker& worker) {
+      gather->add(f(now, static_cast<node::Worker&>(worker)));
+    });
+    if (!posted) gather->add({});
+  }
+}
+
+/// True when any of the workers said so.
+std::function<void(std::vector<char>)> any(std::function<void(bool)> then) {
+  return [then = std::move(then)](std::vector<char> found) {
+    then(std::any_of(found.begin(), found.end(), [](char c) { return c != 0; }));
+  };
+}
+
+}  // namespace
+
+void Program::Impl::calls(size_t limit, std::function<void(std::vector<call::CallInfo>)> then) {
+  each_worker<call::CallInfo>(*runtime, std::move(then), [limit](Now, node::Worker& w) { return w.calls().list(limit); });
+}
+
+void Program::Impl::call(call::CallId id, std::function<void(std::optional<call::CallInfo>)> then) {
+  const auto first = [then = std::move(then)](std::vector<call::CallInfo> found) {
+    then(found.empty() ? std::nullopt : std::optional<call::CallInfo>(std::move(found.front())));
+  };
+  each_worker<call::CallInfo>(*runtime, first, [id](Now, node::Worker& w) {
+    auto info = w.calls().show(id);
+    return info ? std::vector<call::CallInfo>{std::move(*info)} : std::vector<call::CallInfo>{};
+  });
+}
+
+void Program::Impl::hangup(call::CallId id, std::function<void(bool)> then) {
+  each_worker<char>(*runtime, any(std::move(then)), [id](Now now, node::Worker& w) {
+    return std::vector<char>{w.hangup(now, id, call::Cause{})};
+  });
+}
+
+void Program::Impl::transfer(call::CallId id, uint16_t leg, std::string target, std::function<void(bool)> then) {
+  each_worker<char>(*runtime, any(std::move(then)), [id, leg, target](Now now, node::Worker& w) {
+    return std::vector<char>{w.transfer(now, id, leg, target)};
+  });
+}
+
+void Program::Impl::registrations(std::string domain, std::string search, size_t limit,
+                                  std::function<void(std::vector<ops::RegistrationView>)> then) {
+  each_worker<ops::RegistrationView>(*runtime, std::move(then), [domain, search, limit](Now now, node::Worker& w) {
+    std::vector<registrar::BindingView> found;
+    w.registrar().list(now, search, 0, limit, found);
+    std::vector<ops::RegistrationView> out;
+    for (const registrar::BindingView& b : found) {
+      if (!domain.empty() && b.aor.domain != domain) continue;
+      out.push_back({b.aor, b.contact.uri, b.contact.path.remote.to_string(), port::to_string(b.contact.path.transport), b.user_agent,
+                     b.expires, b.contact.q / 1000.0, b.contact.instance});
+    }
+    return out;
+  });
+}
+
+void Program::Impl::unregister(port::AddressOfRecord aor, std::function<void(bool)> then) {
+  const uint16_t owner = sip::worker_of_shard(node::shard_of(aor), runtime->workers());
+  auto answer = std::make_shared<std::function<void(bool)>>(std::move(then));
+  const bool posted = runtime->post_task(owner, [aor, answer](Now now, port::Worker& worker) {
+    (*answer)(static_cast<node::Worker&>(worker).unregister(now, aor));
+  });
+  if (!posted) (*answer)(false);
+}
+
+void Program::Impl::trunk_status(std::function<void(std::vector<ops::TrunkStatusView>)> then) {
+  each_worker<ops::TrunkStatusView>(*runtime, std::move(then), [](Now, node::Worker& w) {
+    std::vector<ops::TrunkStatusView> out;
+    for (const call::TrunkStatus& t : w.calls().trunks()) out.push_back({t.trunk, std::string(call::to_string(t.state)), t.last_status});
+    return out;
+  });
+}
+
+route::Decision Program::Impl::explain(const route::CallRequest& request) { return plan()->explain(request); }
+
+std::shared_ptr<const route::Plan> Program::Impl::plan() const {
+  const std::lock_guard lock(plan_mutex);
+  return plan_now;
+}
+
+Status<std::string> Program::Impl::load_plan() {
+  // At start the store thread does not run yet and its connection serves; afterwards the control thread has its own.
+  const auto rows = control_directory->plan_rows();
+  if (!rows.ok()) return Failure{rows.reason().text};
+  const std::vector<std::string> names = realms->names();
+  auto compiled = route::Plan::compile(*rows, names);
+  for (const route::RowError& e : compiled->errors())
+    say(port::Level::warning, "plan.row_refused", {{"table", e.table}, {"row", e.row}, {"why", e.text}});
+  const std::lock_guard lock(plan_mutex);
+  plan_now = std::move(compiled);
+  return Done{};
+}
+
+void Program::Impl::plan_changed() {
+  if (const auto loaded = load_plan(); !loaded.ok()) return say(port::Level::error, "plan.not_loaded", {{"why", loaded.reason()}});
+  for (uint16_t w = 0; w < runtime->workers(); ++w)
+    runtime->post_task(w, [plan = plan()](Now now, port::Worker& worker) { static_cast<node::Worker&>(worker).set_plan(now, plan); });
+}
+
+void Program::Impl::subscriber_changed(const port::AddressOfRecord& aor) {
+  for (uint16_t w = 0; w < runtime->workers(); ++w)
+    runtime->post_task(w, [aor](Now, port::Worker& worker) { static_cast<node::Worker&>(worker).forget_subscriber(aor); });
+}
+
+Status<std::string> Program::Impl::reload() {
+  if (auto s = runtime->reload_certificates(); !s.ok()) return s;
+  if (auto s = web->reload_certificates(); !s.ok()) return s;
+  const auto fresh = reread();
+  if (!fresh.ok()) return Failure{fresh.reason()};
+  config.log.level = fresh->log.level;
+  config.drain = fresh->drain;
+  const port::Level level = ops::level_from(fresh->log.level);
+  log.set_level(level);
+  for (uint16_t w = 0; w < runtime->workers(); ++w)
+    runtime->post_task(w, [level](Now, port::Worker& worker) { worker.outbox().event_level = level; });
+  api->reload_tokens();
+  subscriber_changed({});
+  plan_changed();
+  return Done{};
+}
+
+void Program::Impl::drain(bool on) {
+  draining_ = on;
+  for (uint16_t w = 0; w < runtime->workers(); ++w)
+    runtime->post_task(w, [on](Now now, port::Worker& worker) { static_cast<node::Worker&>(worker).set_draining(now, on); });
+}
+
+std::optional<std::string> Program::Impl::not_ready() const {
+  if (!started) return "starting";
+  if (draining_) return "draining";
+  return std::nullopt;
+}
+
+std::string Program::Impl::metrics_text() {
+  std::vector<ops::CounterSource> sources;
+  for (uint16_t w = 0; w < worker_counters.size(); ++w) {
+    const std::string label = fmt::format("worker=\"{}\"", w);
+    sources.push_back({label, worker_counters[w]});
+    sources.push_back({label, &runtime->counters(w)});
+  }
+  sources.push_back({"", &runtime->dns_counters()});
+  sources.push_back({"", &store_counters});
+  sources.push_back({"", &spool_counters});
+  sources.push_back({"", &control_counters});
+  sources.push_back({"", &log_counters});
+  sources.push_back({"", &web->counters()});
+  return ops::prometheus_text(sources);
+}
+
+size_t Program::Impl::calls_in_progress() const {
+  uint64_t calls = 0;
+  for (const CounterSet* c : worker_counters) calls += c->total("call_active");
+  return calls;
+}
+
+}  // namespace tandem::app

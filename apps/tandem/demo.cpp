@@ -1,0 +1,166 @@
+// `tandem demo`: everything embedded, nothing to configure. At first start it makes subscribers 1001 to 1009.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "auth/digest.h"
+#include "net/clock.h"
+#include "net/system_rng.h"
+#include "net/tls.h"
+#include "store/sql_directory.h"
+#include "crypto/hash.h"
+#include "tandem/commands.h"
+#include "tandem/program.h"
+
+namespace tandem::app {
+namespace {
+
+struct DemoOptions {
+  std::string data = "./data";
+  std::string bind = "127.0.0.1";
+  uint16_t sip_port = 5060, tls_port = 5061, web_port = 8443;
+  uint16_t workers = 0;
+  std::string media_ports = "16384-32767";
+  std::string log_level = "info";
+  std::string hep;
+  bool trace = false, json = false;
+  uint32_t drain_seconds = 30;
+};
+
+Result<node::NodeConfig, std::string> config_for(const DemoOptions& o, const DataDir& data) {
+  const auto ip = IpAddress::parse(o.bind);
+  if (!ip || ip->is_unspecified()) return Failure{fmt::format("--bind: '{}' is not one address of this machine", o.bind)};
+  node::NodeConfig c;
+  c.data = o.data;
+  c.workers = o.workers;
+  c.web.certificate = data.file("web.crt");
+  c.web.key = data.file("web.key");
+  c.web.bind = {*ip, o.web_port};
+  c.log.level = o.log_level;
+  c.log.format = o.json ? "json" : "text";
+  c.log.trace_sip = o.trace;
+  c.drain = seconds(o.drain_seconds);
+  node::RealmSettings realm;
+  realm.listeners = {{"udp", {*ip, o.sip_port}, "", "", "", false},
+                     {"tcp", {*ip, o.sip_port}, "", "", "", false},
+                     {"tls", {*ip, o.tls_port}, "", "", "", false}};
+  unsigned first = 0, last = 0;
+  if (std::sscanf(o.media_ports.c_str(), "%u-%u", &first, &last) != 2 || first < 1024 || last > 65535 || last < first + 3)
+    return Failure{fmt::format("--media-ports: '{}' is no range of ports such as 16384-32767", o.media_ports)};
+  realm.first_port = static_cast<uint16_t>(first);
+  realm.last_port = static_cast<uint16_t>(last);
+  c.realms.push_back(std::move(realm));
+  if (!o.hep.empty()) {
+    const auto collector = SocketAddress::parse(o.hep);
+    if (!collector) return Failure{fmt::format("--hep: '{}' is no address and port", o.hep)};
+    c.hep.collector = *collector;
+  }
+  return c;
+}
+
+/// Names that mean the demo's domain, whichever of them a phone was told.
+std::vector<std::string> aliases_of(const std::string& domain) {
+  std::vector<std::string> names{"localhost", "tandem.localhost"};
+  if (domain != "127.0.0.1") names.emplace_back("127.0.0.1");
+  return names;
+}
+
+Status<std::string> make_domain(port::Directory& directory, const std::string& domain) {
+  port::DomainRow row;
+  row.name = domain;
+  row.aliases = aliases_of(domain);
+  row.digest_realm = domain;
+  const auto done = directory.put_plan_row(row, port::Directory::Put::either);
+  if (!done.ok()) return Failure{done.reason().text};
+  return Done{};
+}
+
+/// First start: subscribers, the API token and the file that tells of them.
+Status<std::string> make_subscribers(const DataDir& data, const std::string& domain, Credentials& credentials) {
+  net::SystemRng rng;
+  store::SqlDirectory directory(data.file("tandem.db"));
+  if (auto made = make_domain(directory, domain); !made.ok()) return made;
+  const char* common = std::getenv("TANDEM_DEMO_PASSWORD");
+  credentials.domain = domain;
+  for (int extension = 1001; extension <= 1009; ++extension) {
+    const std::string user = std::to_string(extension);
+    const std::string password = common && *common ? std::string(common) : rng.token(16);
+    port::Subscriber row;
+    row.aor = {user, domain};
+    row.ha1 = auth::make_ha1(user, domain, password);
+    row.display_name = "Extension " + user;
+    row.pickup_group = "demo";
+    if (const auto done = directory.put_subscriber(row, port::Directory::Put::either); !done.ok()) return Failure{done.reason().text};
+    credentials.users.push_back({user, password});
+  }
+  credentials.api_token = rng.token(40);
+  port::ApiTokenRow token;
+  token.name = "demo";
+  token.sha256 = std::string(crypto::hash_hex(crypto::Hash::sha256, {credentials.api_token}).view());
+  token.scopes = "admin";
+  if (const auto done = directory.put_api_token(token); !done.ok()) return Failure{done.reason().text};
+  return data.write_credentials(credentials);
+}
+
+void print_welcome(const DemoOptions& o, const DataDir& data, const Credentials& fresh, const std::string& web) {
+  if (!fresh.users.empty()) {
+    fmt::print("Subscribers of {} (kept in {}):\n\n", fresh.domain, data.file("credentials.json"));
+    for (const auto& u : fresh.users)
+      fmt::print("  <sip:{}@{}:{}>;auth_user={};auth_pass={}\n", u.user, o.bind, o.sip_port, u.user, u.password);
+    fmt::print("\nEach line is a baresip account; other phones take the same user, password and server.\n");
+  } else {
+    fmt::print("Subscribers and passwords are in {}.\n", data.file("credentials.json"));
+  }
+  fmt::print(
+      "SIP {}:{} (UDP, TCP) and {} (TLS). REST and metrics: {}\n"
+      "Call another extension, or *43 for the echo test. Listening on {} only; `--bind ADDRESS` for other machines.\n",
+      o.bind, o.sip_port, o.tls_port, web, o.bind);
+  std::fflush(stdout);
+}
+
+int run_demo(const DemoOptions& o) {
+  const auto fail = [](const std::string& why) {
+    fmt::print(stderr, "tandem demo: {}\n", why);
+    return 1;
+  };
+  const auto data = DataDir::open(o.data);
+  if (!data.ok()) return fail(data.reason());
+  const auto config = config_for(o, *data);
+  if (!config.ok()) return fail(config.reason());
+  if (!data->has("web.crt"))
+    if (auto made = net::make_self_signed(data->file("web.crt"), data->file("web.key"), {"localhost", o.bind}); !made.ok())
+      return fail(made.reason());
+  Credentials fresh;
+  if (!data->has("credentials.json")) {
+    if (auto made = make_subscribers(*data, o.bind, fresh); !made.ok()) return fail(made.reason());
+  }
+  Program program(*config, *data, [o, d = *data] { return config_for(o, d); });
+  if (auto started = program.start(); !started.ok()) return fail(started.reason());
+  print_welcome(o, *data, fresh, program.web_url());
+  return program.run();
+}
+
+}  // namespace
+
+void add_demo(CLI::App& root, int& exit_code) {
+  auto o = std::make_shared<DemoOptions>();
+  CLI::App* demo = root.add_subcommand("demo", "run with embedded defaults and ready-made subscribers");
+  demo->add_option("--data", o->data, "data directory")->capture_default_str();
+  demo->add_option("--bind", o->bind, "address to listen on")->capture_default_str();
+  demo->add_option("--sip-port", o->sip_port, "SIP over UDP and TCP")->capture_default_str();
+  demo->add_option("--tls-port", o->tls_port, "SIP over TLS")->capture_default_str();
+  demo->add_option("--web-port", o->web_port, "HTTPS")->capture_default_str();
+  demo->add_option("--media-ports", o->media_ports, "RTP and RTCP")->capture_default_str();
+  demo->add_option("--workers", o->workers, "worker threads; 0: one per core")->capture_default_str();
+  demo->add_option("--log-level", o->log_level, "debug, info, notice, warning, error")->capture_default_str();
+  demo->add_option("--drain", o->drain_seconds, "seconds SIGTERM waits for calls to end")->capture_default_str();
+  demo->add_option("--hep", o->hep, "address:port of a Homer collector");
+  demo->add_flag("--trace-sip", o->trace, "write every SIP message, credentials removed");
+  demo->add_flag("--log-json", o->json, "log as JSON");
+  demo->callback([o, &exit_code] { exit_code = run_demo(*o); });
+}
+
+}  // namespace tandem::app

@@ -1,0 +1,100 @@
+#pragma once
+// The parts of a running node, in the order they are built; they end in the reverse order.
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "net/http_server.h"
+#include "net/runtime.h"
+#include "net/system_rng.h"
+#include "node/worker.h"
+#include "ops/api.h"
+#include "ops/log.h"
+#include "store/cdr_sink.h"
+#include "store/posix_disk.h"
+#include "store/spool_thread.h"
+#include "store/sql_directory.h"
+#include "store/store_service.h"
+#include "tandem/program.h"
+#include "tandem/udp_sender.h"
+
+namespace tandem::app {
+
+struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandler, ops::NodeControl {
+  Impl(node::NodeConfig config, DataDir data, Reread reread);
+  ~Impl() override;
+
+  // ---- start and stop (program.cpp)
+  Status<std::string> start();
+  Status<std::string> start_store();
+  Status<std::string> start_workers(uint64_t epoch, const node::NodeKeys& keys);
+  Status<std::string> start_web();
+  std::unique_ptr<port::Worker> make_worker(uint16_t index, port::MediaPorts& ports, uint64_t epoch, const node::NodeKeys& keys);
+  int run();
+  void stop();
+  bool drain_until_idle(int& signal);
+  void say(port::Level level, std::string_view name, std::vector<std::pair<std::string_view, std::string>> fields = {});
+
+  // ---- from the workers
+  void ask(uint16_t worker, port::Asked asked) override;
+  void append(uint16_t worker, std::vector<port::Append> records) override;
+  void events(uint16_t worker, std::vector<port::Event> events) override;
+  void traces(uint16_t worker, std::vector<port::SipTrace> traces) override;
+
+  // ---- ops::NodeControl (control.cpp)
+  void calls(size_t limit, std::function<void(std::vector<call::CallInfo>)> then) override;
+  void call(call::CallId id, std::function<void(std::optional<call::CallInfo>)> then) override;
+  void hangup(call::CallId id, std::function<void(bool)> then) override;
+  void transfer(call::CallId id, uint16_t leg, std::string target, std::function<void(bool)> then) override;
+  void registrations(std::string domain, std::string search, size_t limit,
+                     std::function<void(std::vector<ops::RegistrationView>)> then) override;
+  void unregister(port::AddressOfRecord aor, std::function<void(bool)> then) override;
+  void trunk_status(std::function<void(std::vector<ops::TrunkStatusView>)> then) override;
+  route::Decision explain(const route::CallRequest& request) override;
+  void plan_changed() override;
+  void subscriber_changed(const port::AddressOfRecord& aor) override;
+  Status<std::string> reload() override;
+  void drain(bool draining) override;
+  bool draining() const override { return draining_; }
+  std::optional<std::string> not_ready() const override;
+  std::string metrics_text() override;
+
+  std::shared_ptr<const route::Plan> plan() const;
+  Status<std::string> load_plan();
+  size_t calls_in_progress() const;
+
+  // ---- given
+  node::NodeConfig config;
+  DataDir data;
+  Reread reread;
+  uint16_t workers = 1;
+
+  // ---- owned, in the order they are built. Counters first: everything else holds references to them.
+  CounterSet store_counters, spool_counters, control_counters, log_counters;
+  std::vector<const CounterSet*> worker_counters;
+  ops::Log log;
+  std::shared_ptr<const edge::RealmTable> realms;
+  store::PosixDisk disk;
+  std::unique_ptr<store::SqlDirectory> store_directory, control_directory;
+  store::SpoolCatalog catalog;
+  std::unique_ptr<store::SpoolCore> spool_core;
+  std::unique_ptr<store::CdrSink> cdr_sink;
+  std::unique_ptr<store::SpoolShipper> shipper;
+  std::unique_ptr<store::StoreService> store;
+  std::unique_ptr<store::SpoolThread> spool;
+  std::vector<std::unique_ptr<net::SystemRng>> rngs;  // one a worker
+  std::unique_ptr<net::Runtime> runtime;
+  std::unique_ptr<ops::Api> api;
+  std::unique_ptr<net::HttpServer> web;
+  std::unique_ptr<UdpSender> hep;
+  std::string web_url;
+
+  // ---- state
+  mutable std::mutex plan_mutex;
+  std::shared_ptr<const route::Plan> plan_now;
+  std::atomic<bool> draining_ = false;
+  std::atomic<bool> started = false;
+  std::atomic<bool> spool_failing = false;
+};
+
+}  // namespace tandem::app
