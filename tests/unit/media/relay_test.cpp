@@ -133,6 +133,25 @@ TEST(Relay, UnknownPayloadTypesAndSrtpPass) {
   EXPECT_EQ(w.sent[0].bytes, packet);
 }
 
+TEST(Relay, DtlsHandshakesPassWhereTheyWereAgreed) {
+  World w;
+  const auto dtls = [](const std::string& address) {
+    std::string s = phone_sdp(address, "0", "a=fingerprint:sha-256 AB:CD\r\na=setup:actpass\r\n");
+    return s.replace(s.find("RTP/AVP"), 7, "UDP/TLS/RTP/SAVP");
+  };
+  Call c = establish(w, dtls("10.0.0.1:4000"), dtls("10.0.0.2:5000"));
+  EXPECT_NE(c.to_b.find("a=fingerprint:sha-256 AB:CD"), std::string::npos);
+  const std::vector<uint8_t> hello(60, 22);
+  w.receive(c.voice_a.from, c.a_port, hello);
+  ASSERT_EQ(w.sent.size(), 1u);
+  EXPECT_EQ(w.sent[0].to, at("10.0.0.2:5000"));
+  EXPECT_EQ(w.sent[0].bytes, hello);
+  w.talk(c.voice_a, c.a_port);
+  EXPECT_EQ(w.sent.size(), 2u);
+  w.receive(at("203.0.113.66:1"), c.a_port, hello);
+  EXPECT_EQ(w.sent.size(), 2u);
+}
+
 TEST(Relay, VideoAndFaxAreAnchoredRefusedLinesStay) {
   World w;
   const std::string extra =
