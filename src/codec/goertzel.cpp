@@ -1,5 +1,6 @@
 #include "codec/goertzel.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numbers>

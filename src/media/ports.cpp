@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "media/state.h"
 
 namespace tandem::media {
