@@ -1,4 +1,5 @@
-// Targets that ring: contacts of subscribers, in parallel or in turn, with their time-outs, forwarding and do-not-disturb.
+// Targets that ring: contacts of subscribers, in parallel or in turn, with their time-outs, forwarding and
+// do-not-disturb.
 #include <algorithm>
 
 #include "base/text.h"
@@ -10,7 +11,8 @@ namespace tandem::call {
 
 namespace {
 
-/// Which of two refusals says more to the caller (RFC 3261 section 16.7 item 6, with busy and declined before the rest).
+/// Which of two refusals says more to the caller (RFC 3261 section 16.7 item 6, with busy and declined before
+/// the rest).
 int weight(const Cause& c) {
   if (c.status == 0) return 0;
   if (c.status == 603 || c.status == 600) return 9;
@@ -51,13 +53,14 @@ Branch& CallFlow::add_branch(Branch::Kind kind) {
 bool CallFlow::branch_alive(size_t branch) const {
   if (!call_.setup) return false;
   for (const auto& p : call_.parties)
-    if (p->branch == static_cast<int>(branch) && p->attempt == call_.setup->number && p->state != Party::State::gone)
+    if (p->branch == static_cast<int>(branch) && p->attempt == call_.setup->number &&
+        p->state != Party::State::gone)
       return true;
   return false;
 }
 
-/// Starts what is due; when nothing rings any more, what comes next does not wait for its time; when nothing is left, the
-/// setup has failed.
+/// Starts what is due; when nothing rings any more, what comes next does not wait for its time; when nothing
+/// is left, the setup has failed.
 void CallFlow::advance() {
   for (int round = 0; round < 256 && call_.setup; ++round) {
     Setup& setup = *call_.setup;
@@ -216,12 +219,16 @@ void CallFlow::ring_contact(size_t branch, const port::Contact& contact) {
   const auto uri = sip::Uri::parse(contact.uri);
   if (!contact.fixed && uri.ok()) {
     if (const auto ip = IpAddress::parse(uri->host)) {
-      const auto port = uri->port ? uri->port : static_cast<uint16_t>(port::is_secure(contact.path.transport) ? 5061 : 5060);
+      const auto port = uri->port
+                            ? uri->port
+                            : static_cast<uint16_t>(port::is_secure(contact.path.transport) ? 5061 : 5060);
       invitation.path.remote = {*ip, port};
     }
   }
-  const std::string_view domain = from->domain.empty() ? std::string_view(b.aor.domain) : std::string_view(from->domain);
-  invitation.from = from_header(*from, from->user, from->trunk.empty() ? domain : std::string_view(b.aor.domain));
+  const std::string_view domain =
+      from->domain.empty() ? std::string_view(b.aor.domain) : std::string_view(from->domain);
+  invitation.from =
+      from_header(*from, from->user, from->trunk.empty() ? domain : std::string_view(b.aor.domain));
   invitation.to = "<" + sip_uri(b.aor.user, b.aor.domain) + ">";
   invitation.contact_user = from->user;
   diversion_headers(invitation);
@@ -235,19 +242,21 @@ void CallFlow::ring_contact(size_t branch, const port::Contact& contact) {
   called->display = now.profile ? now.profile->display_name : std::string{};
   if (now.profile) {
     called->pickup_group = now.profile->pickup_group;
-    called->source = route::FromSubscriber{now.profile->aor, now.profile->call_class, now.profile->caller_number,
-                                           now.profile->pickup_group};
+    called->source = route::FromSubscriber{now.profile->aor, now.profile->call_class,
+                                           now.profile->caller_number, now.profile->pickup_group};
   }
   line(*called, port::LineCall::State::trying);
 }
 
-/// A new leg of this branch, its INVITE sent. Nothing when a limit or the media room says no; the branch has the cause then.
+/// A new leg of this branch, its INVITE sent. Nothing when a limit or the media room says no; the branch has
+/// the cause then.
 Party* CallFlow::call_leg(size_t branch, Invitation invitation) {
   Party* from = origin();
   if (!from) return nullptr;
   size_t alive = 0;
   for (const auto& p : call_.parties) alive += p->state != Party::State::gone;
   const auto blame = [&](Cause cause) {
+    if (cause.status == 503) cause.q850 = 47;  // ours, not the callee's: told to the caller as it is
     Branch& b = call_.setup->branches[branch];
     if (weight(cause) >= weight(b.cause)) b.cause = std::move(cause);
     return nullptr;
@@ -304,7 +313,8 @@ void CallFlow::on_branch_over(size_t branch) {
     if (trunk_failover(b.cause)) {
       if ((b.cause.status == 408 || b.cause.status == 503) && !b.rang && b.address < b.addresses.size()) {
         const NextHop& dead = b.addresses[b.address];
-        layer_.failures.note_failure(turn_.now.mono, {dead.path.transport, dead.path.remote, dead.server_name});
+        layer_.failures.note_failure(turn_.now.mono,
+                                     {dead.path.transport, dead.path.remote, dead.server_name});
       }
       if (++b.address < b.addresses.size()) return ring_address(branch);
       if (b.kind == Branch::Kind::trunk && ++b.hop < b.hops.size()) return next_hop(branch);
@@ -318,9 +328,10 @@ void CallFlow::on_branch_over(size_t branch) {
     if (unreachable && !f.unreachable.empty() && divert(branch, f.unreachable, "unavailable")) return;
   }
   Cause cause = b.cause;
-  // What a phone of ours answers to us is not what the caller should hear: no challenges, no transport troubles.
-  if (cause.status == 401 || cause.status == 407 || cause.status == 408 || cause.status == 503 ||
-      (cause.status >= 300 && cause.status < 400)) {
+  // What a phone of ours answers to us is not what the caller should hear: no challenges, no transport
+  // troubles.
+  if (cause.status == 401 || cause.status == 407 || cause.status == 408 ||
+      (cause.status == 503 && cause.q850 != 47) || (cause.status >= 300 && cause.status < 400)) {
     cause.status = 480;
     cause.q850 = 20;
   }
@@ -396,7 +407,8 @@ bool CallFlow::divert(size_t branch, std::string_view target_text, std::string_v
   request.diverted = true;
   const auto uri = sip::Uri::parse(target);
   const bool is_uri = uri.ok() && (uri->is_sip() || uri->scheme == sip::Scheme::tel);
-  const bool ours = is_uri && uri->is_sip() && (layer_.plan->serves(uri->host) || layer_.contacts.is_local(uri->host));
+  const bool ours =
+      is_uri && uri->is_sip() && (layer_.plan->serves(uri->host) || layer_.contacts.is_local(uri->host));
   request.dialled = ours ? sip::unescape(uri->user).value_or(std::string(uri->user)) : target;
   event(port::Level::info, "call.diverted", {{"by", setup.forwarded_by}, {"reason", std::string(reason)}});
   release_branch(branch, Cause::from_q850(16));

@@ -1,6 +1,6 @@
 #pragma once
-// What a call is: its parties (a leg and a media endpoint each), who talks with whom (pairs: one call detail record each), and
-// what is being set up (targets that ring). Values only; what happens to them is in flow.h.
+// What a call is: its parties (a leg and a media endpoint each), who talks with whom (pairs: one call detail
+// record each), and what is being set up (targets that ring). Values only; what happens to them is in flow.h.
 //
 //   setup -> ringing -> connected -> (parked | transferring) -> releasing -> gone
 #include <memory>
@@ -22,10 +22,10 @@ namespace tandem::call {
 /// What the offer that is open on a leg is for.
 enum class Negotiation : uint8_t {
   none,
-  relay,     // the partner's offer, passed on: the answer goes back to the partner
-  late,      // the caller's answer to the offer in our 2xx: it completes the called leg's
-  match,     // after a join: the answer may have to be shown to the partner
-  own,       // nobody else waits for the answer
+  relay,  // the partner's offer, passed on: the answer goes back to the partner
+  late,   // the caller's answer to the offer in our 2xx: it completes the called leg's
+  match,  // after a join: the answer may have to be shown to the partner
+  own,    // nobody else waits for the answer
 };
 
 struct Party {
@@ -34,32 +34,32 @@ struct Party {
   SipLeg* sip = nullptr;  // the same leg, when it is a SIP leg
   media::EndpointId endpoint;
   enum class State : uint8_t { setup, ringing, up, gone } state = State::setup;
-  bool caller = false;            // it called us
-  port::AddressOfRecord aor;      // subscriber behind it; empty: none
+  bool caller = false;                // it called us
+  port::AddressOfRecord aor;          // subscriber behind it; empty: none
   std::string user, domain, display;  // who it is, as shown to the others
   std::string pickup_group;
   std::string trunk;
-  route::CallSource source;       // who it is to the dial plan, when it transfers or diverts
+  route::CallSource source;  // who it is to the dial plan, when it transfers or diverts
   port::RealmId realm = 0;
   LegId partner = 0;
-  int branch = -1;                // of Call::setup, while it rings
-  uint64_t attempt = 0;           // the setup that called it
-  bool has_sdp = false;           // caller: its INVITE made an offer
+  int branch = -1;       // of Call::setup, while it rings
+  uint64_t attempt = 0;  // the setup that called it
+  bool has_sdp = false;  // caller: its INVITE made an offer
   bool early_media = false;
-  bool holds = false;             // it put the call on hold
-  bool music = false;             // it hears music
+  bool holds = false;  // it put the call on hold
+  bool music = false;  // it hears music
   Negotiation negotiation = Negotiation::none;
   Instant negotiation_until = Instant::never();
   port::LineCall::State line = port::LineCall::State::trying;
   bool line_told = false;
-  std::string early_body;         // the early media's description, to notice that the 2xx repeats it
+  std::string early_body;  // the early media's description, to notice that the 2xx repeats it
 };
 
 /// One pair of legs; becomes one call detail record.
 struct Pairing {
   uint32_t number = 0;
   LegId a = 0, b = 0;
-  port::Cdr cdr;                   // what is known so far
+  port::Cdr cdr;                            // what is known so far
   media::LegStatistics a_before, b_before;  // counters of an endpoint that has talked with others before
   bool open = true;
 };
@@ -79,11 +79,11 @@ struct Branch {
   std::vector<route::TrunkHop> hops;
   size_t hop = 0;
   std::string uri;
-  Instant start;                   // rings from then on
-  Duration ring{};                 // for so long
+  Instant start;    // rings from then on
+  Duration ring{};  // for so long
   Instant stop = Instant::never();
-  bool forwards = true;            // obeys the subscriber's forwarding
-  bool skip_busy = false;          // a ring group does not ring who is talking
+  bool forwards = true;    // obeys the subscriber's forwarding
+  bool skip_busy = false;  // a ring group does not ring who is talking
   bool profile_known = false, contacts_known = false, line_known = true, rang = false;
   port::SubscriberAnswer profile;
   std::vector<port::Contact> contacts;
@@ -91,7 +91,7 @@ struct Branch {
   size_t address = 0;
   port::RealmId realm = 0;
   std::unique_ptr<route::Resolver> resolver;
-  Cause cause;                     // the best refusal so far
+  Cause cause;  // the best refusal so far
   std::string forwarded_by;
 };
 
@@ -106,27 +106,37 @@ struct Setup {
   enum class Purpose : uint8_t { call, transfer, park_return } purpose = Purpose::call;
   uint64_t number = 0;
   LegId origin = 0;
-  LegId referrer = 0;              // transfer: who asked
+  LegId referrer = 0;  // transfer: who asked
   route::CallSource source;
   std::string dialled, domain;
   std::string rule;
-  std::string otherwise;           // dial this when nobody answered
+  std::string otherwise;                    // dial this when nobody answered
   std::optional<route::Decision> fallback;  // behind local_first
   std::vector<Diversion> diversions;
-  std::vector<std::string> seen;   // numbers and addresses this call was sent to already
+  std::vector<std::string> seen;  // numbers and addresses this call was sent to already
   uint32_t forwards = 0;
   std::vector<Branch> branches;
   Instant group_until = Instant::never();
   WallTime started, rung;
-  int told_status = 0;             // highest 1xx sent to the origin
-  Cause best;                      // of all branches
+  int told_status = 0;  // highest 1xx sent to the origin
+  Cause best;           // of all branches
   std::string forwarded_by, transferred_by;
   bool emergency = false;
 };
 
-/// A question of this call that is under way. The question can be put again from the call's state (after a restore).
+/// A question of this call that is under way. The question can be put again from the call's state (after a
+/// restore).
 struct OpenAsk {
-  enum class What : uint8_t { caller_line, profile, bindings, line, feature, pickup, park_probe, retrieve } what;
+  enum class What : uint8_t {
+    caller_line,
+    profile,
+    bindings,
+    line,
+    feature,
+    pickup,
+    park_probe,
+    retrieve
+  } what;
   port::AskId id = 0;
   uint64_t attempt = 0;
   int branch = -1;
@@ -137,22 +147,30 @@ struct Call {
   uint16_t shard = 0;
   port::RealmId realm = 0;
   std::string domain;
-  enum class State : uint8_t { setup, ringing, connected, parked, transferring, releasing } state = State::setup;
+  enum class State : uint8_t {
+    setup,
+    ringing,
+    connected,
+    parked,
+    transferring,
+    releasing
+  } state = State::setup;
   std::vector<std::unique_ptr<Party>> parties;
   std::vector<Pairing> pairs;
   std::optional<Setup> setup;
   std::vector<OpenAsk> asks;
-  std::vector<std::pair<std::string, std::string>> passed;  // headers of the caller's INVITE that go on to the callee
+  std::vector<std::pair<std::string, std::string>>
+      passed;  // headers of the caller's INVITE that go on to the callee
   uint32_t max_forwards = 70;
-  bool private_caller = false;     // Privacy: id
+  bool private_caller = false;  // Privacy: id
   WallTime started, answered;
   std::string caller, callee, rule;
   Instant setup_until = Instant::never();
   Instant park_until = Instant::never();
   Instant feature_until = Instant::never();
-  std::string park_slot, parker;   // "701"; number to call back
-  uint32_t park_probe = 0;         // the slot being asked about, while one is looked for
-  bool park_any = false;           // any free slot will do
+  std::string park_slot, parker;  // "701"; number to call back
+  uint32_t park_probe = 0;        // the slot being asked about, while one is looked for
+  bool park_any = false;          // any free slot will do
   std::optional<route::FeatureCall> feature;
   LegId feature_leg = 0;
   uint32_t feature_asks = 0;

@@ -114,6 +114,7 @@ struct CallLayer::Impl : Layer {
       : Layer(p, cfg, std::move(the_plan)),
         trunks(p.transactions, p.mint, p.rng, p.counters, p.contacts, config) {}
   TrunkRegistrations trunks;
+  std::vector<CallId> waiting;  // restored, not resumed
 
   void on_new_invite(Now now, sip::TuEvent& event, const Identity& identity, port::Outbox& out);
   void on_request(Now now, sip::TuEvent& event, const Identity& identity, port::Outbox& out);
@@ -131,12 +132,14 @@ void CallLayer::Impl::refuse(Now now, sip::ServerTxId server, int status, port::
   const sip::Message* request = transactions.request_of(server);
   const port::Path* path = transactions.path_of(server);
   if (!request || !path) return;
-  sip::Writer w = sip::response_to(*request, path->remote, status, mint.mint(sip::shard_of(request->call_id())));
+  sip::Writer w =
+      sip::response_to(*request, path->remote, status, mint.mint(sip::shard_of(request->call_id())));
   for (const auto& [id, value] : headers) w.header(id, value);
   transactions.respond(now, server, std::move(w).finish(), out);
 }
 
-void CallLayer::Impl::on_new_invite(Now now, sip::TuEvent& event, const Identity& identity, port::Outbox& out) {
+void CallLayer::Impl::on_new_invite(Now now, sip::TuEvent& event, const Identity& identity,
+                                    port::Outbox& out) {
   const sip::Message& request = *transactions.request_of(event.server);
   if (refusing || calls.size() >= config.max_calls) {
     (refusing ? counters.draining : counters.limit_calls).add();
@@ -191,7 +194,8 @@ void CallLayer::on_sip(Now now, sip::TuEvent&& event, const Identity& identity, 
   Layer::Where where{};
   if (event.kind == Kind::ack || event.kind == Kind::stray_response) {
     if (!event.message) return;
-    const std::string_view tag = event.kind == Kind::ack ? event.message->to_tag() : event.message->from_tag();
+    const std::string_view tag =
+        event.kind == Kind::ack ? event.message->to_tag() : event.message->from_tag();
     const auto found = im.dialogs.find(tag);
     if (found == im.dialogs.end()) return;
     where = found->second;
@@ -203,13 +207,17 @@ void CallLayer::on_sip(Now now, sip::TuEvent&& event, const Identity& identity, 
   if (!p) return;
   im.run(now, *call, out, [&](CallFlow& flow) {
     switch (event.kind) {
-      case Kind::ack: return p->sip->on_ack(flow.turn(), *event.message);
-      case Kind::stray_response: return p->sip->on_stray(flow.turn(), *event.message, event.path);
+      case Kind::ack:
+        return p->sip->on_ack(flow.turn(), *event.message);
+      case Kind::stray_response:
+        return p->sip->on_stray(flow.turn(), *event.message, event.path);
       case Kind::response:
-      case Kind::timeout: return p->sip->on_client(flow.turn(), event);
+      case Kind::timeout:
+        return p->sip->on_client(flow.turn(), event);
       case Kind::transport_failed:
         return event.client ? p->sip->on_client(flow.turn(), event) : p->sip->on_server(flow.turn(), event);
-      default: return p->sip->on_server(flow.turn(), event);
+      default:
+        return p->sip->on_server(flow.turn(), event);
     }
   });
 }
@@ -219,7 +227,8 @@ void CallLayer::on_answer(Now now, uint64_t object, port::AskId id, port::Answer
   if (object == TrunkRegistrations::trunk_object) return im.trunks.on_answer(now, id, answer, out);
   Call* call = im.find(object);
   if (!call) return im.counters.late_answers.add();
-  const auto it = std::find_if(call->asks.begin(), call->asks.end(), [&](const OpenAsk& a) { return a.id == id; });
+  const auto it =
+      std::find_if(call->asks.begin(), call->asks.end(), [&](const OpenAsk& a) { return a.id == id; });
   if (it == call->asks.end()) {
     im.run(now, *call, out, [&](CallFlow& flow) {
       if (!flow.on_dns(id, answer)) im.counters.late_answers.add();
@@ -235,12 +244,14 @@ void CallLayer::on_media(Now now, const media::MediaEvent& event, port::Outbox& 
   // A leg that went into another call keeps the trail it was opened with.
   Call* call = impl_->find(event.trail);
   const auto has = [&](const Call& c) {
-    return std::any_of(c.parties.begin(), c.parties.end(), [&](const auto& p) { return p->endpoint == event.endpoint; });
+    return std::any_of(c.parties.begin(), c.parties.end(),
+                       [&](const auto& p) { return p->endpoint == event.endpoint; });
   };
   if (!call || !has(*call)) {
     call = nullptr;
     for (const auto& [from, to] : impl_->aliases)
-      if (Call* other = from.call == event.trail ? impl_->find(to.call) : nullptr; other && has(*other)) call = other;
+      if (Call* other = from.call == event.trail ? impl_->find(to.call) : nullptr; other && has(*other))
+        call = other;
   }
   if (call) impl_->run(now, *call, out, [&](CallFlow& flow) { flow.on_media(event); });
 }
@@ -257,7 +268,9 @@ void CallLayer::on_timeout(Now now, port::Outbox& out) {
   if (im.trunks.next_timeout() <= now.mono) im.trunks.on_timeout(now, out);
 }
 
-Instant CallLayer::next_timeout() const { return std::min(impl_->timers.next(), impl_->trunks.next_timeout()); }
+Instant CallLayer::next_timeout() const {
+  return std::min(impl_->timers.next(), impl_->trunks.next_timeout());
+}
 
 void CallLayer::set_plan(Now now, std::shared_ptr<const route::Plan> plan, port::Outbox& out) {
   if (!plan) return;
@@ -266,7 +279,9 @@ void CallLayer::set_plan(Now now, std::shared_ptr<const route::Plan> plan, port:
 }
 
 const route::Plan& CallLayer::plan() const { return *impl_->plan; }
-bool CallLayer::owns_dialog(std::string_view tag) const { return impl_->dialogs.find(tag) != impl_->dialogs.end(); }
+bool CallLayer::owns_dialog(std::string_view tag) const {
+  return impl_->dialogs.find(tag) != impl_->dialogs.end();
+}
 void CallLayer::refuse_new_calls(bool refuse) { impl_->refusing = refuse; }
 size_t CallLayer::call_count() const { return impl_->calls.size(); }
 size_t CallLayer::leg_count() const { return impl_->legs; }
@@ -286,6 +301,39 @@ uint64_t CallLayer::revision(CallId id) const {
   for (const auto& p : call->parties)
     sum += (p->sip ? p->sip->revision() : 0) + (p->endpoint ? impl_->engine.revision(p->endpoint) : 0);
   return sum;
+}
+
+void CallLayer::snapshot(Now now, std::vector<std::string>& parts) const {
+  for (const auto& [id, call] : impl_->calls) parts.push_back(impl_->part_of(now, *call, false));
+}
+
+bool CallLayer::restore(Now now, std::string_view part, std::string_view then, port::Outbox& out) {
+  Call* call = impl_->call_from(now, part);
+  if (!call) {
+    impl_->counters.bad_parts.add();
+    return false;
+  }
+  if (then.empty()) {
+    impl_->waiting.push_back(call->id);
+    return true;
+  }
+  impl_->run(now, *call, out, [&](CallFlow& flow) {
+    flow.tell_lines();
+    flow.ask_again();
+    flow.go_on(then);
+  });
+  return true;
+}
+
+void CallLayer::adopt(const sip::TransactionLayer::Restored& restored) { impl_->adopt(restored); }
+
+void CallLayer::resume(Now now, port::Outbox& out) {
+  for (const CallId id : std::exchange(impl_->waiting, {}))
+    if (Call* call = impl_->find(id))
+      impl_->run(now, *call, out, [](CallFlow& flow) {
+        flow.tell_lines();
+        flow.ask_again();
+      });
 }
 
 std::vector<CallInfo> CallLayer::list(size_t limit) const {

@@ -107,11 +107,15 @@ class CallLayer {
   void unregister_trunks(Now now, port::Outbox& out);
 
   // ---- a call is a value ----
-  /// One part per call, its legs, media and pending INVITE transactions included.
+  /// One part per call, its legs and media included; transactions are the transaction layer's own parts.
   void snapshot(Now now, std::vector<std::string>& parts) const;
-  /// A part of this or another worker, boot or node. `then`: CallMove::then. Close the original's ports
-  /// first.
+  /// A part of this or another worker, boot or node. `then`: CallMove::then; empty after a restart. Close the
+  /// original's ports first. False: no call, or its ports are taken; keep the part.
   bool restore(Now now, std::string_view part, std::string_view then, port::Outbox& out);
+  /// After all calls: each transaction that the transaction layer restored for the call room.
+  void adopt(const sip::TransactionLayer::Restored& restored);
+  /// After all transactions: open questions are put again, lines are told.
+  void resume(Now now, port::Outbox& out);
   /// Grows with every change worth a new snapshot of that call; 0: no such call.
   uint64_t revision(CallId id) const;
 

@@ -9,30 +9,44 @@ void CallFlow::on_leg(const LegEvent& e) {
   Party* p = party(e.leg);
   if (!p) return;
   touch();
-  if (p->state == Party::State::gone) {  // hung up by us already; what the peer still says is only acknowledged
+  if (p->state ==
+      Party::State::gone) {  // hung up by us already; what the peer still says is only acknowledged
     if (e.kind == LegEvent::Kind::released && e.by_peer) p->leg->finish_release(turn_, 0);
-    if (e.kind == LegEvent::Kind::offer || e.kind == LegEvent::Kind::offer_wanted) p->leg->refuse_offer(turn_, 481);
+    if (e.kind == LegEvent::Kind::offer || e.kind == LegEvent::Kind::offer_wanted)
+      p->leg->refuse_offer(turn_, 481);
     if (e.kind == LegEvent::Kind::transfer) p->leg->answer_transfer(turn_, 481);
     return;
   }
   switch (e.kind) {
-    case LegEvent::Kind::progress: return on_progress(*p, e);
-    case LegEvent::Kind::answered: return on_answered(*p, e);
-    case LegEvent::Kind::refused: return on_refused(*p, e);
-    case LegEvent::Kind::offer: return on_offer(*p, e);
-    case LegEvent::Kind::offer_wanted: return on_offer_wanted(*p);
-    case LegEvent::Kind::answer: return on_answer_body(*p, e);
-    case LegEvent::Kind::offer_refused: return on_offer_refused(*p, e);
-    case LegEvent::Kind::confirmed: return;
-    case LegEvent::Kind::released: return on_released(*p, e);
-    case LegEvent::Kind::transfer: return on_transfer(*p, std::string(e.body));
-    case LegEvent::Kind::info: return pass_info(*p, e);
+    case LegEvent::Kind::progress:
+      return on_progress(*p, e);
+    case LegEvent::Kind::answered:
+      return on_answered(*p, e);
+    case LegEvent::Kind::refused:
+      return on_refused(*p, e);
+    case LegEvent::Kind::offer:
+      return on_offer(*p, e);
+    case LegEvent::Kind::offer_wanted:
+      return on_offer_wanted(*p);
+    case LegEvent::Kind::answer:
+      return on_answer_body(*p, e);
+    case LegEvent::Kind::offer_refused:
+      return on_offer_refused(*p, e);
+    case LegEvent::Kind::confirmed:
+      return;
+    case LegEvent::Kind::released:
+      return on_released(*p, e);
+    case LegEvent::Kind::transfer:
+      return on_transfer(*p, std::string(e.body));
+    case LegEvent::Kind::info:
+      return pass_info(*p, e);
   }
 }
 
 void CallFlow::pass_info(Party& p, const LegEvent& e) {
   Party* partner = party(p.partner);
-  if (partner && partner->state == Party::State::up) partner->leg->send_info(turn_, e.method, e.content_type, e.body);
+  if (partner && partner->state == Party::State::up)
+    partner->leg->send_info(turn_, e.method, e.content_type, e.body);
 }
 
 void CallFlow::on_released(Party& p, const LegEvent& e) {
@@ -143,7 +157,8 @@ void CallFlow::on_media(const media::MediaEvent& e) {
     case media::MediaEvent::Kind::tone_finished:
       if (call_.feature && call_.feature_leg == p->id) finish_feature();
       return;
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -157,8 +172,10 @@ void CallFlow::on_answer(const OpenAsk& open, const port::Answer& answer) {
   const auto branch = static_cast<size_t>(open.branch);
   touch();
   switch (open.what) {
-    case OpenAsk::What::profile: return on_profile(branch, answer);
-    case OpenAsk::What::bindings: return on_bindings(branch, answer);
+    case OpenAsk::What::profile:
+      return on_profile(branch, answer);
+    case OpenAsk::What::bindings:
+      return on_bindings(branch, answer);
     case OpenAsk::What::line: {
       Branch& b = call_.setup->branches[branch];
       if (b.state != Branch::State::asking) return;
@@ -181,10 +198,14 @@ void CallFlow::on_answer(const OpenAsk& open, const port::Answer& answer) {
       call_.feature_asks = 0;
       return route(false);
     }
-    case OpenAsk::What::feature: return on_feature_stored(answer);
-    case OpenAsk::What::pickup: return on_line_found(answer, false);
-    case OpenAsk::What::retrieve: return on_line_found(answer, true);
-    case OpenAsk::What::park_probe: return on_park_probe(answer);
+    case OpenAsk::What::feature:
+      return on_feature_stored(answer);
+    case OpenAsk::What::pickup:
+      return on_line_found(answer, false);
+    case OpenAsk::What::retrieve:
+      return on_line_found(answer, true);
+    case OpenAsk::What::park_probe:
+      return on_park_probe(answer);
   }
 }
 
@@ -228,7 +249,8 @@ void CallFlow::on_timeout() {
     }
     if (same()) {
       bool due = false;
-      for (const Branch& b : call_.setup->branches) due = due || (b.state == Branch::State::waiting && b.start <= now);
+      for (const Branch& b : call_.setup->branches)
+        due = due || (b.state == Branch::State::waiting && b.start <= now);
       if (due) advance();
     }
   }
@@ -266,7 +288,8 @@ void CallFlow::play(Party& p, const codec::ToneSequence& tones) {
 }
 
 void CallFlow::join(Party& a, Party& b) {
-  if (!layer_.engine.join(turn_.now, a.endpoint, b.endpoint).ok()) event(port::Level::warning, "call.not_joined");
+  if (!layer_.engine.join(turn_.now, a.endpoint, b.endpoint).ok())
+    event(port::Level::warning, "call.not_joined");
 }
 
 }  // namespace tandem::call

@@ -1,4 +1,5 @@
-// Feature codes: what answers by itself (echo test, tones), what changes a setting, and what picks up or retrieves another call.
+// Feature codes: what answers by itself (echo test, tones), what changes a setting, and what picks up or
+// retrieves another call.
 #include <algorithm>
 
 #include "call/flow.h"
@@ -11,7 +12,8 @@ using Kind = port::SetFeature::Kind;
 
 codec::ToneSequence confirmation() {
   codec::ToneSequence tones;
-  tones.steps = {{425, 0, -10, 150}, {0, 0, -10, 100}, {425, 0, -10, 150}, {0, 0, -10, 100}, {600, 0, -10, 300}};
+  tones.steps = {
+      {425, 0, -10, 150}, {0, 0, -10, 100}, {425, 0, -10, 150}, {0, 0, -10, 100}, {600, 0, -10, 300}};
   tones.repeats = 1;
   return tones;
 }
@@ -25,22 +27,33 @@ codec::ToneSequence test_tone() {
 
 std::vector<std::pair<Kind, bool>> settings_of(port::Feature kind) {
   switch (kind) {
-    case port::Feature::dnd_on: return {{Kind::dnd, true}};
-    case port::Feature::dnd_off: return {{Kind::dnd, false}};
-    case port::Feature::forward_always_on: return {{Kind::forward_always, true}};
-    case port::Feature::forward_always_off: return {{Kind::forward_always, false}};
-    case port::Feature::forward_busy_on: return {{Kind::forward_busy, true}};
-    case port::Feature::forward_busy_off: return {{Kind::forward_busy, false}};
-    case port::Feature::forward_no_answer_on: return {{Kind::forward_no_answer, true}};
-    case port::Feature::forward_no_answer_off: return {{Kind::forward_no_answer, false}};
-    case port::Feature::forward_unreachable_on: return {{Kind::forward_unreachable, true}};
-    case port::Feature::forward_unreachable_off: return {{Kind::forward_unreachable, false}};
+    case port::Feature::dnd_on:
+      return {{Kind::dnd, true}};
+    case port::Feature::dnd_off:
+      return {{Kind::dnd, false}};
+    case port::Feature::forward_always_on:
+      return {{Kind::forward_always, true}};
+    case port::Feature::forward_always_off:
+      return {{Kind::forward_always, false}};
+    case port::Feature::forward_busy_on:
+      return {{Kind::forward_busy, true}};
+    case port::Feature::forward_busy_off:
+      return {{Kind::forward_busy, false}};
+    case port::Feature::forward_no_answer_on:
+      return {{Kind::forward_no_answer, true}};
+    case port::Feature::forward_no_answer_off:
+      return {{Kind::forward_no_answer, false}};
+    case port::Feature::forward_unreachable_on:
+      return {{Kind::forward_unreachable, true}};
+    case port::Feature::forward_unreachable_off:
+      return {{Kind::forward_unreachable, false}};
     case port::Feature::forward_all_off:
       return {{Kind::forward_always, false},
               {Kind::forward_busy, false},
               {Kind::forward_no_answer, false},
               {Kind::forward_unreachable, false}};
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -53,7 +66,8 @@ void CallFlow::feature(const route::FeatureCall& f) {
   const bool fresh = setup.purpose == Setup::Purpose::call && caller->state != Party::State::up;
   touch();
   switch (f.kind) {
-    case port::Feature::park: return park(f.argument);
+    case port::Feature::park:
+      return park(f.argument);
     case port::Feature::unpark:
       if (!fresh) return park(f.argument);  // a transfer to an occupied or free slot parks there
       call_.feature = f;
@@ -72,7 +86,8 @@ void CallFlow::feature(const route::FeatureCall& f) {
     }
     case port::Feature::echo:
     case port::Feature::say_number:
-    case port::Feature::hold_music: break;
+    case port::Feature::hold_music:
+      break;
     default:
       if (!fresh) return fail_setup(Cause::from_status(403));
       return set_feature(f);
@@ -84,8 +99,7 @@ void CallFlow::feature(const route::FeatureCall& f) {
   if (f.kind == port::Feature::echo) {
     if (!layer_.engine.echo(turn_.now, caller->endpoint).ok()) event(port::Level::warning, "call.no_echo");
   } else {
-    play(*caller,
-                       f.kind == port::Feature::say_number ? test_tone() : codec::ToneSequence::music());
+    play(*caller, f.kind == port::Feature::say_number ? test_tone() : codec::ToneSequence::music());
   }
   Pairing& pair = open_pair(*caller, *caller);
   pair.cdr.answer = turn_.now.wall;
@@ -160,7 +174,8 @@ void CallFlow::on_line_found(const port::Answer& answer, bool parked) {
                                                 c.state == port::LineCall::State::trying);
     if (fits && c.call != call_.id && (!chosen || c.since < chosen->since)) chosen = &c;
   }
-  if (!chosen) return fail_setup(Cause::from_status(404, parked ? "Nobody waits there" : "Nothing rings there"));
+  if (!chosen)
+    return fail_setup(Cause::from_status(404, parked ? "Nobody waits there" : "Nothing rings there"));
   const LegId newcomer = caller->id;
   const std::string tag = chosen->local_tag;
   if (chosen->worker != layer_.config.worker && layer_.dialogs.find(tag) == layer_.dialogs.end())

@@ -1,9 +1,10 @@
 #pragma once
-// What happens to a call: one CallFlow is made for each input and forgotten after it. Internal to the call room.
+// What happens to a call: one CallFlow is made for each input and forgotten after it. Internal to the call
+// room.
 //
-// Files by noun: setup.cpp (a call comes in and is routed), branch.cpp (targets that ring), trunk.cpp (targets that are not
-// subscribers), offer_answer.cpp, connected.cpp (what legs tell), transfer.cpp, replace.cpp (legs that change calls), park.cpp,
-// features.cpp, records.cpp (CDRs and lines).
+// Files by noun: setup.cpp (a call comes in and is routed), branch.cpp (targets that ring), trunk.cpp
+// (targets that are not subscribers), offer_answer.cpp, connected.cpp (what legs tell), transfer.cpp,
+// replace.cpp (legs that change calls), park.cpp, features.cpp, records.cpp (CDRs and lines).
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,8 +29,10 @@ class CallFlow {
   /// After a move: what the call came here for.
   void go_on(std::string_view then);
   void ask_again();  // after a restore: what was asked and not yet answered
+  void tell_lines();
 
-  /// `newcomer` (of another call) takes the place of `replaced` here. False: it cannot; the newcomer is untouched.
+  /// `newcomer` (of another call) takes the place of `replaced` here. False: it cannot; the newcomer is
+  /// untouched.
   bool can_replace(LegId replaced) const;
   void replace(LegId replaced, std::unique_ptr<Party> newcomer, std::string transferred_by);
 
@@ -147,7 +150,8 @@ class CallFlow {
   Party* party(LegId leg) { return call_.find(leg); }
   Party* origin() { return call_.setup ? call_.find(call_.setup->origin) : nullptr; }
   void touch() { ++call_.revision; }
-  void event(port::Level level, std::string_view name, std::vector<std::pair<std::string_view, std::string>> fields = {}) {
+  void event(port::Level level, std::string_view name,
+             std::vector<std::pair<std::string_view, std::string>> fields = {}) {
     turn_.out.event(level, name, call_.id, std::move(fields));
   }
 

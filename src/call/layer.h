@@ -21,7 +21,7 @@ struct CallCounters {
   Counter& answered;
   Counter& ended;
   Counter& cdrs;
-  Counter& active;        // gauge
+  Counter& active;  // gauge
   Counter& limit_calls;
   Counter& limit_legs;
   Counter& limit_forks;
@@ -40,6 +40,9 @@ struct CallCounters {
 };
 
 class CallFlow;
+
+/// What we may answer a trunk's challenges with; nothing when the row has no user.
+std::optional<auth::Credentials> trunk_credentials(const port::TrunkRow& row);
 
 struct Layer {
   Layer(const CallLayer::Parts& p, const CallConfig& cfg, std::shared_ptr<const route::Plan> the_plan);
@@ -65,7 +68,8 @@ struct Layer {
   };
   std::unordered_map<CallId, std::unique_ptr<Call>> calls;
   std::unordered_map<std::string, Where, TextHash, std::equal_to<>> dialogs;  // by our tag
-  std::unordered_map<std::string, CallId, TextHash, std::equal_to<>> merged;  // by Call-ID and From-tag of a caller
+  std::unordered_map<std::string, CallId, TextHash, std::equal_to<>>
+      merged;                      // by Call-ID and From-tag of a caller
   std::map<Where, Where> aliases;  // legs that went into another call, for answers under the old name
   TimerQueue<CallId> timers;
 
@@ -82,8 +86,11 @@ struct Layer {
   CallInfo info(const Call& call) const;
   void forget_leg(Call& call, Party& party);
   static Instant next_timeout(const Call& call);
-  /// The call as a part; `with_transactions`: taken out of the transaction layer, because the call leaves this worker.
+  /// The call as a part; `with_transactions`: taken out of the transaction layer, because the call leaves
+  /// this worker.
   std::string part_of(Now now, Call& call, bool with_transactions);
+  Call* call_from(Now now, std::string_view part);
+  void adopt(const sip::TransactionLayer::Restored& restored);
 };
 
 }  // namespace tandem::call

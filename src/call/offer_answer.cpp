@@ -16,7 +16,8 @@ bool same_format(const sdp::Format& a, const sdp::Format& b) {
   return a.payload_type == b.payload_type && iequals(a.encoding, b.encoding) && a.clock_rate == b.clock_rate;
 }
 
-/// A new offer that changes addresses, ports and directions only: who heard the old one need not hear this one.
+/// A new offer that changes addresses, ports and directions only: who heard the old one need not hear this
+/// one.
 bool same_session(const sdp::Description& before, const sdp::Description& now) {
   if (before.media_count() != now.media_count()) return false;
   for (size_t i = 0; i < now.media_count(); ++i) {
@@ -27,7 +28,8 @@ bool same_session(const sdp::Description& before, const sdp::Description& now) {
       if (!same_attribute(before, now, i, name)) return false;
     const auto known = before.formats(i);
     for (const sdp::Format& f : now.formats(i))
-      if (std::none_of(known.begin(), known.end(), [&](const sdp::Format& k) { return same_format(k, f); })) return false;
+      if (std::none_of(known.begin(), known.end(), [&](const sdp::Format& k) { return same_format(k, f); }))
+        return false;
   }
   return before.attribute(sdp::Description::session, "fingerprint") ==
          now.attribute(sdp::Description::session, "fingerprint");
@@ -44,11 +46,14 @@ bool wants_music(const Party& p) { return p.holds; }
 int status_of(media::Reason reason) {
   switch (reason) {
     case media::Reason::ports_exhausted:
-    case media::Reason::too_many_endpoints: return 503;
+    case media::Reason::too_many_endpoints:
+      return 503;
     case media::Reason::unknown_endpoint:
     case media::Reason::bad_snapshot:
-    case media::Reason::port_taken: return 500;
-    default: return 488;
+    case media::Reason::port_taken:
+      return 500;
+    default:
+      return 488;
   }
 }
 
@@ -59,7 +64,8 @@ bool covers(const sdp::Description& told_to_sender, const sdp::Description& rece
     if (told_to_sender.media(i).proto != receiver.media(i).proto) return false;
     const auto takes = receiver.formats(i);
     for (const sdp::Format& f : told_to_sender.formats(i))
-      if (std::none_of(takes.begin(), takes.end(), [&](const sdp::Format& t) { return same_format(t, f); })) return false;
+      if (std::none_of(takes.begin(), takes.end(), [&](const sdp::Format& t) { return same_format(t, f); }))
+        return false;
   }
   return true;
 }
@@ -68,7 +74,8 @@ bool CallFlow::open_media(Party& p) {
   if (p.endpoint) return true;
   media::EndpointConfig config;
   config.realm = p.realm;
-  const port::Path& path = p.sip->is_uac() || p.sip->state() != SipLeg::State::fresh ? p.sip->path() : port::Path{};
+  const port::Path& path =
+      p.sip->is_uac() || p.sip->state() != SipLeg::State::fresh ? p.sip->path() : port::Path{};
   if (path.remote.ip.is_v6()) config.family = IpAddress::Family::v6;
   config.signalling = path.remote.ip;
   config.symmetric = layer_.config.symmetric_media;
@@ -81,7 +88,8 @@ bool CallFlow::open_media(Party& p) {
   return true;
 }
 
-/// The body of the INVITE to `called`. Empty (and `why` unset) when the caller made no offer: the callee makes one.
+/// The body of the INVITE to `called`. Empty (and `why` unset) when the caller made no offer: the callee
+/// makes one.
 std::string CallFlow::offer_for(Party& called, Party& from, Cause& why) {
   const bool up = from.state == Party::State::up;
   if (!up && !from.has_sdp) return {};
@@ -109,12 +117,14 @@ void CallFlow::on_progress(Party& called, const LegEvent& e) {
   }
   touch();
   if (setup.purpose == Setup::Purpose::transfer && e.status >= 180)
-    if (Party* referrer = party(setup.referrer); referrer && referrer->state == Party::State::up && setup.told_status < 180)
+    if (Party* referrer = party(setup.referrer);
+        referrer && referrer->state == Party::State::up && setup.told_status < 180)
       referrer->leg->transfer_progress(turn_, 180);
   std::string body;
   if (!e.body.empty() && from->has_sdp && from->state != Party::State::up) {
     const auto answer = sdp::Description::parse(e.body);
-    if (answer.ok() && layer_.engine.set_remote(turn_.now, called.endpoint, *answer, media::SdpRole::answer).ok()) {
+    if (answer.ok() &&
+        layer_.engine.set_remote(turn_.now, called.endpoint, *answer, media::SdpRole::answer).ok()) {
       auto shown = layer_.engine.present(turn_.now, from->endpoint, *answer, media::SdpRole::answer);
       if (shown.ok() && layer_.engine.join(turn_.now, from->endpoint, called.endpoint).ok()) {
         body = std::move(*shown);
@@ -141,8 +151,7 @@ void CallFlow::on_answered(Party& called, const LegEvent& e) {
     return;
   }
   const auto fail = [&](const Cause& cause) {
-    if (e.offer_in_answer)
-      called.leg->refuse_offer(turn_, 488);
+    if (e.offer_in_answer) called.leg->refuse_offer(turn_, 488);
     const int branch = called.branch;
     release(called, cause);
     if (call_.setup && branch >= 0) {
@@ -240,7 +249,8 @@ bool CallFlow::answer_locally(Party& p, const sdp::Description& offer) {
 void CallFlow::relay_offer(Party& p, Party& partner, const sdp::Description& offer) {
   if (partner.negotiation != Negotiation::none || (partner.sip && partner.sip->offer_in_progress()))
     return p.leg->refuse_offer(turn_, 491);
-  if (const auto set = layer_.engine.set_remote(turn_.now, p.endpoint, offer, media::SdpRole::offer); !set.ok())
+  if (const auto set = layer_.engine.set_remote(turn_.now, p.endpoint, offer, media::SdpRole::offer);
+      !set.ok())
     return p.leg->refuse_offer(turn_, status_of(set.reason()));
   auto shown = layer_.engine.present(turn_.now, partner.endpoint, offer, media::SdpRole::offer);
   if (!shown.ok()) {
@@ -296,7 +306,8 @@ void CallFlow::on_answer_body(Party& p, const LegEvent& e) {
 }
 
 void CallFlow::on_offer_refused(Party& p, const LegEvent& e) {
-  if (e.by_peer) {  // the peer took its own offer back (CANCEL): whoever was asked because of it may still answer
+  if (e.by_peer) {  // the peer took its own offer back (CANCEL): whoever was asked because of it may still
+                    // answer
     layer_.engine.rollback(turn_.now, p.endpoint);
     return;
   }
@@ -372,7 +383,8 @@ bool CallFlow::accept_newcomer(Party& newcomer, Party& other) {
     shown = layer_.engine.present(turn_.now, newcomer.endpoint, *like, media::SdpRole::answer);
   }
   if (!shown.ok()) shown = layer_.engine.answer(turn_.now, newcomer.endpoint);
-  if (!shown.ok() && like) shown = layer_.engine.present(turn_.now, newcomer.endpoint, *like, media::SdpRole::answer);
+  if (!shown.ok() && like)
+    shown = layer_.engine.present(turn_.now, newcomer.endpoint, *like, media::SdpRole::answer);
   if (!shown.ok()) return false;
   newcomer.leg->accept(turn_, *shown);
   newcomer.state = Party::State::up;

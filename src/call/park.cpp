@@ -1,4 +1,5 @@
-// Park: a party waits in a numbered slot, with music, until somebody dials the slot. A slot is an address-of-record of its own
+// Park: a party waits in a numbered slot, with music, until somebody dials the slot. A slot is an
+// address-of-record of its own
 // ("park+701"), so that every worker can find who waits there.
 #include "base/text.h"
 #include "call/flow.h"

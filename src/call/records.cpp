@@ -57,8 +57,9 @@ Pairing& CallFlow::open_pair(const Party& a, const Party& b) {
     cdr.forwarded_by = call_.setup->forwarded_by;
     cdr.transferred_by = call_.setup->transferred_by;
   }
-  cdr.direction = a.trunk.empty() ? (b.trunk.empty() ? port::Cdr::Direction::internal : port::Cdr::Direction::outbound)
-                                  : (b.trunk.empty() ? port::Cdr::Direction::inbound : port::Cdr::Direction::transit);
+  cdr.direction = a.trunk.empty()
+                      ? (b.trunk.empty() ? port::Cdr::Direction::internal : port::Cdr::Direction::outbound)
+                      : (b.trunk.empty() ? port::Cdr::Direction::inbound : port::Cdr::Direction::transit);
   if (a.endpoint) pair.a_before = layer_.engine.statistics(a.endpoint);
   if (b.endpoint) pair.b_before = layer_.engine.statistics(b.endpoint);
   touch();

@@ -1,5 +1,6 @@
-// Legs that change calls: attended transfer, INVITE with Replaces (RFC 3891), pick-up, retrieving from park. The party goes into
-// the call it joins; when that call lives on another worker, this whole call moves there first.
+// Legs that change calls: attended transfer, INVITE with Replaces (RFC 3891), pick-up, retrieving from park.
+// The party goes into the call it joins; when that call lives on another worker, this whole call moves there
+// first.
 #include <algorithm>
 
 #include "base/text.h"
@@ -8,17 +9,18 @@
 
 namespace tandem::call {
 
-/// `newcomer` of this call is to take the place of the leg with our tag `tag`, wherever that is. `referrer` (or 0) asked for it and
-/// is told the outcome.
+/// `newcomer` of this call is to take the place of the leg with our tag `tag`, wherever that is. `referrer`
+/// (or 0) asked for it and is told the outcome.
 void CallFlow::join_other(LegId newcomer_id, LegId referrer_id, std::string_view tag) {
   const auto found = layer_.dialogs.find(tag);
   if (found == layer_.dialogs.end()) {
     const auto owner = layer_.mint.owner(tag);
-    const uint16_t worker = owner ? sip::worker_of_shard(owner->shard, std::max<uint16_t>(layer_.config.workers, 1)) : 0;
+    const uint16_t worker =
+        owner ? sip::worker_of_shard(owner->shard, std::max<uint16_t>(layer_.config.workers, 1)) : 0;
     if (!owner || owner->node != layer_.config.node || worker == layer_.config.worker)
       return replace_failed(newcomer_id, referrer_id, 481);
-    return move_away(worker, "replace " + std::to_string(newcomer_id) + " " + std::to_string(referrer_id) + " " +
-                                 std::string(tag));
+    return move_away(worker, "replace " + std::to_string(newcomer_id) + " " + std::to_string(referrer_id) +
+                                 " " + std::string(tag));
   }
   const Layer::Where where = found->second;
   Call* other = layer_.find(where.call);
@@ -65,7 +67,8 @@ void CallFlow::replace_failed(LegId newcomer_id, LegId referrer_id, int status) 
     return referrer->leg->transfer_progress(turn_, status);
   Party* newcomer = party(newcomer_id);
   if (!newcomer || newcomer->state == Party::State::gone) return;
-  if (call_.setup && call_.setup->origin == newcomer_id) return refuse_caller(*newcomer, Cause::from_status(status));
+  if (call_.setup && call_.setup->origin == newcomer_id)
+    return refuse_caller(*newcomer, Cause::from_status(status));
   release(*newcomer, Cause::from_status(status));
 }
 
@@ -161,8 +164,8 @@ void CallFlow::replace(LegId replaced, std::unique_ptr<Party> arriving, std::str
   connect(*from, newcomer);
 }
 
-/// The whole call goes to another worker (and this object ends): it is stored, its names are told to the dispatch, its ports are
-/// closed so that the new owner can bind them.
+/// The whole call goes to another worker (and this object ends): it is stored, its names are told to the
+/// dispatch, its ports are closed so that the new owner can bind them.
 void CallFlow::move_away(uint16_t worker, std::string then) {
   port::CallMove move;
   move.to_worker = worker;
@@ -211,7 +214,8 @@ void CallFlow::start_replacing(Party& caller, const sip::Message& request) {
     const Call* other = layer_.find(found->second.call);
     const Party* x = other ? other->find(found->second.leg) : nullptr;
     if (x && x->sip->call_id() != replaces->call_id) return refuse_caller(caller, Cause::from_status(481));
-    if (x && x->state == Party::State::up && replaces->early_only) return refuse_caller(caller, Cause::from_status(486));
+    if (x && x->state == Party::State::up && replaces->early_only)
+      return refuse_caller(caller, Cause::from_status(486));
   }
   join_other(caller.id, 0, tag);
 }

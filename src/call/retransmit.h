@@ -1,6 +1,7 @@
 #pragma once
-// A message sent again and again until the peer acknowledges it: 2xx to INVITE (RFC 3261 section 13.3.1.4) and reliable
-// provisional responses (RFC 3262 section 3). A value: what is sent, when next, and when to give up.
+// A message sent again and again until the peer acknowledges it: 2xx to INVITE (RFC 3261 section 13.3.1.4)
+// and reliable provisional responses (RFC 3262 section 3). A value: what is sent, when next, and when to give
+// up.
 #include <algorithm>
 #include <string>
 

@@ -9,8 +9,10 @@ using sip::HeaderId;
 
 namespace {
 
-/// Headers of the caller's INVITE that mean something to the callee (RFC 3261 sections 20.4, 20.26, 20.36; RFC 7433).
-constexpr std::string_view passed_headers[] = {"Alert-Info", "Subject", "Priority", "User-to-User", "Call-Info"};
+/// Headers of the caller's INVITE that mean something to the callee (RFC 3261 sections 20.4, 20.26, 20.36;
+/// RFC 7433).
+constexpr std::string_view passed_headers[] = {"Alert-Info", "Subject", "Priority", "User-to-User",
+                                               "Call-Info"};
 constexpr size_t max_passed_bytes = 512;
 
 std::string decoded(std::string_view user) { return sip::unescape(user).value_or(std::string(user)); }
@@ -279,7 +281,8 @@ void CallFlow::end_setup() {
   call_.setup.reset();
   call_.setup_until = Instant::never();
   for (auto& p : call_.parties)
-    if (p->attempt == attempt && p->branch >= 0 && p->state != Party::State::up && p->state != Party::State::gone)
+    if (p->attempt == attempt && p->branch >= 0 && p->state != Party::State::up &&
+        p->state != Party::State::gone)
       release(*p, Cause::from_q850(16));
   touch();
 }

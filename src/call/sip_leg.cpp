@@ -12,12 +12,17 @@ using sip::HeaderId;
 using sip::Method;
 
 SipLegCounters::SipLegCounters(CounterSet& counters)
-    : glare(counters.counter("call_glare_total", "Re-INVITEs that crossed one of the peer's (RFC 3261 section 14.1)")),
+    : glare(counters.counter("call_glare_total",
+                             "Re-INVITEs that crossed one of the peer's (RFC 3261 section 14.1)")),
       no_ack(counters.counter("call_no_ack_total", "2xx responses whose ACK never came")),
-      no_prack(counters.counter("call_no_prack_total", "Reliable provisional responses whose PRACK never came")),
-      session_expired(counters.counter("call_session_expired_total", "Session timers that ran out (RFC 4028)")),
-      late_2xx(counters.counter("call_late_2xx_total", "2xx responses of forks that came too late and were ended")),
-      queue_full(counters.counter("call_provisional_queue_full_total", "Provisional responses dropped behind a lost PRACK")) {}
+      no_prack(
+          counters.counter("call_no_prack_total", "Reliable provisional responses whose PRACK never came")),
+      session_expired(
+          counters.counter("call_session_expired_total", "Session timers that ran out (RFC 4028)")),
+      late_2xx(counters.counter("call_late_2xx_total",
+                                "2xx responses of forks that came too late and were ended")),
+      queue_full(counters.counter("call_provisional_queue_full_total",
+                                  "Provisional responses dropped behind a lost PRACK")) {}
 
 SipLeg::SipLeg(SipWorld& world, uint64_t call, LegId id, uint16_t shard)
     : world_(&world), call_(call), id_(id), shard_(shard), min_se_(world.config.min_se) {}
@@ -52,9 +57,10 @@ std::optional<std::string_view> session_body(const sip::Message& message) {
     if (end == std::string_view::npos) return std::nullopt;
     const std::string_view part = body.substr(begin + 2, end - begin - 2);
     const size_t blank = part.find("\r\n\r\n");
-    if (blank != std::string_view::npos && lower(part.substr(0, blank)).find("application/sdp") != std::string::npos) {
+    if (blank != std::string_view::npos &&
+        lower(part.substr(0, blank)).find("application/sdp") != std::string::npos) {
       std::string_view content = part.substr(blank + 4);
-      if (content.size() >= 2 && content.substr(content.size() - 2) == "\r\n" ) content.remove_suffix(2);
+      if (content.size() >= 2 && content.substr(content.size() - 2) == "\r\n") content.remove_suffix(2);
       if (content.empty()) return std::nullopt;
       return content;
     }
@@ -77,8 +83,10 @@ std::optional<std::string_view> unsupported_option(const sip::Message& request) 
 }
 
 void SipLeg::learn_peer(const sip::Message& message) {
-  if (message.lists(HeaderId::supported, "100rel") || message.lists(HeaderId::require, "100rel")) peer_100rel_ = true;
-  if (message.lists(HeaderId::supported, "timer") || message.lists(HeaderId::require, "timer")) peer_timer_ = true;
+  if (message.lists(HeaderId::supported, "100rel") || message.lists(HeaderId::require, "100rel"))
+    peer_100rel_ = true;
+  if (message.lists(HeaderId::supported, "timer") || message.lists(HeaderId::require, "timer"))
+    peer_timer_ = true;
   if (message.has(HeaderId::allow)) peer_update_ = message.lists(HeaderId::allow, "UPDATE");
   const auto agent = message.header(message.is_request() ? HeaderId::user_agent : HeaderId::server);
   if (agent && remote_agent_.empty()) remote_agent_ = agent->substr(0, 128);
@@ -97,15 +105,17 @@ std::optional<port::Transport> transport_of(const sip::Uri& uri) {
   const auto name = uri.params.get("transport");
   if (!name) return uri.scheme == sip::Scheme::sips ? std::optional(port::Transport::tls) : std::nullopt;
   if (iequals(*name, "udp")) return port::Transport::udp;
-  if (iequals(*name, "tcp")) return uri.scheme == sip::Scheme::sips ? port::Transport::tls : port::Transport::tcp;
+  if (iequals(*name, "tcp"))
+    return uri.scheme == sip::Scheme::sips ? port::Transport::tls : port::Transport::tcp;
   if (iequals(*name, "tls")) return port::Transport::tls;
   return std::nullopt;
 }
 
 }  // namespace
 
-/// A stream keeps its connection. Over UDP the peer's own word (Contact or Route) counts when it is an address we can believe:
-/// the one it sends from, or a public one; a private address that differs is hidden behind a NAT and the source counts.
+/// A stream keeps its connection. Over UDP the peer's own word (Contact or Route) counts when it is an
+/// address we can believe: the one it sends from, or a public one; a private address that differs is hidden
+/// behind a NAT and the source counts.
 port::Path SipLeg::next_path() const {
   port::Path path = dialog_.path;
   if (path.transport != port::Transport::udp && path.flow) return path;
@@ -130,7 +140,8 @@ sip::ClientTxId SipLeg::send_text(Turn& turn, std::string_view method, sip::Writ
   sip::OutgoingRequest request;
   request.method = sip::method_from(method);
   if (request.method == Method::other) request.method_text = method;
-  request.rest = body.empty() ? std::move(writer).finish() : std::move(writer).body(content_type, as_bytes(body));
+  request.rest =
+      body.empty() ? std::move(writer).finish() : std::move(writer).body(content_type, as_bytes(body));
   const bool inside = state_ == State::accepted || state_ == State::confirmed || state_ == State::closing ||
                       !invitation_.path.remote;
   request.path = inside ? next_path() : invitation_.path;
@@ -147,7 +158,8 @@ sip::ClientTxId SipLeg::send(Turn& turn, Method method, sip::Writer&& writer, st
   return send_text(turn, sip::to_string(method), std::move(writer), content_type, body, purpose);
 }
 
-void SipLeg::respond(Turn& turn, sip::ServerTxId server, int status, std::string_view body, port::CommitId after) {
+void SipLeg::respond(Turn& turn, sip::ServerTxId server, int status, std::string_view body,
+                     port::CommitId after) {
   const sip::Message* request = world_->transactions.request_of(server);
   const port::Path* path = world_->transactions.path_of(server);
   if (!request || !path) return;
@@ -188,11 +200,13 @@ void SipLeg::send_bye(Turn& turn, const Cause& cause, sip::Dialog& dialog) {
   w.header(HeaderId::reason, cause.reason_header());
   w.header(HeaderId::user_agent, world_->config.user_agent);
   const bool own = &dialog == &dialog_;
-  const sip::ClientTxId tx = send(turn, Method::bye, std::move(w), {}, {}, own ? Purpose::bye : Purpose::other);
+  const sip::ClientTxId tx =
+      send(turn, Method::bye, std::move(w), {}, {}, own ? Purpose::bye : Purpose::other);
   if (!own) return;
   our_bye_tx_ = tx;
   // A full transaction table: the peer's session timer or media time-out has to find out.
   state_ = tx ? State::closing : State::ended;
+  closing_until_ = turn.now.mono + world_->config.timers.timer_f() + seconds(5);
 }
 
 /// The dialog is over because of the peer or of a failure; tells the call once.
@@ -224,9 +238,11 @@ void SipLeg::release(Turn& turn, const Cause& cause, port::CommitId after) {
       break;
     case State::inviting:
       // Cancelled forks learn why, so that phones do not show a missed call (RFC 3326 section 3.1).
-      world_->transactions.cancel(turn.now, invite_tx_, turn.out,
-                                  cause.q850 == 26 ? "SIP;cause=200;text=\"Call completed elsewhere\"" : std::string_view{});
+      world_->transactions.cancel(
+          turn.now, invite_tx_, turn.out,
+          cause.q850 == 26 ? "SIP;cause=200;text=\"Call completed elsewhere\"" : std::string_view{});
       state_ = State::cancelling;
+      closing_until_ = turn.now.mono + world_->config.timers.timer_b() + seconds(40);
       break;
     case State::ringing:
       refuse(turn, cause, after, {});
@@ -236,9 +252,12 @@ void SipLeg::release(Turn& turn, const Cause& cause, port::CommitId after) {
         send_ack(turn, dialog_, invite_cseq_, {});
         send_bye(turn, cause, dialog_);
       } else {
-        // The ACK may still be under way: a UAS may not send BYE before it (RFC 3261 section 15), so it waits in on_ack().
+        // The ACK may still be under way: a UAS may not send BYE before it (RFC 3261 section 15), so it waits
+        // in on_ack().
         release_cause_ = cause;
         state_ = State::closing;
+        closing_until_ =
+            turn.now.mono + world_->config.timers.timer_h() + world_->config.timers.timer_f() + seconds(5);
       }
       break;
     case State::confirmed:
@@ -271,6 +290,7 @@ void SipLeg::finish_release(Turn& turn, port::CommitId after) {
   if (state_ == State::inviting) {  // BYE inside an early dialog: the INVITE itself still has to end
     world_->transactions.cancel(turn.now, invite_tx_, turn.out);
     state_ = State::cancelling;
+    closing_until_ = turn.now.mono + world_->config.timers.timer_b() + seconds(40);
     return;
   }
   state_ = State::ended;
@@ -284,7 +304,8 @@ void SipLeg::on_timeout(Turn& turn) {
       world_->transactions.respond(now, final_tx_, Buffer::copy_of(final_2xx_.message), turn.out);
       break;
     case Retransmit::Due::over: {
-      // RFC 3261 section 13.3.1.4: no ACK for 64*T1, the dialog is confirmed but the session should be terminated.
+      // RFC 3261 section 13.3.1.4: no ACK for 64*T1, the dialog is confirmed but the session should be
+      // terminated.
       world_->counters.no_ack.add();
       const bool told = state_ == State::closing;
       const Cause cause = told ? release_cause_ : Cause::from_q850(102, "No ACK");
@@ -293,7 +314,8 @@ void SipLeg::on_timeout(Turn& turn) {
       if (!told) peer_released(turn, cause, false);
       return;
     }
-    case Retransmit::Due::no: break;
+    case Retransmit::Due::no:
+      break;
   }
   switch (provisional_.on_timeout(now, Duration(0))) {
     case Retransmit::Due::again:
@@ -308,7 +330,13 @@ void SipLeg::on_timeout(Turn& turn) {
       peer_released(turn, cause, false);
       return;
     }
-    case Retransmit::Due::no: break;
+    case Retransmit::Due::no:
+      break;
+  }
+  if (now.mono >= closing_until_) {
+    closing_until_ = Instant::never();
+    state_ = State::ended;
+    return touch();
   }
   if (now.mono >= glare_retry_) {
     glare_retry_ = Instant::never();
@@ -330,7 +358,8 @@ void SipLeg::on_timeout(Turn& turn) {
 
 Instant SipLeg::next_timeout() const {
   if (state_ == State::ended) return Instant::never();
-  return std::min({final_2xx_.next_timeout(), provisional_.next_timeout(), glare_retry_, refresh_at_, expires_at_});
+  return std::min({final_2xx_.next_timeout(), provisional_.next_timeout(), glare_retry_, refresh_at_,
+                   expires_at_, closing_until_});
 }
 
 bool SipLeg::knows_peer(std::string_view tag) const {
@@ -345,7 +374,8 @@ void SipLeg::branches(std::vector<std::string>& out) const {
 }
 
 void SipLeg::on_stray(Turn& turn, const sip::Message& response, const port::Path& path) {
-  if (!uac_ || response.method() != Method::invite || response.status() < 200 || response.status() >= 300) return;
+  if (!uac_ || response.method() != Method::invite || response.status() < 200 || response.status() >= 300)
+    return;
   if (response.cseq().number == invite_cseq_) return on_invite_2xx(turn, response, path);
   if (response.cseq().number == ack_cseq_) send_ack(turn, dialog_, ack_cseq_, {});
 }
@@ -354,8 +384,9 @@ void SipLeg::rename(uint64_t call, LegId id) {
   call_ = call;
   id_ = id;
   touch();
-  // Answers to client transactions still name the old call: nothing of it may be waited for any more. The call that gives a leg
-  // away does so only when no offer of ours is out; what the peer has asked is re-addressed.
+  // Answers to client transactions still name the old call: nothing of it may be waited for any more. The
+  // call that gives a leg away does so only when no offer of ours is out; what the peer has asked is
+  // re-addressed.
   if (uas_tx_) world_->transactions.set_user(uas_tx_, user(Purpose::uas_invite));
   if (uas_offer_tx_) world_->transactions.set_user(uas_offer_tx_, user(Purpose::uas_offer));
   if (bye_tx_) world_->transactions.set_user(bye_tx_, user(Purpose::uas_bye));

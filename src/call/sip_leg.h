@@ -1,14 +1,14 @@
 #pragma once
-// A SIP leg: one INVITE usage (RFC 3261 sections 12 to 15, RFC 5057) with everything that belongs to it: forked early
-// dialogs, reliable provisionals (RFC 3262), UPDATE (RFC 3311), session timers (RFC 4028), re-INVITE and glare (section
-// 14), REFER (RFC 3515).
+// A SIP leg: one INVITE usage (RFC 3261 sections 12 to 15, RFC 5057) with everything that belongs to it:
+// forked early dialogs, reliable provisionals (RFC 3262), UPDATE (RFC 3311), session timers (RFC 4028),
+// re-INVITE and glare (section 14), REFER (RFC 3515).
 //
 //   called leg (UAC)    fresh -> inviting -> accepted -> confirmed -> closing -> ended
 //                                    |  \--cancelling--------------------------^
 //   calling leg (UAS)   ringing -----------> accepted -> confirmed -> closing -> ended
 //
-// Files: sip_leg.cpp (common), sip_leg_uac.cpp, sip_leg_uas.cpp, sip_leg_dialog.cpp (requests inside the dialog),
-// sip_leg_offer.cpp (re-INVITE, UPDATE, session timer), sip_leg_part.cpp (snapshot).
+// Files: sip_leg.cpp (common), sip_leg_uac.cpp, sip_leg_uas.cpp, sip_leg_dialog.cpp (requests inside the
+// dialog), sip_leg_offer.cpp (re-INVITE, UPDATE, session timer), sip_leg_part.cpp (snapshot).
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -70,16 +70,16 @@ struct Invitation {
 /// A transaction's place in a leg: TuRef::detail is {leg, purpose}.
 enum class Purpose : uint8_t {
   none,
-  invite,        // client
-  offer,         // client: re-INVITE with an offer of the call's
-  refresh,       // client: re-INVITE or UPDATE of the session timer
+  invite,   // client
+  offer,    // client: re-INVITE with an offer of the call's
+  refresh,  // client: re-INVITE or UPDATE of the session timer
   bye,
   prack,
   notify,
   info,
-  other,         // client: nothing hangs on the answer
-  uas_invite,    // server
-  uas_offer,     // server: re-INVITE, UPDATE or PRACK with an offer
+  other,       // client: nothing hangs on the answer
+  uas_invite,  // server
+  uas_offer,   // server: re-INVITE, UPDATE or PRACK with an offer
   uas_bye,
   uas_refer,
 };
@@ -112,7 +112,8 @@ class SipLeg final : public Leg {
   void refuse_offer(Turn& turn, int status) override;
   void answer_transfer(Turn& turn, int status) override;
   void transfer_progress(Turn& turn, int status) override;
-  void send_info(Turn& turn, std::string_view method, std::string_view content_type, std::string_view body) override;
+  void send_info(Turn& turn, std::string_view method, std::string_view content_type,
+                 std::string_view body) override;
   void release(Turn& turn, const Cause& cause, port::CommitId after) override;
   void finish_release(Turn& turn, port::CommitId after) override;
   bool ended() const override { return state_ == State::ended; }
@@ -144,9 +145,11 @@ class SipLeg final : public Leg {
 
   // ---- a call is a value
   void save(Now now, proto::SipLeg& to) const;
-  static std::unique_ptr<SipLeg> load(Now now, SipWorld& world, uint64_t call, uint16_t shard, const proto::SipLeg& from);
+  static std::unique_ptr<SipLeg> load(Now now, SipWorld& world, uint64_t call, uint16_t shard,
+                                      const proto::SipLeg& from);
   /// The ids of a restored transaction of this leg.
   void adopt(Purpose purpose, const sip::TransactionLayer::Restored& restored);
+  void use(std::optional<auth::Credentials> credentials) { invitation_.credentials = std::move(credentials); }
   /// The leg's live transactions, for a move. They are dead here afterwards.
   void take_transactions(Now now, std::vector<std::string>& parts);
   /// Via branches under which messages for this leg may still come (CallMove::branches).
@@ -161,12 +164,13 @@ class SipLeg final : public Leg {
   sip::TuRef user(Purpose p) const { return {port::Asker::Room::call, call_, detail_of(id_, p)}; }
   sip::ClientTxId send(Turn& turn, sip::Method method, sip::Writer&& writer, std::string_view content_type,
                        std::string_view body, Purpose purpose);
-  sip::ClientTxId send_text(Turn& turn, std::string_view method, sip::Writer&& writer, std::string_view content_type,
-                            std::string_view body, Purpose purpose);
+  sip::ClientTxId send_text(Turn& turn, std::string_view method, sip::Writer&& writer,
+                            std::string_view content_type, std::string_view body, Purpose purpose);
   port::Path next_path() const;
   void standard_headers(sip::Writer& writer) const;
   void session_headers(sip::Writer& writer, bool response) const;
-  void respond(Turn& turn, sip::ServerTxId server, int status, std::string_view body = {}, port::CommitId after = 0);
+  void respond(Turn& turn, sip::ServerTxId server, int status, std::string_view body = {},
+               port::CommitId after = 0);
   void peer_released(Turn& turn, Cause cause, bool by_peer);
   void send_bye(Turn& turn, const Cause& cause, sip::Dialog& dialog);
   void learn_peer(const sip::Message& message);
@@ -219,17 +223,17 @@ class SipLeg final : public Leg {
   // owned
   bool uac_ = false;
   State state_ = State::fresh;
-  sip::Dialog dialog_;                 // UAC: what the INVITE was sent with, until a 2xx chose one
-  std::vector<sip::Dialog> early_;     // UAC: one per To-tag seen
-  std::vector<uint32_t> early_rseq_;   // beside early_: last RSeq acknowledged
-  Invitation invitation_;              // UAC: for the retry after 401, 407, 422
-  std::string offer_body_;             // UAC: likewise; UAS: 2xx body kept while a PRACK is awaited
+  sip::Dialog dialog_;                     // UAC: what the INVITE was sent with, until a 2xx chose one
+  std::vector<sip::Dialog> early_;         // UAC: one per To-tag seen
+  std::vector<uint32_t> early_rseq_;       // beside early_: last RSeq acknowledged
+  Invitation invitation_;                  // UAC: for the retry after 401, 407, 422
+  std::string offer_body_;                 // UAC: likewise; UAS: 2xx body kept while a PRACK is awaited
   std::vector<std::string> refused_tags_;  // UAC: forks that answered too late
 
   sip::ClientTxId invite_tx_;
   sip::ServerTxId uas_tx_;
-  sip::ClientTxId offer_tx_;           // our re-INVITE (or refresh)
-  sip::ServerTxId uas_offer_tx_;       // the peer's re-INVITE, UPDATE or PRACK, waiting for answer()
+  sip::ClientTxId offer_tx_;      // our re-INVITE (or refresh)
+  sip::ServerTxId uas_offer_tx_;  // the peer's re-INVITE, UPDATE or PRACK, waiting for answer()
   sip::Method uas_offer_method_ = sip::Method::other;
   sip::ServerTxId bye_tx_;
   sip::ServerTxId refer_tx_;
@@ -237,36 +241,39 @@ class SipLeg final : public Leg {
 
   // state
   uint32_t invite_cseq_ = 0;
-  uint32_t ack_cseq_ = 0;              // of the last INVITE whose 2xx we acknowledged
-  std::string ack_body_;               // late offer: the answer, for repeated ACKs
-  std::string local_body_;             // last description we sent, for refreshes
+  uint32_t ack_cseq_ = 0;   // of the last INVITE whose 2xx we acknowledged
+  std::string ack_body_;    // late offer: the answer, for repeated ACKs
+  std::string local_body_;  // last description we sent, for refreshes
   std::string queued_offer_;
-  bool local_offer_ = false;           // our re-INVITE with an offer is out
-  bool answer_in_ack_ = false;         // our 2xx carried an offer: the ACK answers
-  bool offered_ = false;               // UAC: the INVITE carried an offer; UAS: the INVITE came with one
-  bool answered_early_ = false;        // the initial offer has its answer already
-  bool ack_withheld_ = false;          // UAC: 2xx with an offer, answer() sends the ACK
+  bool local_offer_ = false;     // our re-INVITE with an offer is out
+  bool answer_in_ack_ = false;   // our 2xx carried an offer: the ACK answers
+  bool offered_ = false;         // UAC: the INVITE carried an offer; UAS: the INVITE came with one
+  bool answered_early_ = false;  // the initial offer has its answer already
+  bool ack_withheld_ = false;    // UAC: 2xx with an offer, answer() sends the ACK
   bool refresh_out_ = false;
+  bool offer_pending_ = false;                // restored, uas_offer_tx_ not adopted yet
+  Instant closing_until_ = Instant::never();  // whatever should end the leg has been lost by then
   uint8_t auth_tries_ = 0;
   uint8_t se_tries_ = 0;
-  std::string nonce_auth_;             // credentials header for the retry
+  std::string nonce_auth_;  // credentials header for the retry
   bool nonce_proxy_ = false;
   Cause release_cause_;
-  int held_status_ = 0;                // UAS: final refusal decided by CANCEL or BYE, sent by finish_release
+  int held_status_ = 0;  // UAS: final refusal decided by CANCEL or BYE, sent by finish_release
 
-  Retransmit final_2xx_;               // INVITE or re-INVITE 2xx until ACK
+  Retransmit final_2xx_;  // INVITE or re-INVITE 2xx until ACK
   sip::ServerTxId final_tx_;
-  Retransmit provisional_;             // reliable 1xx until PRACK
+  Retransmit provisional_;  // reliable 1xx until PRACK
   uint32_t rseq_ = 0;
   bool provisional_has_body_ = false;
-  bool accept_waits_ = false;          // accept() came while a PRACK was awaited
+  bool accept_waits_ = false;  // accept() came while a PRACK was awaited
   std::vector<std::pair<int, std::string>> provisional_queue_;
 
-  bool peer_100rel_ = false, requires_100rel_ = false, peer_timer_ = false, peer_update_ = false, peer_replaces_ = false;
+  bool peer_100rel_ = false, requires_100rel_ = false, peer_timer_ = false, peer_update_ = false,
+       peer_replaces_ = false;
   std::string remote_agent_;
 
   Instant glare_retry_ = Instant::never();
-  uint32_t session_seconds_ = 0;       // 0: no session timer
+  uint32_t session_seconds_ = 0;  // 0: no session timer
   uint32_t min_se_ = 90;
   bool we_refresh_ = false;
   Instant refresh_at_ = Instant::never();
@@ -279,8 +286,8 @@ class SipLeg final : public Leg {
   uint64_t revision_ = 1;
 };
 
-/// The session description in a message: its body, or the application/sdp part of a multipart/mixed (RFC 2046 section 5.1). Nothing
-/// when there is none; an empty view never comes back.
+/// The session description in a message: its body, or the application/sdp part of a multipart/mixed (RFC 2046
+/// section 5.1). Nothing when there is none; an empty view never comes back.
 std::optional<std::string_view> session_body(const sip::Message& message);
 
 inline constexpr std::string_view allowed_methods =

@@ -1,4 +1,5 @@
-// Requests inside the dialog (RFC 3261 section 12.2.2): which of them reach the call and which are answered here.
+// Requests inside the dialog (RFC 3261 section 12.2.2): which of them reach the call and which are answered
+// here.
 #include "base/text.h"
 #include "call/sip_leg.h"
 #include "sip/headers.h"
@@ -29,20 +30,31 @@ void SipLeg::on_request(Turn& turn, sip::TuEvent& event) {
     if (state_ == State::ended) respond(turn, server, 481);
     return;
   }
-  // Later requests go where this one came from: a phone may have opened a new connection or got a new NAT binding.
+  // Later requests go where this one came from: a phone may have opened a new connection or got a new NAT
+  // binding.
   if (state_ == State::confirmed || state_ == State::accepted) dialog_.path = event.path;
   switch (request->method()) {
-    case Method::bye: return on_bye(turn, server, *request);
-    case Method::invite: return on_reinvite(turn, server, *request);
-    case Method::update: return on_update(turn, server, *request);
-    case Method::prack: return on_prack(turn, server, *request);
-    case Method::refer: return on_refer(turn, server, *request);
+    case Method::bye:
+      return on_bye(turn, server, *request);
+    case Method::invite:
+      return on_reinvite(turn, server, *request);
+    case Method::update:
+      return on_update(turn, server, *request);
+    case Method::prack:
+      return on_prack(turn, server, *request);
+    case Method::refer:
+      return on_refer(turn, server, *request);
     case Method::info:
-    case Method::message: return on_info(turn, server, *request);
-    case Method::options: return respond(turn, server, 200);
-    case Method::notify: return respond(turn, server, 200);
-    case Method::subscribe: return respond(turn, server, 489);
-    default: return respond(turn, server, 405);
+    case Method::message:
+      return on_info(turn, server, *request);
+    case Method::options:
+      return respond(turn, server, 200);
+    case Method::notify:
+      return respond(turn, server, 200);
+    case Method::subscribe:
+      return respond(turn, server, 489);
+    default:
+      return respond(turn, server, 405);
   }
 }
 
@@ -106,14 +118,16 @@ void SipLeg::transfer_progress(Turn& turn, int status) {
   if (refer_silent_ || state_ != State::confirmed) return;
   sip::Writer w = dialog_.request(Method::notify);
   w.header(HeaderId::event, "refer;id=" + std::to_string(id));
-  w.header(HeaderId::subscription_state, status >= 200 ? "terminated;reason=noresource" : "active;expires=180");
+  w.header(HeaderId::subscription_state,
+           status >= 200 ? "terminated;reason=noresource" : "active;expires=180");
   w.header(HeaderId::user_agent, world_->config.user_agent);
   const std::string fragment =
       "SIP/2.0 " + std::to_string(status) + " " + std::string(sip::default_reason(status)) + "\r\n";
   send(turn, Method::notify, std::move(w), "message/sipfrag;version=2.0", fragment, Purpose::notify);
 }
 
-void SipLeg::send_info(Turn& turn, std::string_view method, std::string_view content_type, std::string_view body) {
+void SipLeg::send_info(Turn& turn, std::string_view method, std::string_view content_type,
+                       std::string_view body) {
   if (state_ != State::confirmed) return;
   sip::Writer w = dialog_.request(sip::method_from(method));
   w.header(HeaderId::user_agent, world_->config.user_agent);

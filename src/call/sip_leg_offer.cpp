@@ -1,5 +1,5 @@
-// Offers and answers once the dialog is there: re-INVITE (RFC 3261 section 14), UPDATE (RFC 3311), and the session timer that
-// rides on them (RFC 4028).
+// Offers and answers once the dialog is there: re-INVITE (RFC 3261 section 14), UPDATE (RFC 3311), and the
+// session timer that rides on them (RFC 4028).
 #include <algorithm>
 
 #include "base/text.h"
@@ -19,8 +19,8 @@ void SipLeg::offer(Turn& turn, std::string_view body) {
 
 /// Whatever kept an offer of ours from going out may be over.
 void SipLeg::offer_over(Turn& turn) {
-  if (queued_offer_.empty() || state_ != State::confirmed || bye_tx_ || local_offer_ || refresh_out_ || uas_offer_tx_ ||
-      final_2xx_.active() || !glare_retry_.is_never())
+  if (queued_offer_.empty() || state_ != State::confirmed || bye_tx_ || local_offer_ || refresh_out_ ||
+      uas_offer_tx_ || final_2xx_.active() || !glare_retry_.is_never())
     return;
   offer_body_ = std::move(queued_offer_);
   queued_offer_.clear();
@@ -100,7 +100,8 @@ void SipLeg::on_reinvite(Turn& turn, sip::ServerTxId server, const sip::Message&
 
 void SipLeg::on_update(Turn& turn, sip::ServerTxId server, const sip::Message& request) {
   const auto body = session_body(request);
-  const bool initial_open = offered_ && !answered_early_ && state_ != State::confirmed && state_ != State::accepted;
+  const bool initial_open =
+      offered_ && !answered_early_ && state_ != State::confirmed && state_ != State::accepted;
   if (body && (local_offer_ || initial_open)) {  // RFC 3311 section 5.2
     world_->counters.glare.add();
     return respond(turn, server, 491);
@@ -109,7 +110,8 @@ void SipLeg::on_update(Turn& turn, sip::ServerTxId server, const sip::Message& r
   if (state_ == State::confirmed) dialog_.refresh_target(request);
   if (request.has(HeaderId::session_expires)) {
     agree_session_timer_uas(request);
-    if (state_ == State::confirmed && session_seconds_) start_session_timer(turn.now, session_seconds_, we_refresh_);
+    if (state_ == State::confirmed && session_seconds_)
+      start_session_timer(turn.now, session_seconds_, we_refresh_);
   }
   if (!body) return respond(turn, server, 200);
   uas_offer_tx_ = server;
@@ -213,8 +215,9 @@ void SipLeg::send_refresh(Turn& turn) {
   standard_headers(w);
   session_headers(w, false);
   refresh_out_ = true;
-  offer_tx_ = send(turn, method, std::move(w), "application/sdp",
-                   method == Method::invite ? std::string_view(local_body_) : std::string_view{}, Purpose::refresh);
+  offer_tx_ =
+      send(turn, method, std::move(w), "application/sdp",
+           method == Method::invite ? std::string_view(local_body_) : std::string_view{}, Purpose::refresh);
   if (!offer_tx_) {
     refresh_out_ = false;
     refresh_at_ = turn.now.mono + seconds(5);
@@ -224,7 +227,8 @@ void SipLeg::send_refresh(Turn& turn) {
 void SipLeg::on_refresh_response(Turn& turn, const sip::Message& response) {
   const int status = response.status();
   if (status < 200) return;
-  if (status < 300 && response.method() == Method::invite) send_ack(turn, dialog_, response.cseq().number, {});
+  if (status < 300 && response.method() == Method::invite)
+    send_ack(turn, dialog_, response.cseq().number, {});
   if (!refresh_out_) return;
   refresh_out_ = false;
   offer_tx_ = {};
@@ -254,7 +258,8 @@ void SipLeg::dialog_gone(Turn& turn, int status) {
   local_offer_ = refresh_out_ = false;
   offer_tx_ = {};
   if (state_ != State::confirmed || bye_tx_) return;
-  const Cause cause = Cause::from_q850(status == 481 ? 41 : 102, status == 481 ? "Dialog lost" : "Peer silent");
+  const Cause cause =
+      Cause::from_q850(status == 481 ? 41 : 102, status == 481 ? "Dialog lost" : "Peer silent");
   if (status == 481)
     state_ = State::ended;
   else

@@ -1,4 +1,5 @@
-// The called side of SIP: INVITE as a client (RFC 3261 section 13.2), forks, reliable provisionals, challenges.
+// The called side of SIP: INVITE as a client (RFC 3261 section 13.2), forks, reliable provisionals,
+// challenges.
 #include "base/text.h"
 #include "call/sip_leg.h"
 #include "sip/headers.h"
@@ -80,9 +81,12 @@ void SipLeg::on_client(Turn& turn, sip::TuEvent& event) {
     const sip::Message& response = *event.message;
     const bool final = response.status() >= 200;
     switch (purpose) {
-      case Purpose::invite: return on_invite_response(turn, response, event.path);
-      case Purpose::offer: return on_offer_response(turn, response);
-      case Purpose::refresh: return on_refresh_response(turn, response);
+      case Purpose::invite:
+        return on_invite_response(turn, response, event.path);
+      case Purpose::offer:
+        return on_offer_response(turn, response);
+      case Purpose::refresh:
+        return on_refresh_response(turn, response);
       case Purpose::bye:
         if (final && state_ == State::closing) state_ = State::ended;
         return touch();
@@ -91,7 +95,8 @@ void SipLeg::on_client(Turn& turn, sip::TuEvent& event) {
       case Purpose::prack:
         if (response.status() == 481 && purpose != Purpose::notify) dialog_gone(turn, 481);
         return;
-      default: return;
+      default:
+        return;
     }
   }
   const int status = event.kind == sip::TuEvent::Kind::timeout ? 408 : 503;
@@ -101,12 +106,15 @@ void SipLeg::on_client(Turn& turn, sip::TuEvent& event) {
         invite_failed(turn, Cause::from_status(status, status == 408 ? "No answer" : "Unreachable"));
       break;
     case Purpose::offer:
-    case Purpose::refresh: dialog_gone(turn, status); break;
+    case Purpose::refresh:
+      dialog_gone(turn, status);
+      break;
     case Purpose::bye:
       if (state_ == State::closing) state_ = State::ended;
       touch();
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -139,7 +147,8 @@ void SipLeg::on_provisional(Turn& turn, const sip::Message& response, const port
     const auto rseq_text = response.header(HeaderId::rseq);
     if (rseq_text && response.lists(HeaderId::require, "100rel")) {
       const auto rseq = parse_u32(*rseq_text);
-      // RFC 3262 section 4: in order only; a retransmission is acknowledged by the PRACK transaction that is under way.
+      // RFC 3262 section 4: in order only; a retransmission is acknowledged by the PRACK transaction that is
+      // under way.
       if (!rseq || (early_rseq_[index] && *rseq != early_rseq_[index] + 1)) return;
       early_rseq_[index] = *rseq;
       send_prack(turn, dialog, response, *rseq);
@@ -172,7 +181,8 @@ void SipLeg::send_prack(Turn& turn, sip::Dialog& dialog, const sip::Message& res
 
 void SipLeg::send_ack(Turn& turn, sip::Dialog& dialog, uint32_t cseq, std::string_view body) {
   sip::Writer w = dialog.request(Method::ack, cseq);
-  for (const auto& [header, value] : {std::pair(HeaderId::user_agent, std::string_view(world_->config.user_agent))})
+  for (const auto& [header, value] :
+       {std::pair(HeaderId::user_agent, std::string_view(world_->config.user_agent))})
     w.header(header, value);
   if (!nonce_auth_.empty() && cseq == invite_cseq_)
     w.header(nonce_proxy_ ? HeaderId::proxy_authorization : HeaderId::authorization, nonce_auth_);
@@ -264,8 +274,8 @@ bool SipLeg::retry_invite(Turn& turn, const sip::Message& response) {
     min_se_ = std::max(min_se_, *parsed);
     session_seconds_ = std::max(session_seconds_, min_se_);
   } else if ((status == 401 || status == 407) && invitation_.credentials && auth_tries_ < 2) {
-    const auto credentials =
-        auth::answer(response, "INVITE", invitation_.request_uri, *invitation_.credentials, world_->rng.token(16));
+    const auto credentials = auth::answer(response, "INVITE", invitation_.request_uri,
+                                          *invitation_.credentials, world_->rng.token(16));
     if (!credentials || (auth_tries_ > 0 && !credentials->stale)) return false;
     ++auth_tries_;
     nonce_auth_ = credentials->value;
@@ -293,7 +303,8 @@ void SipLeg::on_invite_refused(Turn& turn, const sip::Message& response) {
   Cause cause = Cause::from_status(status, response.reason_phrase());
   if (const auto reason = response.header(HeaderId::reason)) {
     const auto parsed = sip::ReasonValue::parse(*reason);
-    if (parsed.ok() && iequals(parsed->protocol, "Q.850") && parsed->cause && *parsed->cause > 0 && *parsed->cause < 128)
+    if (parsed.ok() && iequals(parsed->protocol, "Q.850") && parsed->cause && *parsed->cause > 0 &&
+        *parsed->cause < 128)
       cause.q850 = static_cast<uint16_t>(*parsed->cause);
   }
   invite_failed(turn, std::move(cause), std::move(targets));

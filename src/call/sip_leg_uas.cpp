@@ -1,4 +1,5 @@
-// The calling side of SIP: INVITE as a server (RFC 3261 section 13.3), reliable provisionals (RFC 3262 section 3).
+// The calling side of SIP: INVITE as a server (RFC 3261 section 13.3), reliable provisionals (RFC 3262
+// section 3).
 #include "base/text.h"
 #include "call/sip_leg.h"
 #include "sip/headers.h"
@@ -18,7 +19,8 @@ bool SipLeg::take_invite(Turn& turn, sip::ServerTxId server, const port::Path& p
   const std::string tag = world_->mint.mint(shard_);
   const auto user_part = request->parsed_request_uri();
   const std::string_view contact_user = user_part.ok() ? user_part->user : std::string_view{};
-  auto dialog = sip::Dialog::from_request(*request, path, tag, world_->contacts.contact_for(path, contact_user));
+  auto dialog =
+      sip::Dialog::from_request(*request, path, tag, world_->contacts.contact_for(path, contact_user));
   dialog_.local_tag = tag;
   if (!dialog.ok()) {
     respond(turn, server, 400);
@@ -212,7 +214,8 @@ void SipLeg::on_server(Turn& turn, sip::TuEvent& event) {
       if (bye_tx_ == event.server) bye_tx_ = {};
       if (refer_tx_ == event.server) refer_tx_ = {};
       break;
-    default: break;
+    default:
+      break;
   }
 }
 

@@ -5,12 +5,18 @@ namespace tandem::call {
 
 std::string_view to_string(Call::State s) {
   switch (s) {
-    case Call::State::setup: return "setup";
-    case Call::State::ringing: return "ringing";
-    case Call::State::connected: return "connected";
-    case Call::State::parked: return "parked";
-    case Call::State::transferring: return "transferring";
-    case Call::State::releasing: return "releasing";
+    case Call::State::setup:
+      return "setup";
+    case Call::State::ringing:
+      return "ringing";
+    case Call::State::connected:
+      return "connected";
+    case Call::State::parked:
+      return "parked";
+    case Call::State::transferring:
+      return "transferring";
+    case Call::State::releasing:
+      return "releasing";
   }
   return "";
 }

@@ -1,4 +1,5 @@
-// Transfers asked for with REFER (RFC 3515, RFC 5589): handled here, the other party's phone knows nothing of them.
+// Transfers asked for with REFER (RFC 3515, RFC 5589): handled here, the other party's phone knows nothing of
+// them.
 #include "base/text.h"
 #include "call/flow.h"
 #include "sip/headers.h"
@@ -11,7 +12,8 @@ void CallFlow::on_transfer(Party& p, std::string target) {
   if (!other || other->state != Party::State::up || p.state != Party::State::up || call_.setup ||
       call_.state != Call::State::connected)
     return p.leg->answer_transfer(turn_, 491);
-  if (!uri.ok() || (!uri->is_sip() && uri->scheme != sip::Scheme::tel)) return p.leg->answer_transfer(turn_, 400);
+  if (!uri.ok() || (!uri->is_sip() && uri->scheme != sip::Scheme::tel))
+    return p.leg->answer_transfer(turn_, 400);
   p.leg->answer_transfer(turn_, 202);
   p.leg->transfer_progress(turn_, 100);
   // Refer-To: <sip:bob@example.org?Replaces=...> (RFC 3891 section 4)
@@ -30,7 +32,8 @@ void CallFlow::on_transfer(Party& p, std::string target) {
 bool CallFlow::transfer(LegId leg, std::string_view target) {
   Party* p = party(leg);
   Party* other = p ? party(p->partner) : nullptr;
-  if (!other || other->state != Party::State::up || call_.setup || call_.state != Call::State::connected) return false;
+  if (!other || other->state != Party::State::up || call_.setup || call_.state != Call::State::connected)
+    return false;
   blind_transfer(*p, *other, target);
   return true;
 }
@@ -56,8 +59,8 @@ void CallFlow::blind_transfer(Party& referrer, Party& from, std::string_view tar
   route(true);
 }
 
-/// The end of a transfer (or of calling the parker back). `failure` null: answered, the setup is still there and the caller of this
-/// goes on with it.
+/// The end of a transfer (or of calling the parker back). `failure` null: answered, the setup is still there
+/// and the caller of this goes on with it.
 void CallFlow::transfer_done(const Cause* failure) {
   Party* from = origin();
   Party* referrer = call_.setup ? party(call_.setup->referrer) : nullptr;

@@ -5,10 +5,22 @@
 
 namespace tandem::call {
 
-/// Whether the next trunk or address may do better. Busy, declined and the like are the callee's word and stand.
+std::optional<auth::Credentials> trunk_credentials(const port::TrunkRow& row) {
+  if (row.auth_user.empty() && row.user.empty()) return std::nullopt;
+  auth::Credentials credentials;
+  credentials.user = row.auth_user.empty() ? row.user : row.auth_user;
+  credentials.password = row.password;
+  credentials.realm = row.auth_realm;
+  credentials.ha1 = row.ha1;
+  return credentials;
+}
+
+/// Whether the next trunk or address may do better. Busy, declined and the like are the callee's word and
+/// stand.
 bool CallFlow::trunk_failover(const Cause& cause) const {
   const int s = cause.status;
-  return s == 0 || s == 408 || s == 401 || s == 407 || s == 403 || (s >= 500 && s < 600) || (s > 600 && s != 603);
+  return s == 0 || s == 408 || s == 401 || s == 407 || s == 403 || (s >= 500 && s < 600) ||
+         (s > 600 && s != 603);
 }
 
 void CallFlow::next_hop(size_t branch) {
@@ -25,13 +37,17 @@ void CallFlow::next_hop(size_t branch) {
 }
 
 route::Resolver::Context CallFlow::resolver_context() {
-  return {turn_.now, layer_.rng, turn_.out, layer_.failures, {port::Asker::Room::call, call_.id},
+  return {turn_.now,
+          layer_.rng,
+          turn_.out,
+          layer_.failures,
+          {port::Asker::Room::call, call_.id},
           layer_.config.ask_timeout};
 }
 
 /// RFC 3263. `transport` unset: the records say.
-void CallFlow::resolve(size_t branch, std::string_view host, uint16_t port, std::optional<port::Transport> transport,
-                       bool secure, port::RealmId realm) {
+void CallFlow::resolve(size_t branch, std::string_view host, uint16_t port,
+                       std::optional<port::Transport> transport, bool secure, port::RealmId realm) {
   Branch& b = call_.setup->branches[branch];
   b.state = Branch::State::resolving;
   b.realm = realm;
@@ -124,14 +140,7 @@ void CallFlow::ring_address(size_t branch) {
       }
       if (!shown.empty()) invitation.headers.emplace_back("P-Asserted-Identity", identity);
       invitation.contact_user = trunk->contact_user;
-      if (!row.auth_user.empty() || !row.user.empty()) {
-        auth::Credentials credentials;
-        credentials.user = row.auth_user.empty() ? row.user : row.auth_user;
-        credentials.password = row.password;
-        credentials.realm = row.auth_realm;
-        credentials.ha1 = row.ha1;
-        invitation.credentials = std::move(credentials);
-      }
+      invitation.credentials = trunk_credentials(row);
     }
   }
   diversion_headers(invitation);

@@ -4,6 +4,7 @@
 
 #include "auth/client.h"
 #include "base/text.h"
+#include "call/layer.h"
 #include "route/resolver.h"
 #include "sip/headers.h"
 #include "sip/uri.h"
@@ -15,11 +16,16 @@ using sip::HeaderId;
 
 std::string_view to_string(TrunkStatus::State s) {
   switch (s) {
-    case TrunkStatus::State::idle: return "idle";
-    case TrunkStatus::State::trying: return "trying";
-    case TrunkStatus::State::registered: return "registered";
-    case TrunkStatus::State::refused: return "refused";
-    case TrunkStatus::State::unreachable: return "unreachable";
+    case TrunkStatus::State::idle:
+      return "idle";
+    case TrunkStatus::State::trying:
+      return "trying";
+    case TrunkStatus::State::registered:
+      return "registered";
+    case TrunkStatus::State::refused:
+      return "refused";
+    case TrunkStatus::State::unreachable:
+      return "unreachable";
   }
   return "";
 }
@@ -27,10 +33,11 @@ std::string_view to_string(TrunkStatus::State s) {
 namespace {
 
 bool same_registration(const port::TrunkRow& a, const port::TrunkRow& b) {
-  return a.host == b.host && a.port == b.port && a.transport == b.transport && a.realm == b.realm && a.user == b.user &&
-         a.from_domain == b.from_domain && a.auth_user == b.auth_user && a.auth_realm == b.auth_realm &&
-         a.password == b.password && a.ha1.md5 == b.ha1.md5 && a.ha1.sha256 == b.ha1.sha256 &&
-         a.ha1.sha512_256 == b.ha1.sha512_256 && a.expires_seconds == b.expires_seconds;
+  return a.host == b.host && a.port == b.port && a.transport == b.transport && a.realm == b.realm &&
+         a.user == b.user && a.from_domain == b.from_domain && a.auth_user == b.auth_user &&
+         a.auth_realm == b.auth_realm && a.password == b.password && a.ha1.md5 == b.ha1.md5 &&
+         a.ha1.sha256 == b.ha1.sha256 && a.ha1.sha512_256 == b.ha1.sha512_256 &&
+         a.expires_seconds == b.expires_seconds;
 }
 
 }  // namespace
@@ -78,11 +85,19 @@ struct TrunkRegistrations::Impl {
 };
 
 TrunkRegistrations::TrunkRegistrations(sip::TransactionLayer& transactions, sip::TokenMint& mint, Rng& rng,
-                                       CounterSet& counters, const ContactProvider& contacts, const CallConfig& config)
-    : impl_(new Impl{transactions, mint, rng, contacts, config,
-                     counters.counter("trunk_registrations_total", "REGISTERs to trunks", "result=\"ok\""),
-                     counters.counter("trunk_registrations_total", "REGISTERs to trunks", "result=\"failed\""),
-                     route::FailureCache(counters), {}, 1}) {}
+                                       CounterSet& counters, const ContactProvider& contacts,
+                                       const CallConfig& config)
+    : impl_(
+          new Impl{transactions,
+                   mint,
+                   rng,
+                   contacts,
+                   config,
+                   counters.counter("trunk_registrations_total", "REGISTERs to trunks", "result=\"ok\""),
+                   counters.counter("trunk_registrations_total", "REGISTERs to trunks", "result=\"failed\""),
+                   route::FailureCache(counters),
+                   {},
+                   1}) {}
 TrunkRegistrations::~TrunkRegistrations() = default;
 
 void TrunkRegistrations::set_plan(Now now, std::shared_ptr<const route::Plan> plan, port::Outbox& out) {
@@ -171,7 +186,8 @@ void TrunkRegistrations::Impl::again(Now now, Registration& r, Duration in) {
   r.status.next_try = now.wall + in;
 }
 
-/// Back-off: 5 s, doubled to 10 min, with a fifth of it left to chance so that many trunks do not come back at once.
+/// Back-off: 5 s, doubled to 10 min, with a fifth of it left to chance so that many trunks do not come back
+/// at once.
 void TrunkRegistrations::Impl::on_failure(Now now, Registration& r, int status, port::Outbox& out) {
   if (r.leaving) return;
   if ((status == 0 || status == 408 || status >= 500) && r.hop + 1 < r.hops.size()) {
@@ -190,15 +206,13 @@ void TrunkRegistrations::Impl::on_failure(Now now, Registration& r, int status, 
             {{"trunk", r.trunk.row.name}, {"status", std::to_string(status)}});
 }
 
-bool TrunkRegistrations::Impl::challenge(Now now, Registration& r, const sip::Message& response, port::Outbox& out) {
+bool TrunkRegistrations::Impl::challenge(Now now, Registration& r, const sip::Message& response,
+                                         port::Outbox& out) {
   const port::TrunkRow& row = r.trunk.row;
-  auth::Credentials credentials;
-  credentials.user = row.auth_user.empty() ? row.user : row.auth_user;
-  credentials.password = row.password;
-  credentials.realm = row.auth_realm;
-  credentials.ha1 = row.ha1;
+  const auto credentials = trunk_credentials(row);
+  if (!credentials) return false;
   const std::string domain = row.from_domain.empty() ? row.host : row.from_domain;
-  const auto made = auth::answer(response, "REGISTER", "sip:" + domain, credentials, rng.token(16));
+  const auto made = auth::answer(response, "REGISTER", "sip:" + domain, *credentials, rng.token(16));
   if (!made || (r.auth_tries > 0 && !made->stale) || r.auth_tries >= 2) return false;
   ++r.auth_tries;
   r.credentials = made->value;
@@ -207,7 +221,8 @@ bool TrunkRegistrations::Impl::challenge(Now now, Registration& r, const sip::Me
   return true;
 }
 
-void TrunkRegistrations::Impl::on_response(Now now, Registration& r, const sip::Message& response, port::Outbox& out) {
+void TrunkRegistrations::Impl::on_response(Now now, Registration& r, const sip::Message& response,
+                                           port::Outbox& out) {
   const int status = response.status();
   if (status < 200) return;
   r.status.last_status = status;

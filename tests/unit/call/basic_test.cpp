@@ -1,0 +1,374 @@
+// From INVITE to BYE (RFC 3665 section 3), and the ways it may end before.
+#include "unit/call/harness.h"
+
+namespace tandem::call::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Basic : ::testing::Test {
+  Switch sw;
+  Phone a{sw, "1001", "198.51.100.1:5060"};
+  Phone b{sw, "1002", "198.51.100.2:5060"};
+};
+
+TEST_F(Basic, CallAnsweredAndEnded) {
+  a.call("1002");
+  const auto invite = b.expect("INVITE");
+  EXPECT_EQ(invite.request_uri(), "sip:1002@198.51.100.2:5060");
+  EXPECT_EQ(invite.max_forwards(), 69u);
+  EXPECT_NE(invite.call_id(), a.call_id);
+  EXPECT_THAT(std::string(invite.body_text()), HasSubstr("192.0.2.100"));
+  b.ring();
+  a.expect(180);
+  sw.advance(seconds(3));
+  b.answer();
+  b.expect("ACK");
+  const auto ok = a.expect(200);
+  EXPECT_THAT(std::string(ok.body_text()), HasSubstr("192.0.2.100"));
+  a.ack();
+  EXPECT_EQ(sw.calls->list().at(0).state, "connected");
+  sw.advance(seconds(10));
+  a.bye();
+  a.expect(200);
+  EXPECT_EQ(sw.cdrs.size(), 1u);
+  b.expect("BYE");
+  b.ok();
+  ASSERT_EQ(sw.cdrs.size(), 1u);
+  const port::Cdr& cdr = sw.cdrs[0];
+  EXPECT_EQ(cdr.caller.party.user, "1001");
+  EXPECT_EQ(cdr.callee.party.user, "1002");
+  EXPECT_EQ(cdr.dialled, "1002");
+  EXPECT_EQ(cdr.caller.call_id, a.call_id);
+  EXPECT_EQ(cdr.callee.call_id, b.call_id);
+  EXPECT_EQ(cdr.sip_status, 200);
+  EXPECT_EQ(cdr.q850_cause, 16);
+  EXPECT_EQ(cdr.release_side, port::Cdr::Side::caller);
+  EXPECT_EQ(cdr.talk_time(), seconds(10));
+  EXPECT_EQ(cdr.answer - cdr.ring, seconds(3));
+  EXPECT_TRUE(a.quiet());
+  EXPECT_TRUE(b.quiet());
+  sw.expect_empty();
+}
+
+TEST_F(Basic, TheOkToByeWaitsForTheRecord) {
+  connect(a, b);
+  port::CommitId held = 0;
+  sw.lose = [&](const port::Send& s) {
+    if (s.path.remote == a.addr && s.bytes.text().find("SIP/2.0 200") == 0) held = s.after;
+    return false;
+  };
+  a.bye();
+  EXPECT_NE(held, 0u);
+  EXPECT_EQ(held, sw.last_commit);
+  a.expect(200);
+  b.expect("BYE");
+  b.ok();
+  sw.expect_empty();
+}
+
+TEST_F(Basic, CalleeHangsUp) {
+  connect(a, b);
+  hang_up(b, a);
+  ASSERT_EQ(sw.cdrs.size(), 1u);
+  EXPECT_EQ(sw.cdrs[0].release_side, port::Cdr::Side::callee);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, CallerCancels) {
+  a.call("1002");
+  b.expect("INVITE");
+  b.ring();
+  a.expect(180);
+  a.cancel();
+  a.expect(200);
+  a.expect(487);
+  a.ack_failure();
+  b.expect("CANCEL");
+  b.ok();
+  b.reply(b.invite_text, 487);
+  b.expect("ACK");
+  ASSERT_EQ(sw.cdrs.size(), 1u);
+  EXPECT_EQ(sw.cdrs[0].sip_status, 487);
+  EXPECT_EQ(sw.cdrs[0].answer.ns, 0);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, CancelCrossesAnswer) {
+  a.call("1002");
+  b.expect("INVITE");
+  b.ring();
+  a.expect(180);
+  a.cancel();
+  a.expect(200);
+  a.expect(487);
+  a.ack_failure();
+  b.expect("CANCEL");
+  b.answer();  // was already on its way
+  b.expect("ACK");
+  b.expect("BYE");
+  b.ok();
+  EXPECT_EQ(sw.cdrs.size(), 1u);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, CalleeBusy) {
+  a.call("1002");
+  b.expect("INVITE");
+  b.reply(b.invite_text, 486);
+  b.expect("ACK");
+  a.expect(486);
+  a.ack_failure();
+  ASSERT_EQ(sw.cdrs.size(), 1u);
+  EXPECT_EQ(sw.cdrs[0].sip_status, 486);
+  EXPECT_EQ(sw.cdrs[0].q850_cause, 17);
+  EXPECT_EQ(sw.cdrs[0].callee.party.user, "1002");
+  sw.expect_empty();
+}
+
+TEST_F(Basic, NobodyThere) {
+  a.call("1999");
+  a.expect(404);
+  a.ack_failure();
+  EXPECT_EQ(sw.cdrs.at(0).q850_cause, 1);
+  sw.subscriber("1003");
+  Phone again(sw, "1001", "198.51.100.1:5061", false);
+  again.call("1003");
+  again.expect(480);
+  again.ack_failure();
+  EXPECT_EQ(sw.cdrs.at(1).q850_cause, 20);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, DirectoryAway) {
+  sw.fail_directory = true;
+  a.call("1002");
+  a.expect(503);
+  a.ack_failure();
+  EXPECT_EQ(sw.cdrs.size(), 1u);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, RingsUntilTheTimeIsUp) {
+  a.call("1002");
+  b.expect("INVITE");
+  b.ring();
+  a.expect(180);
+  sw.advance(seconds(60));
+  b.expect("CANCEL");
+  b.ok();
+  b.reply(b.invite_text, 487);
+  b.expect("ACK");
+  a.expect(480);
+  a.ack_failure();
+  EXPECT_EQ(sw.cdrs.at(0).q850_cause, 19);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, AckNeverComes) {
+  a.call("1002");
+  b.expect("INVITE");
+  b.answer();
+  b.expect("ACK");
+  a.expect(200);
+  sw.advance(seconds(3));
+  a.expect(200);  // retransmitted (RFC 3261 section 13.3.1.4)
+  sw.advance(seconds(30));
+  std::string text;
+  while (text.find("BYE") != 0 && !a.quiet()) text = a.pop();
+  EXPECT_THAT(text, HasSubstr("BYE "));
+  a.reply(text, 200);
+  b.expect("BYE");
+  b.ok();
+  ASSERT_EQ(sw.cdrs.size(), 1u);
+  EXPECT_EQ(sw.cdrs[0].release_side, port::Cdr::Side::system);
+  EXPECT_EQ(sw.counters.total("call_no_ack_total"), 1u);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, LostAckToTheCalleeIsRepeated) {
+  a.call("1002");
+  b.expect("INVITE");
+  b.answer();
+  b.expect("ACK");
+  b.answer();  // it did not get it
+  b.expect("ACK");
+  a.expect(200);
+  a.ack();
+  EXPECT_TRUE(a.quiet());
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, BothHangUpAtOnce) {
+  connect(a, b);
+  a.bye();
+  a.expect(200);
+  b.bye();
+  b.expect("BYE");
+  b.expect(200);
+  b.ok();
+  EXPECT_EQ(sw.cdrs.size(), 1u);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, StrangersAndWrongTags) {
+  connect(a, b);
+  Phone spy(sw, "1003", "198.51.100.9:5060");
+  spy.call_id = a.call_id;
+  spy.peer_tag = a.peer_tag;
+  spy.remote_uri = a.remote_uri;
+  spy.target = a.target;
+  spy.cseq = 10;
+  spy.bye();  // right Call-ID and our tag, but not the caller's
+  spy.expect(481);
+  EXPECT_EQ(sw.calls->call_count(), 1u);
+  EXPECT_EQ(sw.counters.total("call_no_dialog_total"), 1u);
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, Unauthenticated) {
+  Phone stranger(sw, "", "203.0.113.9:5060");
+  stranger.user = "1001";
+  stranger.call("1002");
+  stranger.expect(403);
+  stranger.ack_failure();
+  EXPECT_TRUE(b.quiet());
+  sw.expect_empty();
+}
+
+TEST_F(Basic, BadBodies) {
+  a.invite("1002", "this is no session description");
+  a.expect(400);
+  a.ack_failure();
+  Phone second(sw, "1001", "198.51.100.1:5062", false);
+  second.invite("1002", sdp(second.media) + "m=audio 0 RTP/AVP 0\r\n", "");
+  b.expect("INVITE");
+  b.ring();
+  second.expect(180);
+  second.cancel();
+  second.expect(200);
+  second.expect(487);
+  second.ack_failure();
+  Phone third(sw, "1001", "198.51.100.1:5063", false);
+  third.invite(
+      "1002",
+      "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\nm=audio 0 RTP/AVP 0\r\n");
+  third.expect(488);
+  third.ack_failure();
+  Phone fourth(sw, "1001", "198.51.100.1:5064", false);
+  fourth.new_branch();
+  fourth.remote_uri = "sip:1002@" + domain;
+  fourth.invite_branch = fourth.branch;
+  fourth.invite_cseq = 1;
+  fourth.send(Phone::with_body(fourth.head("INVITE", fourth.remote_uri, 1), "hello", "text/plain"));
+  fourth.expect(415);
+  fourth.ack_failure();
+  EXPECT_GE(sw.counters.total("call_bad_sdp_total"), 1u);
+  b.expect("CANCEL");
+  b.ok();
+  b.reply(b.invite_text, 487);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, CalleeAnswersNonsense) {
+  a.call("1002");
+  b.expect("INVITE");
+  b.answer("nonsense");
+  b.expect("ACK");
+  b.expect("BYE");
+  b.ok();
+  a.expect(488);
+  a.ack_failure();
+  EXPECT_EQ(sw.cdrs.size(), 1u);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, UnknownRequire) {
+  a.invite("1002", sdp(a.media), "Require: teleport\r\n");
+  const auto refusal = a.expect(420);
+  EXPECT_EQ(refusal.header(sip::HeaderId::unsupported).value_or(""), "teleport");
+  a.ack_failure();
+  sw.expect_empty();
+}
+
+TEST_F(Basic, TooManyHops) {
+  a.new_branch();
+  a.remote_uri = "sip:1002@" + domain;
+  a.invite_branch = a.branch;
+  a.invite_cseq = 1;
+  std::string text = Phone::with_body(a.head("INVITE", a.remote_uri, 1), sdp(a.media));
+  text.replace(text.find("Max-Forwards: 70"), 16, "Max-Forwards: 0");
+  a.send(text);
+  a.expect(483);
+  a.ack_failure();
+  sw.expect_empty();
+}
+
+TEST_F(Basic, MergedRequest) {
+  a.call("1002");
+  b.expect("INVITE");
+  b.ring();
+  a.expect(180);
+  Phone fork(sw, "1001", "198.51.100.1:5070", false);
+  fork.tag = a.tag;
+  fork.call_id = a.call_id;
+  fork.call("1002");
+  fork.expect(482);
+  fork.ack_failure();
+  a.cancel();
+  a.expect(200);
+  a.expect(487);
+  a.ack_failure();
+  b.expect("CANCEL");
+  b.ok();
+  b.reply(b.invite_text, 487);
+  sw.expect_empty();
+}
+
+TEST(Limits, CallsPerWorker) {
+  CallConfig config;
+  config.max_calls = 1;
+  Switch sw(config);
+  Phone a(sw, "1001", "198.51.100.1:5060"), b(sw, "1002", "198.51.100.2:5060"),
+      c(sw, "1003", "198.51.100.3:5060");
+  connect(a, b);
+  c.call("1002");
+  const auto refusal = c.expect(503);
+  EXPECT_TRUE(refusal.has(sip::HeaderId::retry_after));
+  c.ack_failure();
+  EXPECT_EQ(sw.counters.total("call_refused_total"), 1u);
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST(Limits, PortsExhausted) {
+  Switch sw({}, {}, {}, 11, std::make_shared<media::FakePorts>(1));
+  Phone a(sw, "1001", "198.51.100.1:5060"), b(sw, "1002", "198.51.100.2:5060");
+  a.call("1002");
+  b.expect("INVITE");
+  b.answer();
+  b.expect("ACK");
+  b.expect("BYE");
+  b.ok();
+  a.expect(503);
+  a.ack_failure();
+  sw.expect_empty();
+}
+
+TEST(Limits, CallsOfASubscriber) {
+  Switch sw;
+  Phone a(sw, "1001", "198.51.100.1:5060"), b(sw, "1002", "198.51.100.2:5060");
+  sw.subscriber("1001").max_calls = 1;
+  connect(a, b);
+  Phone a2(sw, "1001", "198.51.100.1:5061", false);
+  a2.call("1002");
+  a2.expect(486);
+  a2.ack_failure();
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+}  // namespace
+}  // namespace tandem::call::test
