@@ -98,8 +98,7 @@ void report(const char* name, double cpu, uint64_t relayed, const Plan& plan) {
               cpu / static_cast<double>(relayed) * 1e6, static_cast<unsigned long long>(relayed), asked);
 }
 
-// ---- the floor
-// ---------------------------------------------------------------------------------------------------
+// ---- the floor ----
 
 /// Answers from the socket the packet came in on. One look per millisecond.
 void floor_of(const Plan& plan) {
@@ -146,8 +145,7 @@ void floor_of(const Plan& plan) {
   report("plain recvmmsg/sendmmsg echo", cpu, relayed, plan);
 }
 
-// ---- the relay
-// ---------------------------------------------------------------------------------------------------
+// ---- the relay ----
 
 /// Forwards between paired ports, as a call's relay does after its lookups.
 class RelayWorker final : public port::Worker {

@@ -95,8 +95,7 @@ bool Connections::opened(Connection& c) {
   return read_some(c);
 }
 
-// ---- reading
-// ---------------------------------------------------------------------------------------------------
+// ---- reading ----
 
 Connections::Io Connections::read_bytes(Connection& c, size_t& n) {
   if (!c.ssl) {
@@ -178,8 +177,7 @@ bool Connections::deliver(Connection& c, Bytes bytes) {
   return true;
 }
 
-// ---- writing
-// ---------------------------------------------------------------------------------------------------
+// ---- writing ----
 
 bool Connections::enqueue(Connection& c, Pending pending) {
   const size_t size = pending.bytes.size();

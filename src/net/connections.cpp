@@ -75,8 +75,7 @@ Connections::Connections(boost::asio::io_context& io, uint16_t node, uint16_t wo
 
 Connections::~Connections() = default;
 
-// ---- accepting
-// ---------------------------------------------------------------------------------------------
+// ---- accepting ----
 
 void Connections::add_listener(Fd fd, port::Transport transport, port::RealmId realm, const TlsContext* tls) {
   const SocketAddress bound = local_address(fd.get());
@@ -141,8 +140,7 @@ Connections::Connection* Connections::add(Fd fd, const port::Path& path, bool ac
 
 void Connections::stop_listening() { listeners_.clear(); }
 
-// ---- connecting and sending
-// ----------------------------------------------------------------------------------
+// ---- connecting and sending ----
 
 void Connections::set_outgoing(port::RealmId realm, const TlsContext* tls, IpAddress from_v4,
                                IpAddress from_v6) {
@@ -272,8 +270,7 @@ void Connections::close(port::FlowId flow) {
   rearm(*c);
 }
 
-// ---- deadlines and the end
-// ------------------------------------------------------------------------------------
+// ---- deadlines and the end ----
 
 Instant Connections::due(const Connection& c) const {
   if (c.state == State::connecting) return std::min(c.close_by, c.begun + limits_.connect);

@@ -146,8 +146,7 @@ void DnsService::ask(uint16_t worker, port::AskId id, port::AskDns question) {
     const ssize_t n = write(impl_->wake.get(), &one, sizeof one);
 }
 
-// ---- the thread
-// --------------------------------------------------------------------------------------------------
+// ---- the thread ----
 
 void DnsService::Impl::run() {
   sigset_t all;

@@ -1,21 +1,23 @@
-// The one translation unit with Beast in it. A WebSocket upgrade belongs in Session::on_header: the parsed
-// request and the stream are at hand there, and the stream can be moved into a websocket::stream<Stream>.
+// The one translation unit with Beast in it: its parser reads requests, our sessions move the bytes through
+// an abstract stream, so that nothing is instantiated twice for plain and TLS. A WebSocket upgrade belongs in
+// Session::parsed(): an AsyncStream adapter over ByteStream gives websocket::stream one instantiation too.
 #include "net/http_server.h"
 
 #include <fmt/format.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 
-#include <algorithm>
+#include <array>
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
 #include <csignal>
 #include <deque>
 #include <mutex>
@@ -30,7 +32,6 @@
 namespace tandem::net {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using asio::ip::tcp;
 using Error = boost::system::error_code;
@@ -123,69 +124,131 @@ struct HttpServer::Impl {
 
 namespace {
 
-template <class Stream>
-constexpr bool is_tls = !std::is_same_v<Stream, beast::tcp_stream>;
+/// A connection's bytes, plain or TLS.
+class ByteStream {
+ public:
+  using Done = std::function<void(Error, size_t)>;
+  virtual ~ByteStream() = default;
+  virtual void handshake(Done done) = 0;
+  virtual void read_some(asio::mutable_buffer into, Done done) = 0;
+  virtual void write(asio::const_buffer all, Done done) = 0;
+  virtual void shut_down(Done done) = 0;  // our side is finished
+  virtual tcp::socket& socket() = 0;
+};
+
+class PlainStream final : public ByteStream {
+ public:
+  explicit PlainStream(tcp::socket socket) : socket_(std::move(socket)) {}
+  void handshake(Done done) override { done({}, 0); }
+  void read_some(asio::mutable_buffer into, Done done) override {
+    socket_.async_read_some(into, std::move(done));
+  }
+  void write(asio::const_buffer all, Done done) override { asio::async_write(socket_, all, std::move(done)); }
+  void shut_down(Done done) override {
+    Error e;
+    socket_.shutdown(tcp::socket::shutdown_send, e);
+    done(e, 0);
+  }
+  tcp::socket& socket() override { return socket_; }
+
+ private:
+  tcp::socket socket_;
+};
+
+class TlsStream final : public ByteStream {
+ public:
+  TlsStream(tcp::socket socket, asio::ssl::context& context) : stream_(std::move(socket), context) {}
+  void handshake(Done done) override {
+    stream_.async_handshake(asio::ssl::stream_base::server,
+                            [done = std::move(done)](Error e) { done(e, 0); });
+  }
+  void read_some(asio::mutable_buffer into, Done done) override {
+    stream_.async_read_some(into, std::move(done));
+  }
+  void write(asio::const_buffer all, Done done) override { asio::async_write(stream_, all, std::move(done)); }
+  void shut_down(Done done) override {
+    stream_.async_shutdown([done = std::move(done)](Error e) { done(e, 0); });
+  }
+  tcp::socket& socket() override { return stream_.next_layer(); }
+
+ private:
+  asio::ssl::stream<tcp::socket> stream_;
+};
 
 /// One connection: read a request, have it answered, write, again.
-template <class Stream>
-class Session final : public SessionBase, public std::enable_shared_from_this<Session<Stream>> {
+class Session final : public SessionBase, public std::enable_shared_from_this<Session> {
  public:
-  Session(HttpServer::Impl& server, Stream stream, SocketAddress peer)
-      : server_(server), stream_(std::move(stream)), handler_timer_(server.io), peer_(peer) {
+  Session(HttpServer::Impl& server, std::unique_ptr<ByteStream> stream, SocketAddress peer, bool secure)
+      : server_(server), stream_(std::move(stream)), timer_(server.io), peer_(peer), secure_(secure) {
     server_.open_gauge.set(++server_.open_sessions);
   }
   ~Session() override { server_.open_gauge.set(--server_.open_sessions); }
 
   void start() {
-    if constexpr (is_tls<Stream>) {
-      deadline();
-      stream_.async_handshake(asio::ssl::stream_base::server, [self = this->shared_from_this()](Error e) {
-        if (!e) self->read();
-      });
-    } else {
-      read();
-    }
+    drop_after(server_.config.read_timeout);
+    stream_->handshake([self = shared_from_this()](Error e, size_t) { e ? self->drop() : self->begin(); });
   }
-
-  void answer(HttpResponse response) override {
-    handler_timer_.cancel();
-    write(std::move(response));
-  }
+  void answer(HttpResponse response) override { write(std::move(response)); }
 
  private:
-  void deadline() { beast::get_lowest_layer(stream_).expires_after(server_.config.read_timeout); }
+  enum class State { reading, handling, writing, closing };
 
-  void read() {
-    parser_.emplace();
-    parser_->header_limit(server_.config.header_bytes);
-    parser_->body_limit(server_.config.body_bytes);
-    deadline();
-    http::async_read_header(stream_, buffer_, *parser_,
-                            [self = this->shared_from_this()](Error e, size_t) { self->on_header(e); });
+  /// Every state has a deadline; only the handler's leads to an answer.
+  void drop_after(Duration limit) {
+    timer_.expires_after(limit);
+    timer_.async_wait([self = shared_from_this()](Error e) {
+      if (!e) self->drop();
+    });
+  }
+  void drop() {
+    timer_.cancel();
+    Error ignored;
+    stream_->socket().close(ignored);
   }
 
-  void on_header(Error e) {
-    if (e) return refuse(e);
-    if (iequals(std::string_view(parser_->get()[http::field::expect]), "100-continue")) return go_on();
-    read_body();
+  void begin() {
+    state_ = State::reading;
+    parser_.emplace();
+    parser_->eager(true);
+    parser_->header_limit(server_.config.header_bytes);
+    parser_->body_limit(server_.config.body_bytes);
+    continued_ = false;
+    drop_after(server_.config.read_timeout);
+    parse();
+  }
+
+  /// Feeds what has come to the parser; reads more when that is not a whole request.
+  void parse() {
+    while (!input_.empty()) {
+      Error e;
+      const size_t used = parser_->put(asio::buffer(input_), e);
+      input_.erase(0, used);
+      if (e && e != http::error::need_more) return refuse(e);
+      if (parser_->is_done()) return parsed();
+      if (e || used == 0) break;
+    }
+    const bool expects = parser_->is_header_done() && !continued_ &&
+                         iequals(std::string_view(parser_->get()[http::field::expect]), "100-continue");
+    expects ? go_on() : read();
+  }
+
+  void read() {
+    stream_->read_some(asio::buffer(area_), [self = shared_from_this()](Error e, size_t n) {
+      if (e) return self->drop();
+      self->input_.append(self->area_.data(), n);
+      self->parse();
+    });
   }
 
   /// RFC 9110 section 10.1.1.
   void go_on() {
-    auto interim = std::make_shared<http::response<http::empty_body>>(http::status::continue_, 11);
-    http::async_write(stream_, *interim, [self = this->shared_from_this(), interim](Error e, size_t) {
-      if (!e) self->read_body();
-    });
+    continued_ = true;
+    output_ = "HTTP/1.1 100 Continue\r\n\r\n";
+    stream_->write(asio::buffer(output_),
+                   [self = shared_from_this()](Error e, size_t) { e ? self->drop() : self->read(); });
   }
 
-  void read_body() {
-    http::async_read(stream_, buffer_, *parser_, [self = this->shared_from_this()](Error e, size_t) {
-      if (e) return self->refuse(e);
-      self->hand_over();
-    });
-  }
-
-  void hand_over() {
+  void parsed() {
     auto message = parser_->release();
     keep_alive_ = message.keep_alive();
     head_ = message.method() == http::verb::head;
@@ -195,94 +258,81 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
     for (const auto& field : message) request.headers.emplace_back(field.name_string(), field.value());
     request.body = std::move(message.body());
     request.peer = peer_;
-    request.secure = is_tls<Stream>;
-    beast::get_lowest_layer(stream_).expires_never();
-    handler_timer_.expires_after(server_.config.handler_timeout);
-    handler_timer_.async_wait([self = this->shared_from_this(), &server = server_](Error e) {
-      if (e || self->writing_) return;
-      server.late.add();
+    request.secure = secure_;
+    state_ = State::handling;
+    timer_.expires_after(server_.config.handler_timeout);
+    timer_.async_wait([self = shared_from_this()](Error e) {
+      if (e || self->state_ != State::handling) return;
+      self->server_.late.add();
       self->keep_alive_ = false;  // the late answer must not become the next request's
       self->write(plain(504, "the answer took too long\n"));
     });
-    writing_ = false;
-    server_.ask(this->shared_from_this(), std::move(request));
+    server_.ask(shared_from_this(), std::move(request));
   }
 
-  /// The request was not one: say why if the other side still listens, and close.
+  /// The request was not one: say why, and close.
   void refuse(Error e) {
-    keep_alive_ = false;
-    writing_ = false;
-    unread_ = true;
-    if (e == http::error::header_limit) return bad_request(431, "header fields too large\n");
-    if (e == http::error::body_limit) return bad_request(413, "body too large\n");
-    if (e == http::error::end_of_stream || e == beast::error::timeout) return close();
-    if (e.category() == http::make_error_code(http::error::bad_method).category() &&
-        e != http::error::partial_message)
-      return bad_request(400, "not an HTTP request\n");
-    close();
-  }
-  void bad_request(unsigned status, const char* text) {
     server_.bad.add();
-    write(plain(status, text));
+    keep_alive_ = false;
+    state_ = State::handling;
+    if (e == http::error::header_limit) return write(plain(431, "header fields too large\n"));
+    if (e == http::error::body_limit) return write(plain(413, "body too large\n"));
+    write(plain(400, "not an HTTP request\n"));
   }
 
   void write(HttpResponse from) {
-    if (writing_) return;  // timed out already
-    writing_ = true;
-    response_ = {};
-    response_.result(from.status);
-    response_.version(11);
-    response_.set(http::field::content_type, from.content_type);
-    for (const auto& [name, value] : from.headers) response_.insert(name, value);
-    response_.keep_alive(keep_alive_);
-    const size_t length = from.body.size();
-    if (!head_) response_.body() = std::move(from.body);
-    response_.content_length(length);
+    if (state_ != State::handling) return;  // answered already
+    state_ = State::writing;
+    drop_after(server_.config.read_timeout);
+    const std::string_view reason = http::obsolete_reason(http::int_to_status(from.status));
+    output_ = fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n", from.status, reason,
+                          from.content_type, from.body.size());
+    for (const auto& [name, value] : from.headers) output_ += fmt::format("{}: {}\r\n", name, value);
+    output_ += keep_alive_ ? "\r\n" : "Connection: close\r\n\r\n";
+    if (!head_) output_ += from.body;
     head_ = false;
-    deadline();
-    http::async_write(stream_, response_, [self = this->shared_from_this()](Error e, size_t) {
-      if (e) return;
-      if (self->keep_alive_)
-        self->read();
+    stream_->write(asio::buffer(output_), [self = shared_from_this()](Error e, size_t) {
+      if (e)
+        self->drop();
+      else if (self->keep_alive_)
+        self->begin();
       else
         self->close();
     });
   }
 
+  /// Closing with unread bytes would reset the connection and take the answer with it: say that we are done,
+  /// then read until the other side has closed or the linger time is over.
   void close() {
-    beast::get_lowest_layer(stream_).expires_after(close_linger);
-    if (unread_) return discard();
-    if constexpr (is_tls<Stream>) {
-      stream_.async_shutdown([self = this->shared_from_this()](Error) {});
-    } else {
+    state_ = State::closing;
+    drop_after(close_linger);
+    stream_->shut_down([self = shared_from_this()](Error, size_t) {
       Error ignored;
-      stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
-      discard();
-    }
+      self->stream_->socket().shutdown(tcp::socket::shutdown_send, ignored);
+      self->discard();
+    });
   }
-  /// Closing with unread bytes would reset the connection and take the answer with it: read until the other
-  /// side has closed or the linger time is over.
   void discard() {
-    buffer_.clear();
-    stream_.async_read_some(buffer_.prepare(64 << 10), [self = this->shared_from_this()](Error e, size_t) {
-      if (!e) self->discard();
+    stream_->socket().async_read_some(asio::buffer(area_), [self = shared_from_this()](Error e, size_t) {
+      e ? self->drop() : self->discard();
     });
   }
 
   HttpServer::Impl& server_;
-  Stream stream_;
-  asio::steady_timer handler_timer_;
+  const std::unique_ptr<ByteStream> stream_;
+  asio::steady_timer timer_;
   const SocketAddress peer_;
-  beast::flat_buffer buffer_;
+  const bool secure_;
+  State state_ = State::reading;
+  std::array<char, 8192> area_;
+  std::string input_, output_;
   std::optional<http::request_parser<http::string_body>> parser_;
-  http::response<http::string_body> response_;
-  bool keep_alive_ = false, head_ = false, writing_ = false, unread_ = false;
+  bool keep_alive_ = false, head_ = false, continued_ = false;
 };
 
 }  // namespace
 
-// ---- the server
-// --------------------------------------------------------------------------------------------------
+// ---- the server ----
 
 Status<std::string> HttpServer::Impl::open(const HttpConfig::Listener& l) {
   const bool secure = !l.tls.certificate.empty();
@@ -320,16 +370,14 @@ void HttpServer::Impl::accept(Listener& listener) {
 void HttpServer::Impl::accepted(Listener& listener, tcp::socket socket) {
   if (open_sessions >= config.connections) return refused.add();
   const SocketAddress peer = remote_address(socket.native_handle());
-  beast::tcp_stream stream(std::move(socket));
   if (!listener.tls) {
-    std::make_shared<Session<beast::tcp_stream>>(*this, std::move(stream), peer)->start();
+    std::make_shared<Session>(*this, std::make_unique<PlainStream>(std::move(socket)), peer, false)->start();
     return;
   }
   const SslContext context = listener.tls->current();
   SSL_CTX_up_ref(context.get());
   asio::ssl::context ssl(context.get());  // owns that reference; the stream takes one of its own
-  using Tls = beast::ssl_stream<beast::tcp_stream>;
-  std::make_shared<Session<Tls>>(*this, Tls(std::move(stream), ssl), peer)->start();
+  std::make_shared<Session>(*this, std::make_unique<TlsStream>(std::move(socket), ssl), peer, true)->start();
 }
 
 void HttpServer::Impl::ask(const std::shared_ptr<SessionBase>& session, HttpRequest request) {

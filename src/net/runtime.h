@@ -33,6 +33,8 @@ class EventHandler {
  public:
   virtual ~EventHandler() = default;
   virtual void events(uint16_t worker, std::vector<port::Event> events) = 0;
+  /// Messages as they passed; only while Outbox::trace_sip is on.
+  virtual void traces(uint16_t, std::vector<port::SipTrace>) {}
 };
 
 class Runtime {

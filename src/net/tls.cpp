@@ -107,8 +107,7 @@ SslContext TlsContext::current() const {
   return context_;
 }
 
-// ---- self-signed certificates
-// ------------------------------------------------------------------------------
+// ---- self-signed certificates ----
 
 namespace {
 

@@ -73,8 +73,7 @@ bool WorkerLoop::stopped() {
   return held_count_ == 0 && !connections_.writing() && !mailbox_.pending();
 }
 
-// ---- the one wait
-// ----------------------------------------------------------------------------------------------
+// ---- the one wait ----
 
 void WorkerLoop::watch_datagrams() {
   for (const auto& [fd, tag] : udp_.watched()) {
@@ -136,8 +135,7 @@ Now WorkerLoop::batch_now() {
   return now_;
 }
 
-// ---- inputs
-// ------------------------------------------------------------------------------------------------------
+// ---- inputs ----
 
 /// A worker that throws loses that input; the loop and everybody else's calls go on.
 template <class F>
@@ -262,8 +260,7 @@ void WorkerLoop::timeouts() {
   if (worker_->next_timeout() <= t.mono) call([&] { worker_->on_timeout(t); });
 }
 
-// ---- outputs
-// -----------------------------------------------------------------------------------------------------
+// ---- outputs ----
 
 /// What fails while sending comes back as an event, which may make the worker send again: a few rounds, then
 /// the rest waits for the next step.
@@ -306,6 +303,8 @@ void WorkerLoop::flush_once() {
   out.mails.clear();
   if (!out.events.empty()) world_.events.events(index_, std::move(out.events));
   out.events.clear();
+  if (!out.traces.empty()) world_.events.traces(index_, std::move(out.traces));
+  out.traces.clear();
 }
 
 void WorkerLoop::hold(port::Send send) {

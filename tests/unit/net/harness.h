@@ -222,8 +222,7 @@ inline void echo(TestWorker& worker, Now, port::Received& message) {
   worker.out.send({message.path, std::move(message.bytes), 0, 0, {}});
 }
 
-// ---- clients
-// -----------------------------------------------------------------------------------------------------
+// ---- clients ----
 
 inline bool await_readable(int fd, std::chrono::milliseconds limit = patience) {
   pollfd p{fd, POLLIN, 0};

@@ -161,8 +161,7 @@ TEST(Streams, CloseComesAfterWhatWasSent) {
   EXPECT_TRUE(client.ended());
 }
 
-// ---- limits
-// ------------------------------------------------------------------------------------------------------
+// ---- limits ----
 
 TEST(StreamLimits, ASlowReaderIsReportedThenClosed) {
   World world;
