@@ -134,7 +134,7 @@ bool Authenticator::password_is_right(const sip::Message& request, std::string_v
   std::string_view ha1;
   if (subscriber && subscriber->enabled && given.well_formed && given.algorithm &&
       subscriber->aor.user == given.user &&
-      iequals(subscriber->aor.domain, given.domain.empty() ? realm : given.domain))
+      (given.domain.empty() || iequals(subscriber->aor.domain, given.domain)))
     ha1 = ha1_of(subscriber->ha1, algorithm.algorithm, !given.domain.empty());
   const bool known = !ha1.empty();
   if (!known) ha1 = nobody_[static_cast<size_t>(algorithm.algorithm)];

@@ -69,8 +69,9 @@ std::string ha1_hex(Algorithm a, std::string_view user, std::string_view realm, 
   return std::string(crypto::hash_hex(hash_of(a), {user, ":", realm, ":", password}).view());
 }
 
-port::Ha1 make_ha1(std::string_view user, std::string_view realm, std::string_view password) {
-  const std::string with_domain = std::string(user) + "@" + std::string(realm);
+port::Ha1 make_ha1(std::string_view user, std::string_view realm, std::string_view password,
+                   std::string_view domain) {
+  const std::string with_domain = std::string(user) + "@" + std::string(domain.empty() ? realm : domain);
   const auto both = [&](Algorithm a) {
     return ha1_hex(a, user, realm, password) + ha1_hex(a, with_domain, realm, password);
   };

@@ -46,10 +46,12 @@ crypto::HexDigest digest_response(const DigestInput& in);
 /// H(user:realm:password).
 std::string ha1_hex(Algorithm a, std::string_view user, std::string_view realm, std::string_view password);
 
-/// The secrets of a subscriber. Phones differ in whether the username they send is "user" or "user@realm",
+/// The secrets of a subscriber. Phones differ in whether the username they send is "user" or "user@domain",
 /// and the hash covers it, so each value holds both, one behind the other: H(user:realm:password)
-/// H(user@realm:realm:password). A value that came from elsewhere may hold the first one only.
-port::Ha1 make_ha1(std::string_view user, std::string_view realm, std::string_view password);
+/// H(user@domain:realm:password). A value that came from elsewhere may hold the first one only. `domain`: the
+/// subscriber's, when the realm is another; empty: the realm.
+port::Ha1 make_ha1(std::string_view user, std::string_view realm, std::string_view password,
+                   std::string_view domain = {});
 /// The half of a port::Ha1 value for that form of username; empty when it is not there.
 std::string_view ha1_of(const port::Ha1& ha1, Algorithm a, bool username_with_domain);
 

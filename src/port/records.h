@@ -19,6 +19,7 @@ struct AddressOfRecord {
 };
 
 /// Digest secrets H(user:realm:password) in lower-case hex (RFC 7616 section 3.4.2); empty: algorithm not set up.
+/// Behind it may stand a second one, for the username "user@domain" (auth::make_ha1 writes both).
 struct Ha1 {
   std::string md5;
   std::string sha256;

@@ -115,6 +115,17 @@ TEST_F(AuthTest, UsernameMayCarryTheDomain) {
             O::bad);
 }
 
+TEST_F(AuthTest, TheRealmNeedNotBeTheDomain) {
+  alice.aor.domain = "sales.example.com";
+  alice.ha1 = make_ha1("1001", realm, "secret", "sales.example.com");
+  EXPECT_EQ(outcome(answer_to(challenge()[0]), &alice), O::ok);
+  EXPECT_EQ(
+      outcome(answer_to(challenge()[0], {.user = "1001@sales.example.com", .password = "secret"}), &alice),
+      O::ok);
+  EXPECT_EQ(outcome(answer_to(challenge()[0], {.user = "1001@example.com", .password = "secret"}), &alice),
+            O::bad);
+}
+
 TEST_F(AuthTest, TellsWhoIsClaimed) {
   const auto with = [&](const std::string& user) {
     const sip::Message request =
