@@ -30,10 +30,12 @@ void HeldSends::committed(port::CommitId upto, std::vector<port::Send>& sends) {
   // Commits ascend in the order they were appended, but a send may name an older commit than the one held before it.
   std::deque<Held> still;
   for (Held& h : held_) {
-    if (h.send.after <= durable_)
-      sends.push_back(std::move(h.send));
-    else
+    if (h.send.after > durable_) {
       still.push_back(std::move(h));
+      continue;
+    }
+    h.send.after = 0;
+    sends.push_back(std::move(h.send));
   }
   held_.swap(still);
   gauge_.set(held_.size());
@@ -42,6 +44,7 @@ void HeldSends::committed(port::CommitId upto, std::vector<port::Send>& sends) {
 void HeldSends::on_timeout(Now now, std::vector<port::Send>& sends) {
   while (!held_.empty() && held_.front().deadline <= now.mono) {
     impatient_.add();
+    held_.front().send.after = 0;
     sends.push_back(std::move(held_.front().send));
     held_.pop_front();
   }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "port/records.h"
+#include "route/plan.h"
 #include "sip/message.h"
 #include "sip/token.h"
 
@@ -17,6 +18,7 @@ port::AddressOfRecord aor_of(const sip::Uri& uri);
 
 /// Responses by their top Via branch, in-dialog requests by their To-tag (both minted by us), REGISTER by the To AOR,
 /// SUBSCRIBE and PUBLISH by the AOR they watch or change, everything else by Call-ID.
-uint16_t shard_of(const sip::Message& message, const sip::TokenMint& mint);
+/// A host that is another name of one of our domains counts as that domain.
+uint16_t shard_of(const sip::Message& message, const sip::TokenMint& mint, const route::Plan& plan);
 
 }  // namespace tandem::node

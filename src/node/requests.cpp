@@ -150,7 +150,7 @@ void Worker::Impl::accepted(Now now, sip::ServerTxId server, const port::Path& p
     case sip::Method::refer:
     case sip::Method::other: break;
   }
-  sip::Writer w = sip::response_to(*m, path.remote, 405, mint.mint(shard_of(*m, mint)));
+  sip::Writer w = sip::response_to(*m, path.remote, 405, mint.mint(shard_of(*m, mint, *plan)));
   w.header(sip::HeaderId::allow, allowed_methods);
   transactions.respond(now, server, std::move(w).finish(), out);
 }
@@ -167,7 +167,7 @@ void Worker::Impl::on_register(Now now, sip::ServerTxId server, const sip::Messa
 void Worker::Impl::challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path, std::string_view realm,
                              bool stale) {
   const auth::Role role = role_for(m.method());
-  sip::Writer w = sip::response_to(m, path.remote, auth::challenge_status(role), mint.mint(shard_of(m, mint)));
+  sip::Writer w = sip::response_to(m, path.remote, auth::challenge_status(role), mint.mint(shard_of(m, mint, *plan)));
   authenticator.challenge(now, realm, role, stale, w);
   transactions.respond(now, server, std::move(w).finish(), out);
 }
@@ -176,13 +176,13 @@ void Worker::Impl::respond(Now now, sip::ServerTxId server, int status, std::str
   const sip::Message* m = transactions.request_of(server);
   const port::Path* path = transactions.path_of(server);
   if (!m || !path) return;
-  sip::Writer w = sip::response_to(*m, path->remote, status, mint.mint(shard_of(*m, mint)), reason);
+  sip::Writer w = sip::response_to(*m, path->remote, status, mint.mint(shard_of(*m, mint, *plan)), reason);
   if (status == 503) w.header_number(sip::HeaderId::retry_after, settings.retry_after_seconds);
   transactions.respond(now, server, std::move(w).finish(), out);
 }
 
 void Worker::Impl::options(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path) {
-  sip::Writer w = sip::response_to(m, path.remote, draining ? 503 : 200, mint.mint(shard_of(m, mint)));
+  sip::Writer w = sip::response_to(m, path.remote, draining ? 503 : 200, mint.mint(shard_of(m, mint, *plan)));
   w.header(sip::HeaderId::allow, allowed_methods)
       .header(sip::HeaderId::accept, "application/sdp")
       .header(sip::HeaderId::supported, "replaces, timer, 100rel, path, outbound, gruu");

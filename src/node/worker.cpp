@@ -87,7 +87,7 @@ void Worker::Impl::received(Now now, port::Received in) {
 }
 
 bool Worker::Impl::to_owner(sip::Message& message, const port::Path& path) {
-  uint16_t owner = worker_of(shard_of(message, mint));
+  uint16_t owner = worker_of(shard_of(message, mint, *plan));
   if (owner == settings.index && forwarder.size() > 0) {
     const std::string_view name = message.is_request() && !message.to_tag().empty() ? message.to_tag() : message.top_via().branch;
     owner = forwarder.find(name).value_or(owner);

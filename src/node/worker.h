@@ -66,13 +66,13 @@ class Worker final : public port::Worker {
   // ---- a node is a value
   /// Everything worth keeping, as parts that know their shard, so that a restore may deal them to another number of workers.
   struct Part {
-    enum class Kind : uint8_t { call = 1, transaction, bindings, subscription, line, message } kind;
+    enum class Kind : uint8_t { call = 1, bindings, subscription, message, transaction } kind;  // in the order of a restore
     uint16_t shard = 0;
     std::string bytes;
   };
   std::vector<Part> snapshot(Now now) const;
-  /// False: the part was not understood; the caller keeps it.
-  bool restore(Now now, const Part& part);
+  /// All parts of the shards this worker owns, at once. Gives back what was not understood (a newer version's): keep it.
+  std::vector<Part> restore(Now now, std::vector<Part> parts);
 
  private:
   struct Impl;

@@ -47,7 +47,7 @@ void put(ApiImpl& api, const Exchange& x) {
   if (!input.password.empty()) {
     if (input.password.size() < least_password)
       return x.error(422, "invalid", "password: expected at least 8 characters");
-    input.row.ha1 = auth::make_ha1(aor.user, digest_realm(api, aor.domain), input.password);
+    input.row.ha1 = auth::make_ha1(aor.user, digest_realm(api, aor.domain), input.password, aor.domain);
   } else if (!known.ok()) {
     return x.error(422, "invalid", "password: needed for a new subscriber");
   }
