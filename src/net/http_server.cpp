@@ -104,14 +104,7 @@ struct HttpServer::Impl {
   const HttpConfig config;
   const Handler handler;
   std::shared_ptr<Gate> gate = std::make_shared<Gate>();
-  asio::io_context io{1};
-  std::deque<Listener> listeners;
-  std::vector<SocketAddress> bound;
-  std::unordered_map<uint64_t, std::weak_ptr<SessionBase>> waiting;  // by request
-  uint64_t next_request = 1;
-  size_t open_sessions = 0;
-  std::thread thread;
-
+  // Before `io`: the sessions that go with it count themselves out.
   CounterSet counters;
   Counter& requests = counters.counter("http_requests_total", "HTTP requests handled");
   Counter& open_gauge = counters.gauge("http_connections_open", "HTTP connections");
@@ -120,6 +113,14 @@ struct HttpServer::Impl {
       counters.counter("http_bad_requests_total", "HTTP requests refused before a handler saw them");
   Counter& late = counters.counter("http_handler_timeouts_total", "HTTP requests whose handler was too slow");
   Counter& thrown = counters.counter("http_handler_exceptions_total", "HTTP handlers that threw");
+  size_t open_sessions = 0;
+
+  asio::io_context io{1};
+  std::deque<Listener> listeners;
+  std::vector<SocketAddress> bound;
+  std::unordered_map<uint64_t, std::weak_ptr<SessionBase>> waiting;  // by request
+  uint64_t next_request = 1;
+  std::thread thread;
 };
 
 namespace {
