@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""Every operation of the OpenAPI document, answered as the document says; `tandem ctl`; CDRs as CSV; refusals."""
+import csv
+import io
+import json
+import re
+import threading
+
+from harness import HOST, Suite, check, wait_for
+from ua import Ua
+
+suite = Suite()
+node = suite.node("rest")
+asked = set()  # (method, path template) of what was called
+
+
+class Document:
+    """The document the node serves, and a validator for the part of JSON Schema it uses."""
+
+    def load(self):
+        status, _, body = node.request("GET", "/api/v1/openapi.json", token=False)
+        check(status == 200, f"openapi.json: {status}")
+        self.all = json.loads(body)
+        self.schemas = self.all["components"]["schemas"]
+        return self
+
+    def operations(self):
+        return {(m.upper(), path) for path, item in self.all["paths"].items() for m in item}
+
+    def problem(self, value, schema, where="body"):
+        """What does not fit, or None."""
+        while "$ref" in schema:
+            schema = self.schemas[schema["$ref"].rsplit("/", 1)[1]]
+        kind = schema.get("type")
+        types = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float)}
+        if kind and (not isinstance(value, types[kind]) or (kind in ("integer", "number") and isinstance(value, bool))):
+            return f"{where}: {value!r} is no {kind}"
+        if "enum" in schema and value not in schema["enum"]:
+            return f"{where}: {value!r} is none of {schema['enum']}"
+        if isinstance(value, list):
+            return next((p for i, v in enumerate(value) if (p := self.problem(v, schema.get("items", {}), f"{where}[{i}]"))), None)
+        if isinstance(value, dict):
+            properties = schema.get("properties", {})
+            for name in schema.get("required", []):
+                if name not in value:
+                    return f"{where}: {name} is missing"
+            for name, member in value.items():
+                if name not in properties:
+                    return f"{where}: {name} is not described"
+                if properties[name].get("writeOnly"):
+                    return f"{where}: {name} is write-only and shown"
+                if p := self.problem(member, properties[name], f"{where}.{name}"):
+                    return p
+            for name, s in properties.items():
+                if name not in value and not s.get("writeOnly") and not schema.get("required"):
+                    return f"{where}: {name} is described and not there"
+        return None
+
+
+document = Document()
+
+
+def ask(method, template, status, path=(), body=None, query=""):
+    """One operation; its answer must have that status and the shape the document gives it."""
+    asked.add((method, "/api/v1" + template))
+    operation = document.all["paths"].get("/api/v1" + template, {}).get(method.lower())
+    check(operation, f"{method} {template} is not in the document")
+    values = iter(path)
+    target = "/api/v1" + re.sub(r"\{\w+\}", lambda _: str(next(values)), template) + query
+    code, headers, answer = node.request(method, target, body)
+    text = answer.decode()
+    check(code == status, f"{method} {target}: {code} where {status} is due: {text[:300]}")
+    described = operation["responses"].get(str(code)) or operation["responses"].get("default")
+    check(str(code) in operation["responses"] or code >= 400, f"{method} {template}: {code} is not described")
+    if code == 204:
+        check(text == "", f"{method} {target}: a body with 204")
+        return None
+    schema = described["content"]["application/json"]["schema"]
+    value = json.loads(text)
+    if code < 400 and "$ref" not in schema:  # a list: pages and versions are optional members
+        extra = set(value) - set(schema["properties"])
+        check(not extra, f"{method} {target}: members {extra} are not described")
+        problem = document.problem(value["items"], schema["properties"]["items"], "items")
+    else:
+        problem = document.problem(value, schema)
+    check(problem is None, f"{method} {target}: {problem}")
+    return value
+
+
+def resource(collection, item, key, body, change, in_body):
+    """Create, create again, list, show, change, remove, show again."""
+    if ("POST", "/api/v1" + collection) in document.operations():
+        made = ask("POST", collection, 201, body={**in_body, **body})
+        if "id" in made and not key:
+            key = [made["id"]]
+        else:
+            ask("POST", collection, 409, body={**in_body, **body})
+    else:
+        ask("PUT", item, 201, key, body)
+    check(ask("GET", collection, 200)["items"], f"{collection} is empty")
+    ask("GET", item, 200, key)
+    changed = ask("PUT", item, 200, key, change)
+    for name, value in change.items():
+        check(changed[name] == value, f"{item}: {name} is {changed[name]!r}, not {value!r}")
+    ask("PUT", item, 422, key, {"no_such_member": 1})
+    ask("DELETE", item, 204, key)
+    ask("GET", item, 404, key)
+
+
+def resources():
+    d = node.domain
+    resource("/domains", "/domains/{name}", ["example.test"], {"aliases": ["example.internal"]}, {"max_calls": 7}, {"name": "example.test"})
+    resource("/subscribers", "/subscribers/{domain}/{user}", [d, "2001"], {"password": "correct horse"}, {"display_name": "Zoë"}, {})
+    resource("/trunks", "/trunks/{name}", ["carrier"], {"domain": d, "kind": "address", "host": "192.0.2.9", "port": 5060,
+             "sources": ["192.0.2.0/24"]}, {"max_calls": 5}, {"name": "carrier"})
+    resource("/routes", "/routes/{id}", None, {"domain": d, "pattern": "77XX", "action": "extension", "priority": 5}, {"name": "seventies"}, {})
+    resource("/ring-groups", "/ring-groups/{domain}/{name}", [d, "600"], {"strategy": "sequential"}, {"timeout_seconds": 33},
+             {"domain": d, "name": "600"})
+    ask("PUT", "/ring-groups/{domain}/{name}", 201, [d, "601"], {})
+    resource("/ring-group-members", "/ring-group-members/{domain}/{group}/{position}", [d, "601", 1], {"target": "1001"},
+             {"delay_seconds": 3}, {"domain": d, "group": "601", "position": 1})
+    ask("DELETE", "/ring-groups/{domain}/{name}", 204, [d, "601"])
+    resource("/feature-codes", "/feature-codes/{domain}/{code}", ["-", "*44"], {"feature": "echo"}, {"enabled": False},
+             {"domain": "", "code": "*44"})
+    resource("/time-rules", "/time-rules/{domain}/{name}/{position}", [d, "open", 1], {"from_minute": 540, "to_minute": 1020},
+             {"weekdays": 31}, {"domain": d, "name": "open", "position": 1})
+    resource("/parks", "/parks/{domain}", [d], {"first_slot": 801, "last_slot": 809}, {"timeout_seconds": 60}, {"domain": d})
+
+
+def live():
+    """Calls, registrations, records: with a phone in a call to the echo test."""
+    phone = suite.closing(Ua(node, "1001"))
+    check(phone.register().status == 200, "REGISTER")
+    check([r["user"] for r in ask("GET", "/registrations", 200)["items"]] == ["1001"], "one registration is due")
+    answer = phone.call("*43")
+    check(answer.status == 200, f"*43: {answer.start}")
+    check(phone.talk(30) > 15, "no echo")
+    call, = ask("GET", "/calls", 200)["items"]
+    shown = ask("GET", "/calls/{id}", 200, [call["id"]])
+    check(shown["state"] == "connected" and shown["caller"].startswith("1001"), str(shown))
+    ask("POST", "/calls/{id}/transfer", 422, [call["id"]], {"leg": "one"})
+    ask("POST", "/calls/{id}/transfer", 404, [call["id"]], {"leg": 999, "target": "1002"})
+    ask("DELETE", "/calls/{id}", 204, [call["id"]])
+    bye = phone.receive(5)
+    check(bye and bye.method == "BYE", f"BYE is due, not {bye and bye.start}")
+    phone.send("SIP/2.0 200 OK\r\n" + "".join(f"{n}: {v}\r\n" for n, v in bye.headers if n in ("via", "from", "to", "call-id", "cseq"))
+               + "Content-Length: 0\r\n\r\n")
+    node.wait_no_calls()
+    ask("DELETE", "/calls/{id}", 404, [call["id"]])
+    ask("GET", "/calls/{id}", 404, ["no-number"])
+    wait_for(lambda: ask("GET", "/cdrs", 200)["items"], 10, "a CDR")
+    row, = ask("GET", "/cdrs", 200)["items"]
+    check(row["release_side"] == "system" and row["caller"]["user"] == "1001" and row["dialled"] == "*43", str(row))
+    ask("DELETE", "/registrations/{domain}/{user}", 204, [node.domain, "1001"])
+    ask("DELETE", "/registrations/{domain}/{user}", 404, [node.domain, "1001"])
+
+
+def transfers():
+    """POST transfer moves the peer of a leg: 1001 and 1002 talk, 1001 leaves, 1002 hears the echo test."""
+    a, b = suite.closing(Ua(node, "1001")), suite.closing(Ua(node, "1002"))
+    check(a.register().status == 200 and b.register().status == 200, "REGISTER")
+    result = []
+    caller = threading.Thread(target=lambda: result.append(a.call("1002")))
+    caller.start()
+    invite = b.receive(10)
+    check(invite and invite.method == "INVITE", f"INVITE is due, not {invite and invite.start}")
+    kept = "".join(f"{n}: {v}\r\n" for n, v in invite.headers if n in ("via", "from", "call-id", "cseq", "record-route"))
+    body = b.offer()
+    b.send(f"SIP/2.0 200 OK\r\n{kept}To: {invite.get('to')};tag={b.tag}\r\nContact: <sip:1002@{b.local}>\r\nContent-Type: application/sdp\r\n"
+           f"Content-Length: {len(body)}\r\n\r\n{body}")
+    caller.join(10)
+    check(result and result[0].status == 200, f"call: {result and result[0].start}")
+    call = wait_for(lambda: next((c for c in node.api("GET", "/calls")["items"] if c["state"] == "connected"), None), 10, "the call")
+    leg = next(each for each in call["legs"] if each["party"].startswith("1001"))
+    ask("POST", "/calls/{id}/transfer", 204, [call["id"]], {"leg": leg["id"], "target": "1003"})
+    ask("DELETE", "/calls/{id}", 204, [call["id"]])
+    node.wait_no_calls()
+
+
+def others():
+    check(ask("GET", "/status", 200)["ready"] is True, "not ready")
+    ask("GET", "/trunk-status", 200)
+    found = ask("GET", "/route", 200, query=f"?from=1001@{node.domain}&to=1002")
+    check("1002" in found["action"] and found["why"], str(found))
+    check("echo" in ask("GET", "/route", 200, query=f"?from=1001@{node.domain}&to=*43")["action"], "*43 is no echo test")
+    ask("GET", "/route", 404, query="?from=nobody@nowhere.test&to=1002")
+    ask("POST", "/reload", 204)
+    ask("POST", "/drain", 204)
+    check(node.get_plain("/readyz")[0] == 503, "ready while draining")
+    phone = suite.closing(Ua(node, "1001"))
+    answer = phone.call("*43")
+    check(answer.status == 503, f"a new call while draining: {answer.start}")
+    ask("DELETE", "/drain", 204)
+    check(node.get_plain("/readyz")[0] == 200, "not ready after the drain")
+
+
+def all_asked():
+    left = document.operations() - asked
+    check(not left, f"described and never asked: {sorted(left)}")
+
+
+def refusals():
+    for token in (False, "wrong"):
+        code, headers, body = node.request("GET", "/api/v1/subscribers", token=token)
+        check(code == 401 and "Bearer" in headers["WWW-Authenticate"], f"token {token}: {code}")
+        check(document.problem(json.loads(body), {"$ref": "#/components/schemas/Error"}) is None, body)
+    for method, path, raw, status, word in (
+            ("PUT", "/api/v1/parks/x", b"{", 400, "JSON"), ("PUT", "/api/v1/parks/x", b"[" * 5000, 400, "JSON"),
+            ("PUT", "/api/v1/parks/x", b"[]", 422, "object"), ("PUT", "/api/v1/parks/x", b"", 400, "body"),
+            ("PUT", f"/api/v1/subscribers/{node.domain}/1001", b'{"max_contacts": -1}', 422, "max_contacts"),
+            ("PUT", f"/api/v1/subscribers/{node.domain}/1001", b'{"enabled": "yes"}', 422, "true or false"),
+            ("PUT", f"/api/v1/subscribers/{node.domain}/2005", b'{"password": "short"}', 422, "8 characters"),
+            ("GET", "/api/v1/nothing", None, 404, "nothing"), ("GET", "/api/v1/cdrs?limit=9999", None, 400, "limit"),
+            ("GET", "/api/v1/cdrs?from=yesterday", None, 400, "UTC"), ("GET", "/api/v1/cdrs?colour=red", None, 400, "colour"),
+            ("GET", "/etc/passwd", None, 404, "page")):
+        code, _, body = node.request(method, path, raw=raw)
+        check(code == status and word in body.decode(), f"{method} {path} {raw}: {code} {body[:200]}")
+    code, headers, _ = node.request("PATCH", "/api/v1/subscribers")
+    check(code in (405, 501), f"PATCH: {code}")
+    code, headers, _ = node.request("DELETE", "/api/v1/subscribers")
+    check(code == 405 and "GET" in headers["Allow"], f"DELETE of a collection: {code}")
+
+
+def health():
+    check(node.get_plain("/healthz") == (200, "ok\n"), "healthz")
+    status, text = node.get_plain("/metrics")
+    check(status == 200 and text.count("# TYPE") > 20, "metrics")
+    for line in text.splitlines():
+        check(line.startswith("#") or re.fullmatch(r'[a-z_][a-z0-9_]*(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? [0-9.e+-]+', line),
+              f"no metric line: {line}")
+
+
+def cdr_csv():
+    code, headers, body = node.request("GET", "/api/v1/cdrs?format=csv")
+    check(code == 200 and headers["Content-Type"].startswith("text/csv"), f"{code} {headers['Content-Type']}")
+    rows = list(csv.DictReader(io.StringIO(body.decode())))
+    check(len(rows) == len(node.cdrs()) and rows[-1]["dialled"] == "*43" and rows[-1]["caller"] == "1001", str(rows[-1:]))
+
+
+def ctl():
+    def run(*words, code=0):
+        got, out, err = node.ctl(*words)
+        check(got == code, f"ctl {' '.join(words)}: exit {got}: {out[-200:]} {err[-300:]}")
+        return out + err
+
+    d = node.domain
+    check("1001" in run("subscribers", "list"), "subscribers list")
+    run("subscribers", "set", f"3001@{d}", "password=correct horse", "display_name=Ctl", "forwarding.busy=1009")
+    check("1009" in run("subscribers", "show", f"3001@{d}"), "forwarding.busy was not kept")
+    check("correct horse" not in run("subscribers", "show", f"3001@{d}"), "a password is shown")
+    run("subscribers", "rm", f"3001@{d}")
+    check("3001" in run("subscribers", "show", f"3001@{d}", code=1), "who is not there is not told")
+    run("trunks", "set", "t1", f"domain={d}", "kind=address", "host=192.0.2.1", "port=5060")
+    check("t1" in run("trunks", "list"), "trunks list")
+    run("routes", "add", f"domain={d}", "pattern=9.", "action=trunk", 'targets=["t1"]', "call_class=internal")
+    check("t1" in run("routes", "list"), "routes list")
+    check("trunk t1" in run("routes", "explain", "--from", f"1001@{d}", "--to", "9123"), "explain")
+    for words in (("registrations", "list"), ("calls", "list"), ("cdrs",), ("status",), ("trunk-status",), ("reload",)):
+        run(*words)
+    check(run("cdrs", "--csv").startswith("node,epoch,call"), "cdrs --csv")
+    run("drain"), run("drain", "--off")
+    json.loads(run("--json", "status"))
+    run("--token", "wrong", "status", code=1)
+    check("127.0.0.1:1" in run("--url", f"https://{HOST}:1", "status", code=2), "which server is not reachable is not told")
+
+
+def main():
+    node.start()
+    document.load()
+    for name, body in (("resources of the plan and subscribers", resources), ("calls, registrations and records", live),
+                       ("transfer by REST", transfers), ("status, routes, reload, drain", others),
+                       ("every operation of the document was asked", all_asked), ("refusals are clear", refusals),
+                       ("health and metrics", health), ("CDRs as CSV", cdr_csv), ("tandem ctl", ctl)):
+        suite.run(name, body)
+    suite.finish()
+
+
+main()
