@@ -112,6 +112,8 @@ struct Setup {
   std::string rule;
   std::string otherwise;                    // dial this when nobody answered
   std::optional<route::Decision> fallback;  // behind local_first
+  bool reroute =
+      false;  // restored before it was known whether the local address exists: the plan is read again
   std::vector<Diversion> diversions;
   std::vector<std::string> seen;  // numbers and addresses this call was sent to already
   uint32_t forwards = 0;

@@ -219,6 +219,7 @@ void CallFlow::on_timeout() {
       refused.kind = LegEvent::Kind::offer_refused;
       refused.leg = p.id;
       refused.status = 504;
+      p.leg->withdraw_offer(turn_);
       on_offer_refused(p, refused);
     }
   }

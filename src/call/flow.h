@@ -48,7 +48,7 @@ class CallFlow {
   void apply(const route::Decision& decision);
   void act(const route::Action& action);
   void fail_setup(Cause cause);
-  void end_setup();
+  void end_setup(const Cause& others = {});
   void refuse_caller(Party& caller, const Cause& cause,
                      const std::vector<std::pair<std::string, std::string>>& headers = {});
 
@@ -78,6 +78,9 @@ class CallFlow {
   route::Resolver::Context resolver_context();
   void on_resolved(size_t branch);
   void ring_address(size_t branch);
+  void address_uri(const Branch& branch, const Party& from, Invitation& invitation) const;
+  void address_trunk(const route::TrunkHop& hop, const route::Trunk& trunk, const Party& from,
+                     Invitation& invitation) const;
   bool trunk_failover(const Cause& cause) const;
 
   // offer_answer.cpp
@@ -114,6 +117,11 @@ class CallFlow {
   // replace.cpp
   void join_other(LegId newcomer, LegId referrer, std::string_view tag);
   void move_away(uint16_t worker, std::string then);
+  bool retrieve(Party& parked, Party& newcomer);
+  bool replace_talking(Party& x, Party& newcomer, const std::string& transferred_by);
+  bool replace_calling(Party& x, Party& newcomer, const std::string& transferred_by);
+  bool pick_up(Party& newcomer);
+  void begin_pair(Party& a, Party& b, const std::string& transferred_by);
   void replace_failed(LegId newcomer, LegId referrer, int status);
 
   // park.cpp
@@ -172,7 +180,8 @@ void Layer::run(Now now, Call& call, port::Outbox& out, F&& f) {
 
 /// SIP status for what the media room could not do.
 int status_of(media::Reason reason);
-/// Every RTP format `sender` was told it may send is one `receiver` takes.
-bool covers(const sdp::Description& told_to_sender, const sdp::Description& receiver);
+/// Every RTP format `sender` was told it may send, and can, is one `receiver` takes.
+bool covers(const sdp::Description& told_to_sender, const sdp::Description& sender,
+            const sdp::Description& receiver);
 
 }  // namespace tandem::call

@@ -64,6 +64,8 @@ class Leg {
   // ---- offers and answers once the call is up (and, where the protocol can, before)
   /// Sends an offer now, or as soon as the one in progress is over. `answer` or `offer_refused` follows.
   virtual void offer(Turn& turn, std::string_view body) = 0;
+  /// Takes an offer() back that nobody has answered; no event follows.
+  virtual void withdraw_offer(Turn& turn) = 0;
   virtual void answer(Turn& turn, std::string_view body) = 0;
   virtual void refuse_offer(Turn& turn, int status) = 0;
 

@@ -57,15 +57,19 @@ int status_of(media::Reason reason) {
   }
 }
 
-bool covers(const sdp::Description& told_to_sender, const sdp::Description& receiver) {
+bool covers(const sdp::Description& told_to_sender, const sdp::Description& sender,
+            const sdp::Description& receiver) {
   const size_t lines = std::min(told_to_sender.media_count(), receiver.media_count());
   for (size_t i = 0; i < lines; ++i) {
     if (told_to_sender.media(i).port == 0) continue;
     if (told_to_sender.media(i).proto != receiver.media(i).proto) return false;
     const auto takes = receiver.formats(i);
+    const auto speaks = i < sender.media_count() ? sender.formats(i) : std::vector<sdp::Format>{};
+    const auto has = [](const std::vector<sdp::Format>& in, const sdp::Format& f) {
+      return std::any_of(in.begin(), in.end(), [&](const sdp::Format& t) { return same_format(t, f); });
+    };
     for (const sdp::Format& f : told_to_sender.formats(i))
-      if (std::none_of(takes.begin(), takes.end(), [&](const sdp::Format& t) { return same_format(t, f); }))
-        return false;
+      if (has(speaks, f) && !has(takes, f)) return false;
   }
   return true;
 }
@@ -150,7 +154,8 @@ void CallFlow::on_answered(Party& called, const LegEvent& e) {
     release(called, Cause::from_q850(26));
     return;
   }
-  const auto fail = [&](const Cause& cause) {
+  const auto fail = [&](Cause cause) {
+    if (cause.status == 503) cause.q850 = 47;  // ours, not the callee's
     if (e.offer_in_answer) called.leg->refuse_offer(turn_, 488);
     const int branch = called.branch;
     release(called, cause);
@@ -192,7 +197,7 @@ void CallFlow::connect(Party& from, Party& called) {
   Pairing& pair = open_pair(from, called);
   pair.cdr.answer = turn_.now.wall;
   pair.cdr.sip_status = 200;
-  end_setup();
+  end_setup(Cause::from_q850(26, "Answered elsewhere"));
   call_.state = Call::State::connected;
   if (!call_.answered.ns) call_.answered = turn_.now.wall;
   layer_.counters.answered.add();
@@ -306,10 +311,14 @@ void CallFlow::on_answer_body(Party& p, const LegEvent& e) {
 }
 
 void CallFlow::on_offer_refused(Party& p, const LegEvent& e) {
-  if (e.by_peer) {  // the peer took its own offer back (CANCEL): whoever was asked because of it may still
-                    // answer
+  if (e.by_peer) {  // the peer took its own offer back (CANCEL): so do we
     layer_.engine.rollback(turn_.now, p.endpoint);
-    return;
+    Party* asked = party(p.partner);
+    if (!asked || asked->negotiation != Negotiation::relay) return;
+    asked->negotiation = Negotiation::none;
+    asked->negotiation_until = Instant::never();
+    asked->leg->withdraw_offer(turn_);
+    return layer_.engine.rollback(turn_.now, asked->endpoint);
   }
   const Negotiation purpose = std::exchange(p.negotiation, Negotiation::none);
   p.negotiation_until = Instant::never();
@@ -360,9 +369,9 @@ void CallFlow::match(Party& a, Party& b) {
     return !p.holds && told.media_count() > 0 && told.media(0).port != 0 &&
            told.direction(0) != sdp::Direction::sendrecv;
   };
-  if (!covers(*told_a, *takes_b) || muted(*told_a, a))
+  if (!covers(*told_a, *takes_a, *takes_b) || muted(*told_a, a))
     offer_to(a, b, Negotiation::match);
-  else if (!covers(*told_b, *takes_a) || muted(*told_b, b))
+  else if (!covers(*told_b, *takes_b, *takes_a) || muted(*told_b, b))
     offer_to(b, a, Negotiation::match);
 }
 
@@ -378,7 +387,7 @@ bool CallFlow::accept_newcomer(Party& newcomer, Party& other) {
   auto like = layer_.engine.remote_description(other.endpoint);
   auto theirs = layer_.engine.remote_description(newcomer.endpoint);
   auto shown = Result<std::string, media::Reason>(Failure{media::Reason::no_remote});
-  if (other_up && like && theirs && covers(*like, *theirs)) {
+  if (other_up && like && theirs && covers(*like, *like, *theirs)) {
     all_sendrecv(*like);
     shown = layer_.engine.present(turn_.now, newcomer.endpoint, *like, media::SdpRole::answer);
   }

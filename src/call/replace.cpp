@@ -84,10 +84,11 @@ bool CallFlow::can_replace(LegId replaced) const {
 }
 
 void CallFlow::replace(LegId replaced, std::unique_ptr<Party> arriving, std::string transferred_by) {
-  Party* x = party(replaced);
-  const Layer::Where before{arriving->sip ? layer_.dialogs[arriving->sip->local_tag()] : Layer::Where{}};
+  const auto known = arriving->sip ? layer_.dialogs.find(arriving->sip->local_tag()) : layer_.dialogs.end();
+  const Layer::Where before = known == layer_.dialogs.end() ? Layer::Where{} : known->second;
   call_.parties.push_back(std::move(arriving));
   Party& newcomer = *call_.parties.back();
+  Party& x = *party(replaced);
   newcomer.id = call_.next_leg++;
   newcomer.branch = -1;
   newcomer.attempt = 0;
@@ -95,59 +96,54 @@ void CallFlow::replace(LegId replaced, std::unique_ptr<Party> arriving, std::str
   know_dialog(newcomer);
   layer_.aliases[before] = {call_.id, newcomer.id};
   touch();
-  event(port::Level::info, "call.replaced", {{"party", newcomer.user}, {"instead_of", x->user}});
-  const auto fail = [&](Party& n) {
-    const Cause cause = Cause::from_status(488, "No common codec");
-    release(n, cause);
-  };
-  const auto begin = [&](Party& a, Party& b) {
-    a.partner = b.id;
-    b.partner = a.id;
-    for (Party* p : {&a, &b}) {
-      p->state = Party::State::up;
-      p->music = false;
-    }
-    join(a, b);
-    Pairing& pair = open_pair(a, b);
-    pair.cdr.answer = turn_.now.wall;
-    pair.cdr.sip_status = 200;
-    pair.cdr.transferred_by = transferred_by;
-    call_.state = Call::State::connected;
-    if (!call_.answered.ns) call_.answered = turn_.now.wall;
-    line(a, port::LineCall::State::confirmed);
-    line(b, port::LineCall::State::confirmed);
-    match(a, b);
-    update_hold(a);
-    update_hold(b);
-  };
-  if (call_.state == Call::State::parked && x->state == Party::State::up) {
-    if (!accept_newcomer(newcomer, *x)) return fail(newcomer);
-    if (call_.setup) end_setup();  // the parker was being called back
-    unpark_line();
-    call_.park_until = Instant::never();
-    return begin(*x, newcomer);
-  }
-  if (x->state == Party::State::up) {
-    Party* partner = party(x->partner);
-    if (!accept_newcomer(newcomer, *partner)) return fail(newcomer);
-    port::CommitId commit = 0;
-    const bool was_a = pair_of(x->id) && pair_of(x->id)->a == x->id;
-    if (Pairing* pair = pair_of(x->id)) commit = close_pair(*pair, Cause{}, port::Cdr::Side::system);
-    x->partner = partner->partner = 0;
-    release(*x, Cause::from_q850(16, "Replaced"), commit);
-    return was_a ? begin(newcomer, *partner) : begin(*partner, newcomer);
-  }
-  if (call_.setup->origin == x->id) {  // the consultation call still rings: the newcomer waits for the answer
-    if (!accept_newcomer(newcomer, newcomer)) return fail(newcomer);
-    call_.setup->origin = newcomer.id;
-    call_.setup->transferred_by = transferred_by;
-    newcomer.music = true;
-    play(newcomer, codec::ToneSequence::ringback());
-    return release(*x, Cause::from_status(487, "Transferred"));
-  }
-  // Pick-up: the newcomer answers in place of whoever rings.
+  event(port::Level::info, "call.replaced", {{"party", newcomer.user}, {"instead_of", x.user}});
+  bool done = false;
+  if (call_.state == Call::State::parked && x.state == Party::State::up)
+    done = retrieve(x, newcomer);
+  else if (x.state == Party::State::up)
+    done = replace_talking(x, newcomer, transferred_by);
+  else if (call_.setup->origin == x.id)
+    done = replace_calling(x, newcomer, transferred_by);
+  else
+    done = pick_up(newcomer);
+  if (!done) release(newcomer, Cause::from_status(488, "No common codec"));
+}
+
+bool CallFlow::retrieve(Party& parked, Party& newcomer) {
+  if (!accept_newcomer(newcomer, parked)) return false;
+  if (call_.setup) end_setup();  // the parker was being called back
+  unpark_line();
+  begin_pair(parked, newcomer, {});
+  return true;
+}
+
+bool CallFlow::replace_talking(Party& x, Party& newcomer, const std::string& transferred_by) {
+  Party& partner = *party(x.partner);
+  if (!accept_newcomer(newcomer, partner)) return false;
+  port::CommitId commit = 0;
+  const Pairing* pair = pair_of(x.id);
+  const bool was_a = pair && pair->a == x.id;
+  if (Pairing* ending = pair_of(x.id)) commit = close_pair(*ending, Cause{}, port::Cdr::Side::system);
+  x.partner = partner.partner = 0;
+  release(x, Cause::from_q850(16, "Replaced"), commit);
+  was_a ? begin_pair(newcomer, partner, transferred_by) : begin_pair(partner, newcomer, transferred_by);
+  return true;
+}
+
+/// The consultation call still rings: the newcomer waits for its answer.
+bool CallFlow::replace_calling(Party& x, Party& newcomer, const std::string& transferred_by) {
+  if (!accept_newcomer(newcomer, newcomer)) return false;
+  call_.setup->origin = newcomer.id;
+  call_.setup->transferred_by = transferred_by;
+  play(newcomer, codec::ToneSequence::ringback());
+  release(x, Cause::from_status(487, "Transferred"));
+  return true;
+}
+
+/// The newcomer answers in place of whoever rings.
+bool CallFlow::pick_up(Party& newcomer) {
   Party* from = origin();
-  if (!from || !accept_newcomer(newcomer, *from)) return fail(newcomer);
+  if (!from || !accept_newcomer(newcomer, *from)) return false;
   if (from->state != Party::State::up) {
     const auto like = layer_.engine.remote_description(newcomer.endpoint);
     auto shown = from->has_sdp ? layer_.engine.answer(turn_.now, from->endpoint)
@@ -155,13 +151,36 @@ void CallFlow::replace(LegId replaced, std::unique_ptr<Party> arriving, std::str
     if (!shown.ok() && like)
       shown = layer_.engine.present(turn_.now, from->endpoint, *like, media::SdpRole::answer);
     if (!shown.ok()) {
-      fail(newcomer);
-      return fail_setup(Cause::from_status(488));
+      fail_setup(Cause::from_status(488));
+      return false;
     }
     if (!from->has_sdp) from->negotiation = Negotiation::match;
     from->leg->accept(turn_, *shown);
   }
   connect(*from, newcomer);
+  return true;
+}
+
+/// Two parties that were brought together talk.
+void CallFlow::begin_pair(Party& a, Party& b, const std::string& transferred_by) {
+  a.partner = b.id;
+  b.partner = a.id;
+  for (Party* p : {&a, &b}) {
+    p->state = Party::State::up;
+    p->music = false;
+  }
+  join(a, b);
+  Pairing& pair = open_pair(a, b);
+  pair.cdr.answer = turn_.now.wall;
+  pair.cdr.sip_status = 200;
+  pair.cdr.transferred_by = transferred_by;
+  call_.state = Call::State::connected;
+  if (!call_.answered.ns) call_.answered = turn_.now.wall;
+  line(a, port::LineCall::State::confirmed);
+  line(b, port::LineCall::State::confirmed);
+  match(a, b);
+  update_hold(a);
+  update_hold(b);
 }
 
 /// The whole call goes to another worker (and this object ends): it is stored, its names are told to the

@@ -11,8 +11,10 @@ namespace {
 
 /// Headers of the caller's INVITE that mean something to the callee (RFC 3261 sections 20.4, 20.26, 20.36;
 /// RFC 7433).
-constexpr std::string_view passed_headers[] = {"Alert-Info", "Subject", "Priority", "User-to-User",
+/// The last two can make a phone answer by itself: from our own subscribers only.
+constexpr std::string_view passed_headers[] = {"Subject", "Priority", "User-to-User", "Alert-Info",
                                                "Call-Info"};
+constexpr size_t passed_from_trunks = 3;
 constexpr size_t max_passed_bytes = 512;
 
 std::string decoded(std::string_view user) { return sip::unescape(user).value_or(std::string(user)); }
@@ -132,9 +134,10 @@ bool CallFlow::identify(Party& caller, const sip::Message& request, const Identi
   call_.caller = caller.user;
   call_.callee = setup.dialled;
   setup.seen.push_back(lower(setup.dialled));
-  for (const std::string_view name : passed_headers)
-    if (const auto value = request.header(name); value && value->size() <= max_passed_bytes)
-      call_.passed.emplace_back(name, *value);
+  const size_t passed = caller.trunk.empty() ? std::size(passed_headers) : passed_from_trunks;
+  for (size_t i = 0; i < passed; ++i)
+    if (const auto value = request.header(passed_headers[i]); value && value->size() <= max_passed_bytes)
+      call_.passed.emplace_back(passed_headers[i], *value);
   return true;
 }
 
@@ -275,7 +278,7 @@ void CallFlow::fail_setup(Cause cause) {
 }
 
 /// Forgets who was rung; whoever still rings is hung up.
-void CallFlow::end_setup() {
+void CallFlow::end_setup(const Cause& others) {
   if (!call_.setup) return;
   const uint64_t attempt = call_.setup->number;
   call_.setup.reset();
@@ -283,7 +286,7 @@ void CallFlow::end_setup() {
   for (auto& p : call_.parties)
     if (p->attempt == attempt && p->branch >= 0 && p->state != Party::State::up &&
         p->state != Party::State::gone)
-      release(*p, Cause::from_q850(16));
+      release(*p, others);
   touch();
 }
 

@@ -262,6 +262,7 @@ void SipLeg::release(Turn& turn, const Cause& cause, port::CommitId after) {
       break;
     case State::confirmed:
       final_2xx_.stop();
+      if (offer_tx_ && !withdrawn_) world_->transactions.cancel(turn.now, offer_tx_, turn.out);
       send_bye(turn, cause, dialog_);
       break;
     case State::cancelling:
@@ -286,6 +287,7 @@ void SipLeg::finish_release(Turn& turn, port::CommitId after) {
     respond(turn, uas_offer_tx_, 487);
     uas_offer_tx_ = {};
   }
+  if (offer_tx_ && !withdrawn_) world_->transactions.cancel(turn.now, offer_tx_, turn.out);
   final_2xx_.stop();
   if (state_ == State::inviting) {  // BYE inside an early dialog: the INVITE itself still has to end
     world_->transactions.cancel(turn.now, invite_tx_, turn.out);

@@ -108,6 +108,7 @@ class SipLeg final : public Leg {
   void progress(Turn& turn, int status, std::string_view body) override;
   void accept(Turn& turn, std::string_view body) override;
   void offer(Turn& turn, std::string_view body) override;
+  void withdraw_offer(Turn& turn) override;
   void answer(Turn& turn, std::string_view body) override;
   void refuse_offer(Turn& turn, int status) override;
   void answer_transfer(Turn& turn, int status) override;
@@ -251,6 +252,7 @@ class SipLeg final : public Leg {
   bool answered_early_ = false;  // the initial offer has its answer already
   bool ack_withheld_ = false;    // UAC: 2xx with an offer, answer() sends the ACK
   bool refresh_out_ = false;
+  bool withdrawn_ = false;                    // a CANCEL for our re-INVITE is out
   bool offer_pending_ = false;                // restored, uas_offer_tx_ not adopted yet
   Instant closing_until_ = Instant::never();  // whatever should end the leg has been lost by then
   uint8_t auth_tries_ = 0;

@@ -27,6 +27,15 @@ void SipLeg::offer_over(Turn& turn) {
   send_reinvite(turn);
 }
 
+void SipLeg::withdraw_offer(Turn& turn) {
+  queued_offer_.clear();
+  glare_retry_ = Instant::never();
+  if (!local_offer_ || withdrawn_) return;
+  world_->transactions.cancel(turn.now, offer_tx_, turn.out);
+  withdrawn_ = true;
+  touch();
+}
+
 void SipLeg::send_reinvite(Turn& turn) {
   sip::Writer w = dialog_.request(Method::invite);
   standard_headers(w);
@@ -50,6 +59,12 @@ void SipLeg::on_offer_response(Turn& turn, const sip::Message& response) {
   local_offer_ = false;
   offer_tx_ = {};
   touch();
+  if (std::exchange(withdrawn_, false)) {
+    // The 2xx crossed our CANCEL: the peer has taken what nobody wants any more, so it gets the old
+    // description again.
+    if (status < 300 && queued_offer_.empty()) queued_offer_ = local_body_;
+    return offer_over(turn);
+  }
   if (state_ != State::confirmed) return;
   if (status == 491) {  // section 14.1: the side that made the Call-ID waits longer
     world_->counters.glare.add();
@@ -255,7 +270,7 @@ void SipLeg::on_refresh_response(Turn& turn, const sip::Message& response) {
 
 /// 481, 408 or silence to a request inside the dialog ends it (RFC 3261 section 12.2.1.2).
 void SipLeg::dialog_gone(Turn& turn, int status) {
-  local_offer_ = refresh_out_ = false;
+  local_offer_ = refresh_out_ = withdrawn_ = false;
   offer_tx_ = {};
   if (state_ != State::confirmed || bye_tx_) return;
   const Cause cause =

@@ -82,6 +82,7 @@ void SipLeg::save(Now now, proto::SipLeg& to) const {
   to.set_answered_early(answered_early_);
   to.set_ack_withheld(ack_withheld_);
   to.set_refresh_out(refresh_out_);
+  to.set_withdrawn(withdrawn_);
   to.set_auth_tries(auth_tries_);
   to.set_se_tries(se_tries_);
   to.set_credentials(nonce_auth_);
@@ -144,6 +145,7 @@ std::unique_ptr<SipLeg> SipLeg::load(Now now, SipWorld& world, uint64_t call, ui
   leg->answered_early_ = from.answered_early();
   leg->ack_withheld_ = from.ack_withheld();
   leg->refresh_out_ = from.refresh_out();
+  leg->withdrawn_ = from.withdrawn();
   leg->auth_tries_ = static_cast<uint8_t>(from.auth_tries());
   leg->se_tries_ = static_cast<uint8_t>(from.se_tries());
   leg->nonce_auth_ = from.credentials();

@@ -182,7 +182,7 @@ void write(Now now, const Setup& s, proto::CallSetup& to) {
   to.set_forwarded_by(s.forwarded_by);
   to.set_transferred_by(s.transferred_by);
   to.set_emergency(s.emergency);
-  to.set_has_fallback(s.fallback.has_value());
+  to.set_has_fallback(s.fallback.has_value() || s.reroute);
 }
 
 void read(Now now, const proto::CallSetup& from, Setup& s) {
@@ -207,6 +207,7 @@ void read(Now now, const proto::CallSetup& from, Setup& s) {
   s.forwarded_by = from.forwarded_by();
   s.transferred_by = from.transferred_by();
   s.emergency = from.emergency();
+  s.reroute = from.has_fallback();
 }
 
 void write_call(Now now, const Call& call, proto::CallPart& to) {
@@ -419,6 +420,10 @@ void CallFlow::ask_again() {
     }
   }
   if (!call_.setup) return;
+  if (std::exchange(call_.setup->reroute, false)) {
+    call_.setup->branches.clear();
+    return route(call_.setup->purpose != Setup::Purpose::call || call_.setup->forwards > 0);
+  }
   const uint64_t number = call_.setup->number;
   for (size_t i = 0; call_.setup && call_.setup->number == number && i < call_.setup->branches.size(); ++i) {
     const Branch::State state = call_.setup->branches[i].state;

@@ -92,11 +92,41 @@ void CallFlow::on_resolved(size_t branch) {
   on_branch_over(branch);
 }
 
+void CallFlow::address_uri(const Branch& branch, const Party& from, Invitation& invitation) const {
+  invitation.request_uri = branch.uri;
+  invitation.from = from_header(from, from.user, from.domain);
+  invitation.to = "<" + branch.uri + ">";
+}
+
+void CallFlow::address_trunk(const route::TrunkHop& hop, const route::Trunk& trunk, const Party& from,
+                             Invitation& invitation) const {
+  const port::TrunkRow& row = trunk.row;
+  const std::string number = sip::escape_user(hop.number);
+  invitation.request_uri = "sip:" + number + "@" + row.host;
+  if (row.port) invitation.request_uri += ":" + std::to_string(row.port);
+  if (row.transport == port::Transport::tcp) invitation.request_uri += ";transport=tcp";
+  if (row.transport == port::Transport::tls) invitation.request_uri += ";transport=tls";
+  invitation.to = "<sip:" + number + "@" + row.host + ">";
+  const std::string shown = hop.caller_number.empty() ? row.user : hop.caller_number;
+  const std::string domain = row.from_domain.empty() ? row.host : row.from_domain;
+  const std::string identity = "<sip:" + sip::escape_user(shown) + "@" + domain + ">";
+  if (hop.caller_number.empty() || call_.private_caller) {
+    // RFC 3323, RFC 3325: the carrier may know, the callee may not.
+    invitation.from = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+    invitation.headers.emplace_back("Privacy", "id");
+  } else {
+    invitation.from = from.display.empty() ? identity : sip::quote(from.display) + " " + identity;
+  }
+  if (!shown.empty()) invitation.headers.emplace_back("P-Asserted-Identity", identity);
+  invitation.contact_user = trunk.contact_user;
+  invitation.credentials = trunk_credentials(row);
+}
+
 void CallFlow::ring_address(size_t branch) {
   const Party* from = origin();
   if (!from) return;
   Invitation invitation;
-  std::string trunk_name, number, user_shown, host;
+  std::string trunk_name, user, host;
   {
     Branch& b = call_.setup->branches[branch];
     const NextHop& hop = b.addresses[b.address];
@@ -106,41 +136,18 @@ void CallFlow::ring_address(size_t branch) {
     const Duration ring = b.ring.count() ? b.ring : layer_.config.setup_timeout;
     if (b.stop.is_never()) b.stop = turn_.now.mono + ring;
     if (b.kind == Branch::Kind::uri) {
-      invitation.request_uri = b.uri;
-      const auto uri = sip::Uri::parse(b.uri);
-      number = uri.ok() ? std::string(uri->user) : std::string{};
-      host = uri.ok() ? std::string(uri->host) : std::string{};
-      invitation.from = from_header(*from, from->user, from->domain);
-      invitation.to = "<" + b.uri + ">";
-    } else {
-      const route::TrunkHop& trunk_hop = b.hops[b.hop];
-      const route::Trunk* trunk = layer_.plan->trunk(trunk_hop.trunk);
-      if (!trunk) return fail_branch(branch, Cause::from_status(503, "Trunk removed"));
-      const port::TrunkRow& row = trunk->row;
-      trunk_name = row.name;
-      number = trunk_hop.number;
-      host = row.host;
-      user_shown = trunk_hop.caller_number;
-      std::string authority = row.host;
-      if (row.port) authority += ":" + std::to_string(row.port);
-      const std::string escaped = sip::escape_user(number);
-      invitation.request_uri = "sip:" + escaped + "@" + authority;
-      if (row.transport == port::Transport::tcp) invitation.request_uri += ";transport=tcp";
-      if (row.transport == port::Transport::tls) invitation.request_uri += ";transport=tls";
-      invitation.to = "<sip:" + escaped + "@" + row.host + ">";
-      const std::string domain = row.from_domain.empty() ? row.host : row.from_domain;
-      const bool withheld = user_shown.empty() || call_.private_caller;
-      const std::string shown = user_shown.empty() ? row.user : user_shown;
-      const std::string identity = "<sip:" + sip::escape_user(shown) + "@" + domain + ">";
-      if (withheld) {  // RFC 3323, RFC 3325: the carrier may know, the callee may not
-        invitation.from = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
-        invitation.headers.emplace_back("Privacy", "id");
-      } else {
-        invitation.from = from->display.empty() ? identity : sip::quote(from->display) + " " + identity;
+      address_uri(b, *from, invitation);
+      if (const auto uri = sip::Uri::parse(b.uri); uri.ok()) {
+        user = uri->user;
+        host = uri->host;
       }
-      if (!shown.empty()) invitation.headers.emplace_back("P-Asserted-Identity", identity);
-      invitation.contact_user = trunk->contact_user;
-      invitation.credentials = trunk_credentials(row);
+    } else {
+      const route::Trunk* trunk = layer_.plan->trunk(b.hops[b.hop].trunk);
+      if (!trunk) return fail_branch(branch, Cause::from_status(503, "Trunk removed"));
+      address_trunk(b.hops[b.hop], *trunk, *from, invitation);
+      trunk_name = trunk->row.name;
+      user = b.hops[b.hop].number;
+      host = trunk->row.host;
     }
   }
   diversion_headers(invitation);
@@ -148,9 +155,9 @@ void CallFlow::ring_address(size_t branch) {
   if (!call_.setup) return;
   if (!called) return on_branch_over(branch);
   called->trunk = trunk_name;
-  called->user = number;
+  called->user = user;
   called->domain = host;
-  if (!trunk_name.empty()) called->source = route::FromTrunk{trunk_name, number};
+  if (!trunk_name.empty()) called->source = route::FromTrunk{trunk_name, user};
 }
 
 }  // namespace tandem::call

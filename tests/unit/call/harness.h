@@ -144,6 +144,7 @@ struct Switch {
       for (auto& u : std::exchange(out.lines, {})) lines->update(u);
       for (auto& m : std::exchange(out.moves, {})) moves.push_back(std::move(m));
       out.events.clear();
+      for (const auto& m : out.media.sends) ++media_sent[m.remote];
       out.media.clear();
       std::vector<media::MediaEvent> events;
       engine->take_events(events);
@@ -199,6 +200,14 @@ struct Switch {
     }
     step_to(end);
   }
+  /// Until something is sent to that address, at most `limit`.
+  void advance_until_sent(const SocketAddress& to, Duration limit) {
+    const Instant end = now.mono + limit;
+    while (sent[to].empty() && now.mono < end) {
+      const Instant next = std::min({tx->next_timeout(), calls->next_timeout(), engine->next_timeout(), end});
+      advance(std::max(next, now.mono) - now.mono);
+    }
+  }
   void step_to(Instant t) {
     now.wall = now.wall + (t - now.mono);
     now.mono = t;
@@ -248,6 +257,7 @@ struct Switch {
   std::map<port::AskId, uint64_t> askers;
   port::CommitId last_commit = 0, last_after = 0;
   std::function<bool(const port::Send&)> lose;
+  std::map<SocketAddress, int> media_sent;  // packets of our own making (tones)
   bool hold_asks = false;
   bool fail_directory = false;
 };
@@ -396,6 +406,13 @@ struct Phone {
       last;
   uint32_t cseq = 0, invite_cseq = 0;
 };
+
+/// An offer like the phone's own, with another direction and the next version.
+inline std::string directed(const std::string& body, const std::string& direction) {
+  std::string text = body;
+  text.replace(text.find("o=phone 1 1"), 11, "o=phone 1 2");
+  return text + "a=" + direction + "\r\n";
+}
 
 /// A calls B and B answers.
 inline void connect(Phone& a, Phone& b) {
