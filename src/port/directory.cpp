@@ -33,12 +33,13 @@ std::string check_text(std::string_view what, std::string_view s) {
 }
 
 std::string check_ha1(const Ha1& h) {
+  // One secret, or the two of "user" and "user@domain".
   const auto hex = [](std::string_view s, size_t chars) {
-    return s.empty() || (s.size() == chars && from_hex(s) && lower(s) == s);
+    return s.empty() || ((s.size() == chars || s.size() == 2 * chars) && from_hex(s) && lower(s) == s);
   };
-  if (!hex(h.md5, 32)) return "the MD5 HA1 must be 32 lower-case hex digits";
-  if (!hex(h.sha256, 64)) return "the SHA-256 HA1 must be 64 lower-case hex digits";
-  if (!hex(h.sha512_256, 64)) return "the SHA-512-256 HA1 must be 64 lower-case hex digits";
+  if (!hex(h.md5, 32)) return "the MD5 HA1 must be 32 lower-case hex digits, or twice as many";
+  if (!hex(h.sha256, 64)) return "the SHA-256 HA1 must be 64 lower-case hex digits, or twice as many";
+  if (!hex(h.sha512_256, 64)) return "the SHA-512-256 HA1 must be 64 lower-case hex digits, or twice as many";
   return {};
 }
 
