@@ -43,6 +43,7 @@ struct Authenticator::Credentials {
 
 Authenticator::Authenticator(Config config, Now started, Rng& rng, CounterSet& counters)
     : config_(std::move(config)),
+      in_clear_(config_.algorithms),
       mint_(config_.key, config_.scope, rng),
       table_(config_.nonces, started.wall,
              counters.counter("auth_nonces_evicted_total",
@@ -56,17 +57,20 @@ Authenticator::Authenticator(Config config, Now started, Rng& rng, CounterSet& c
                                  R"(outcome="bad")"};
   for (size_t i = 0; i < labels.size(); ++i)
     outcomes_[i] = &counters.counter("auth_checks_total", "Credentials checked, by outcome", labels[i]);
+  if (config_.md5_first_in_clear)
+    std::stable_partition(in_clear_.begin(), in_clear_.end(), [](Algorithm a) { return a == Algorithm::md5; });
   for (size_t i = 0; i < algorithm_count; ++i)
     nobody_[i] = ha1_hex(static_cast<Algorithm>(i), "", "", as_text(config_.key));
 }
 
-void Authenticator::challenge(Now now, std::string_view realm, Role role, bool stale, sip::Writer& response) {
+void Authenticator::challenge(Now now, std::string_view realm, Role role, bool stale, bool secure,
+                              sip::Writer& response) {
   challenges_.add();
   const NonceMint::Text nonce = mint_.mint(now, realm);
   const std::string quoted_realm = sip::quote(realm);
   const auto id =
       role == Role::user_agent ? sip::HeaderId::www_authenticate : sip::HeaderId::proxy_authenticate;
-  for (Algorithm a : config_.algorithms)
+  for (Algorithm a : secure ? config_.algorithms : in_clear_)
     response.header(id, {"Digest realm=",
                          quoted_realm,
                          ", nonce=\"",

@@ -25,6 +25,9 @@ constexpr int challenge_status(Role role) { return role == Role::user_agent ? 40
 struct Config {
   /// Offered in this order, one challenge header each (RFC 8760 section 2.4); nothing else is accepted.
   std::vector<Algorithm> algorithms = {Algorithm::sha512_256, Algorithm::sha256, Algorithm::md5};
+  /// On a connection without TLS an offered MD5 goes first all the same: many phones read the topmost challenge only and know
+  /// nothing else, and whoever can change the challenge on the way can strip the stronger ones anyway.
+  bool md5_first_in_clear = true;
   Duration nonce_lifetime = minutes(10);
   size_t nonces = 65536;     // lines in the replay table, 48 bytes each
   bool require_qop = false;  // without qop there is no nonce-count: then a nonce is good for one request
@@ -51,8 +54,8 @@ class Authenticator {
   /// `rng` and `counters` must outlive it.
   Authenticator(Config config, Now started, Rng& rng, CounterSet& counters);
 
-  /// Adds one challenge header per algorithm to a response under way.
-  void challenge(Now now, std::string_view realm, Role role, bool stale, sip::Writer& response);
+  /// Adds one challenge header per algorithm to a response under way. `secure`: it leaves over TLS.
+  void challenge(Now now, std::string_view realm, Role role, bool stale, bool secure, sip::Writer& response);
 
   /// Who the request says it is from: the user of its credentials for `realm`, before anything is checked.
   /// The domain is the realm when the username carries none. Nothing: no credentials for us, so challenge.
@@ -75,6 +78,7 @@ class Authenticator {
   Check count(Check check);
 
   Config config_;
+  std::vector<Algorithm> in_clear_;  // algorithms in the order offered without TLS
   NonceMint mint_;
   NonceTable table_;
   std::array<std::string, algorithm_count> nobody_;  // HA1 of no password at all

@@ -42,14 +42,14 @@ class AuthTest : public ::testing::Test {
         "To: <sip:1001@example.com>\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\n" +
         extra + "Content-Length: 0\r\n\r\n");
   }
-  std::vector<std::string> challenge(bool stale = false) {
+  std::vector<std::string> challenge(bool stale = false, bool secure = true) {
     sip::Writer w = sip::Writer::response(401);
     w.header(sip::HeaderId::via, "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1")
         .header(sip::HeaderId::from, "<sip:1001@example.com>;tag=1")
         .header(sip::HeaderId::to, "<sip:1001@example.com>;tag=2")
         .header(sip::HeaderId::call_id, "1")
         .header(sip::HeaderId::cseq, "1 REGISTER");
-    server->challenge(at(now), realm, Role::user_agent, stale, w);
+    server->challenge(at(now), realm, Role::user_agent, stale, secure, w);
     const sip::Message response = message(std::string(std::move(w).finish().text()));
     std::vector<std::string> out;
     for (const auto& h : response.headers())
@@ -393,4 +393,13 @@ TEST_F(AuthTest, IntegrityProtectionIsCheckedWhenTheClientUsesIt) {
 TEST_F(AuthTest, NoncesAreUniqueWithinAMillisecond) { EXPECT_NE(nonce(), nonce()); }
 
 }  // namespace
+TEST_F(AuthTest, OffersMd5FirstInClearOnly) {
+  const auto secure = challenge(false, true), clear = challenge(false, false);
+  ASSERT_EQ(secure.size(), 3u);
+  ASSERT_EQ(clear.size(), 3u);
+  EXPECT_NE(secure[0].find("algorithm=SHA-512-256"), std::string::npos) << secure[0];
+  EXPECT_NE(clear[0].find("algorithm=MD5"), std::string::npos) << clear[0];
+  EXPECT_NE(clear[1].find("algorithm=SHA-512-256"), std::string::npos) << clear[1];
+}
+
 }  // namespace tandem::auth
