@@ -1,0 +1,105 @@
+// tandem_sim: runs seeds, prints those that fail and how to run them again.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+
+#include "sim/world.h"
+
+namespace {
+
+using namespace tandem::sim;
+
+struct Totals {
+  size_t passed = 0, failed = 0, calls = 0, records = 0, parts = 0;
+};
+
+std::string replay(const Options& o) {
+  std::string text = fmt::format("tandem_sim --seed {} --seeds 1 --verbose", o.seed);
+  if (o.workers) text += fmt::format(" --workers {}", o.workers);
+  if (o.nodes) text += fmt::format(" --nodes {}", o.nodes);
+  return text;
+}
+
+bool run_seed(const Options& options, Totals& totals) {
+  Outcome out = World(options).run();
+  totals.calls += out.groups;
+  totals.records += out.records;
+  totals.parts += out.parts;
+  if (options.verbose)
+    fmt::print(
+        "seed {}: {} calls ({} disturbed), {} records ({} foretold, {} dialogs ended), {} parts restored, {} "
+        "datagrams ({} lost), "
+        "{} steps, {:.0f} s, digest {:016x}\n",
+        options.seed, out.groups, out.disturbed, out.records, out.expected, out.ended, out.parts,
+        out.datagrams, out.lost, out.steps, out.virtual_seconds, out.digest);
+  if (out.violations.empty()) {
+    ++totals.passed;
+    return true;
+  }
+  ++totals.failed;
+  fmt::print("seed {} FAILED; again with: {}\n", options.seed, replay(options));
+  for (const Judge::Violation& v : out.violations) fmt::print("  {}: {}\n", v.invariant, v.text);
+  return false;
+}
+
+bool same_twice(const Options& options) {
+  const uint64_t first = World(options).run().digest, second = World(options).run().digest;
+  if (first == second) return true;
+  fmt::print("seed {} FAILED: two runs differ\n", options.seed);
+  return false;
+}
+
+/// Each planted fault has to be found within a few seeds.
+bool find_faults(Options options, uint64_t tries) {
+  bool all = true;
+  for (size_t i = 1; i < fault_texts.size(); ++i) {
+    options.fault = static_cast<Fault>(i);
+    bool found = false;
+    for (uint64_t seed = options.seed; !found && seed < options.seed + tries; ++seed) {
+      Options one = options;
+      one.seed = seed;
+      const Outcome out = World(one).run();
+      if (out.violations.empty() || out.struck == 0) continue;
+      found = true;
+      fmt::print("fault {:<14} {}: found by: {} (seed {})\n", fault_texts[i].name, fault_texts[i].what,
+                 out.violations.front().invariant, seed);
+    }
+    if (!found) fmt::print("fault {:<14} {}: NOT FOUND\n", fault_texts[i].name, fault_texts[i].what);
+    all = all && found;
+  }
+  return all;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Simulates nodes, phones and everything between them."};
+  Options options;
+  uint64_t seeds = 20, tries = 6;
+  bool faults = false;
+  app.add_option("--seeds", seeds, "how many seeds to run");
+  app.add_option("--seed", options.seed, "the first of them");
+  app.add_option("--workers", options.workers, "workers of each node (else 1, 2 or 7, by the seed)");
+  app.add_option("--nodes", options.nodes, "nodes (else 1 or 2, by the seed)")->check(CLI::Range(0, 2));
+  app.add_option("--calls", options.calls, "calls of each run");
+  app.add_flag("--faults", faults, "plant each known fault and see that it is found");
+  app.add_option("--tries", tries, "seeds each planted fault may take");
+  app.add_flag("--verbose", options.verbose, "print what happens");
+  CLI11_PARSE(app, argc, argv);
+  setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
+
+  if (faults) return find_faults(options, tries) ? 0 : 1;
+  const auto begun = std::chrono::steady_clock::now();
+  Totals totals;
+  bool ok = options.verbose || same_twice(options);
+  const uint64_t first = options.seed;
+  for (uint64_t i = 0; i < seeds; ++i) {
+    options.seed = first + i;
+    ok = run_seed(options, totals) && ok;
+  }
+  const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  fmt::print("{} seeds passed, {} failed; {} calls, {} records, {} parts restored, in {:.1f} s\n",
+             totals.passed, totals.failed, totals.calls, totals.records, totals.parts, took);
+  return ok ? 0 : 1;
+}

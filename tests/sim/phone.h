@@ -1,0 +1,187 @@
+#pragma once
+// A simulated phone: registers with digest, calls, rings, answers, refuses, holds, transfers, cancels, hangs
+// up, and sends audio that says whose it is. It has no will of its own: a PhoneUser says what to do, and is
+// told what happens.
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "auth/client.h"
+#include "sim/judge.h"
+#include "sim/network.h"
+#include "sim/sim_node.h"
+#include "sip/dialog.h"
+#include "sip/token.h"
+#include "sip/transaction.h"
+
+namespace tandem::sim {
+
+class Phone;
+
+/// One call of one phone.
+struct Session {
+  enum class State : uint8_t { calling, incoming, answered, up, ending, over };
+  uint32_t id = 0;
+  uint64_t group = 0;
+  State state = State::calling;
+  bool caller = false;
+  bool ringing = false;
+  bool was_up = false;
+  bool bye_received = false;
+  int status = 0;      // final answer to our INVITE; what we answered otherwise
+  int bye_status = 0;  // answer to our BYE
+  bool challenged = false;
+  std::string call_id, local_tag, target, body;
+  Instant begun, connected;
+  // ---- SIP
+  sip::Dialog dialog;
+  uint32_t invite_cseq = 0;
+  int tries = 0;
+  bool cancelled = false;
+  bool hang_up_later = false;  // once the ACK is there
+  sip::ClientTxId invite;
+  sip::ServerTxId server;  // of the INVITE, or of the last re-INVITE
+  std::string ok;          // 2xx we sent last, until its ACK
+  bool acked = true;
+  std::string ack;        // that we sent last
+  bool offering = false;  // our re-INVITE is under way
+  std::string direction = "sendrecv", wanted_direction;
+  // ---- media
+  uint16_t media_port = 0;
+  SocketAddress far_media;
+  bool far_listens = true;
+  uint16_t sequence = 0;
+  uint64_t sent = 0, heard = 0;
+  std::set<uint32_t> voices;  // phones heard
+};
+
+class PhoneUser {
+ public:
+  virtual ~PhoneUser() = default;
+  virtual void incoming(Phone& phone, Session& session) = 0;
+  virtual void ringing(Phone& phone, Session& session) = 0;
+  virtual void up(Phone& phone, Session& session) = 0;
+  virtual void over(Phone& phone, Session& session) = 0;
+  virtual void transferred(Phone& phone, Session& session, int status) = 0;
+  virtual void offered(Phone& phone, Session& session, int status) = 0;  // our re-INVITE's outcome
+};
+
+struct PhoneConfig {
+  uint32_t id = 0;
+  std::string user, domain, password;
+  IpAddress ip;
+  bool private_address = false;  // says an address in Contact and SDP that nobody can reach (far-end NAT)
+  port::Transport transport = port::Transport::udp;
+  uint64_t seed = 1;
+  bool verbose = false;
+};
+
+class Phone final : public Host, public ConnectionUser, public sip::SentBy {
+ public:
+  Phone(const PhoneConfig& config, SimNode& node, Schedule& schedule, Network& network, Judge& judge);
+
+  // ---- registration: for ever, until stop_registering()
+  void start_registering() { reg_wanted_ = true, register_now(); }
+  void stop_registering() { reg_wanted_ = false; }
+  bool registered() const { return registered_; }
+
+  // ---- calls
+  Session& call(PhoneUser& user, uint64_t group, std::string_view number);
+  void ring(Session& s);
+  void answer(Session& s);
+  void refuse(Session& s, int status);
+  /// CANCEL, refuse or BYE, whatever fits.
+  void hang_up(Session& s);
+  void offer(Session& s, std::string_view direction);
+  /// REFER inside the call. `replaces`: a call of ours with the target, for an attended transfer.
+  void transfer(Session& s, std::string_view number, const Session* replaces = nullptr);
+  /// Whom incoming calls are for; null: refused with 486.
+  void listen(PhoneUser* user, uint64_t group) { user_ = user, group_ = group; }
+
+  const PhoneConfig& config() const { return config_; }
+  uint32_t id() const { return config_.id; }
+  const std::string& number() const { return config_.user; }
+  SimNode& node() { return node_; }
+  size_t live_sessions() const;
+  const std::map<uint32_t, Session>& sessions() const { return sessions_; }
+  Session* session(uint32_t id);
+
+  void datagram(const SocketAddress& from, const SocketAddress& to, Buffer bytes) override;
+  void connected(uint64_t connection) override;
+  void message(Buffer bytes) override;
+  void disconnected(uint64_t connection) override;
+  std::string_view sent_by(const port::Path&) const override { return sent_by_; }
+
+ private:
+  enum Purpose : uint32_t { invite = 1, reinvite, bye, refer, registration };
+
+  Now now() const {
+    return {{schedule_.now().ns + 7'000'000'000}, {1'800'000'000'000'000'000 + schedule_.now().ns}};
+  }
+  SocketAddress address() const { return {config_.ip, 5060}; }
+  std::string shown_ip() const;
+  std::string contact() const;
+  std::string sdp(Session& s, std::string_view direction);
+  void take_sdp(Session& s, const sip::Message& m);
+  void register_now(std::string_view authorization_header = {}, std::string_view authorization = {});
+  void register_later(Duration delay);
+  void received(Buffer bytes);
+  void flush();
+  void arm();
+  void trace(char way, std::string_view text) const;
+  void event(sip::TuEvent&& e);
+  void on_request(sip::TuEvent&& e, const sip::Message& m);
+  void on_invite(sip::TuEvent&& e, const sip::Message& m);
+  void on_reinvite(Session& s, sip::TuEvent&& e, const sip::Message& m);
+  void on_notify(Session& s, std::string_view body);  // message/sipfrag
+  void on_ack(const sip::Message& m);
+  void on_final(sip::TuEvent&& e, int status);
+  void on_invite_answer(Session& s, const sip::TuEvent& e, int status);
+  void on_reinvite_answer(Session& s, const sip::TuEvent& e, int status);
+  void on_registered(const sip::TuEvent& e, int status);
+  void send_invite(Session& s, std::string_view authorization_header = {},
+                   std::string_view authorization = {});
+  void send_ack(Session& s, uint32_t cseq);
+  void send_bye(Session& s);
+  void respond(sip::ServerTxId server, const sip::Message& m, int status, Session* s, std::string body = {});
+  void repeat_ok(uint32_t id, Duration interval, std::string ok);
+  void become_up(Session& s);
+  void finish(Session& s);
+  void talk(uint32_t id);
+  void hear(const SocketAddress& to, Bytes packet);
+  Session* find(std::string_view call_id, std::string_view local_tag);
+  sip::ClientTxId request(sip::Method method, Buffer rest, Session* s, Purpose purpose);
+
+  // given
+  PhoneConfig config_;
+  SimNode& node_;
+  Schedule& schedule_;
+  Network& network_;
+  Judge& judge_;
+  // owned
+  SeededRng rng_;
+  sip::TokenMint mint_;
+  CounterSet counters_;
+  sip::TransactionLayer transactions_;
+  // state
+  std::string sent_by_;
+  port::Outbox out_;
+  std::vector<sip::TuEvent> events_;
+  Instant wake_ = Instant::never();
+  uint64_t connection_ = 0;
+  bool connection_up_ = false;
+  bool reg_wanted_ = false, registered_ = false, reg_pending_ = false;
+  std::string reg_call_id_;
+  uint32_t reg_cseq_ = 0;
+  int reg_tries_ = 0;
+  uint64_t reg_timer_ = 0;
+  PhoneUser* user_ = nullptr;
+  uint64_t group_ = 0;
+  std::map<uint32_t, Session> sessions_;
+  std::map<uint32_t, PhoneUser*> users_;
+  uint32_t next_session_ = 1;
+};
+
+}  // namespace tandem::sim
