@@ -278,6 +278,7 @@ TEST_F(Dialogs, DownstreamForks) {  // two phones behind a proxy answer one INVI
 TEST_F(Dialogs, SessionRefreshByUs) {  // RFC 4028
   sw.calls.reset();
   sw.config.session_expires = 90;
+  sw.config.media_timeout = {};
   sw.build();
   connect(a, b);
   sw.advance(seconds(45));

@@ -291,6 +291,9 @@ TEST_F(Transfers, ParkAndRetrieve) {
 }
 
 TEST_F(Transfers, ParkedTooLong) {
+  sw.calls.reset();
+  sw.config.media_timeout = {};  // these phones send nothing
+  sw.build();
   connect(a, b);
   refer(b, "700");
   expect_fragment(b, "200", "terminated");
