@@ -59,18 +59,27 @@ Authenticator::Authenticator(Config config, Now started, Rng& rng, CounterSet& c
     outcomes_[i] = &counters.counter("auth_checks_total", "Credentials checked, by outcome", labels[i]);
   if (config_.md5_first_in_clear)
     std::stable_partition(in_clear_.begin(), in_clear_.end(), [](Algorithm a) { return a == Algorithm::md5; });
+  for (Algorithm a : config_.algorithms)
+    if (a == Algorithm::md5) only_md5_.push_back(a);
   for (size_t i = 0; i < algorithm_count; ++i)
     nobody_[i] = ha1_hex(static_cast<Algorithm>(i), "", "", as_text(config_.key));
 }
 
+const std::vector<Algorithm>& Authenticator::offered_to(std::string_view user_agent, bool secure) const {
+  if (!only_md5_.empty())
+    for (const std::string& agent : config_.md5_only_agents)
+      if (user_agent.starts_with(agent)) return only_md5_;
+  return secure ? config_.algorithms : in_clear_;
+}
+
 void Authenticator::challenge(Now now, std::string_view realm, Role role, bool stale, bool secure,
-                              sip::Writer& response) {
+                              sip::Writer& response, std::string_view user_agent) {
   challenges_.add();
   const NonceMint::Text nonce = mint_.mint(now, realm);
   const std::string quoted_realm = sip::quote(realm);
   const auto id =
       role == Role::user_agent ? sip::HeaderId::www_authenticate : sip::HeaderId::proxy_authenticate;
-  for (Algorithm a : secure ? config_.algorithms : in_clear_)
+  for (Algorithm a : offered_to(user_agent, secure))
     response.header(id, {"Digest realm=",
                          quoted_realm,
                          ", nonce=\"",

@@ -28,6 +28,9 @@ struct Config {
   /// On a connection without TLS an offered MD5 goes first all the same: many phones read the topmost challenge only and know
   /// nothing else, and whoever can change the challenge on the way can strip the stronger ones anyway.
   bool md5_first_in_clear = true;
+  /// Phones whose User-Agent begins like this give up as soon as anything but MD5 is offered, even below it: where MD5 is allowed
+  /// they are offered nothing else (libre before 2.0).
+  std::vector<std::string> md5_only_agents = {"baresip v0.", "baresip v1."};
   Duration nonce_lifetime = minutes(10);
   size_t nonces = 65536;     // lines in the replay table, 48 bytes each
   bool require_qop = false;  // without qop there is no nonce-count: then a nonce is good for one request
@@ -54,8 +57,9 @@ class Authenticator {
   /// `rng` and `counters` must outlive it.
   Authenticator(Config config, Now started, Rng& rng, CounterSet& counters);
 
-  /// Adds one challenge header per algorithm to a response under way. `secure`: it leaves over TLS.
-  void challenge(Now now, std::string_view realm, Role role, bool stale, bool secure, sip::Writer& response);
+  /// Adds one challenge header per algorithm to a response under way. `secure`: it leaves over TLS. `user_agent`: of the request.
+  void challenge(Now now, std::string_view realm, Role role, bool stale, bool secure, sip::Writer& response,
+                 std::string_view user_agent = {});
 
   /// Who the request says it is from: the user of its credentials for `realm`, before anything is checked.
   /// The domain is the realm when the username carries none. Nothing: no credentials for us, so challenge.
@@ -78,7 +82,10 @@ class Authenticator {
   Check count(Check check);
 
   Config config_;
+  const std::vector<Algorithm>& offered_to(std::string_view user_agent, bool secure) const;
+
   std::vector<Algorithm> in_clear_;  // algorithms in the order offered without TLS
+  std::vector<Algorithm> only_md5_;  // for md5_only_agents; empty: MD5 is not allowed
   NonceMint mint_;
   NonceTable table_;
   std::array<std::string, algorithm_count> nobody_;  // HA1 of no password at all

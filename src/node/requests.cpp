@@ -168,7 +168,8 @@ void Worker::Impl::challenge(Now now, sip::ServerTxId server, const sip::Message
                              bool stale) {
   const auth::Role role = role_for(m.method());
   sip::Writer w = sip::response_to(m, path.remote, auth::challenge_status(role), mint.mint(shard_of(m, mint, *plan)));
-  authenticator.challenge(now, realm, role, stale, port::is_secure(path.transport), w);
+  authenticator.challenge(now, realm, role, stale, port::is_secure(path.transport), w,
+                          m.header(sip::HeaderId::user_agent).value_or(std::string_view{}));
   transactions.respond(now, server, std::move(w).finish(), out);
 }
 

@@ -42,14 +42,14 @@ class AuthTest : public ::testing::Test {
         "To: <sip:1001@example.com>\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\n" +
         extra + "Content-Length: 0\r\n\r\n");
   }
-  std::vector<std::string> challenge(bool stale = false, bool secure = true) {
+  std::vector<std::string> challenge(bool stale = false, bool secure = true, std::string_view user_agent = {}) {
     sip::Writer w = sip::Writer::response(401);
     w.header(sip::HeaderId::via, "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1")
         .header(sip::HeaderId::from, "<sip:1001@example.com>;tag=1")
         .header(sip::HeaderId::to, "<sip:1001@example.com>;tag=2")
         .header(sip::HeaderId::call_id, "1")
         .header(sip::HeaderId::cseq, "1 REGISTER");
-    server->challenge(at(now), realm, Role::user_agent, stale, secure, w);
+    server->challenge(at(now), realm, Role::user_agent, stale, secure, w, user_agent);
     const sip::Message response = message(std::string(std::move(w).finish().text()));
     std::vector<std::string> out;
     for (const auto& h : response.headers())
@@ -81,6 +81,16 @@ class AuthTest : public ::testing::Test {
   port::Subscriber alice;
   std::unique_ptr<Authenticator> server;
 };
+
+TEST_F(AuthTest, PhonesThatChokeOnOtherAlgorithmsAreOfferedMd5Alone) {
+  const auto one = challenge(false, true, "baresip v1.0.0 (x86_64/linux)");
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(sip::AuthValue::parse(one[0])->get("algorithm"), "MD5");
+  EXPECT_EQ(challenge(false, true, "baresip v3.2.0 (x86_64/linux)").size(), 3u);
+  config.algorithms = {Algorithm::sha256};
+  start();
+  EXPECT_EQ(sip::AuthValue::parse(challenge(false, true, "baresip v1.0.0")[0])->get("algorithm"), "SHA-256");
+}
 
 TEST_F(AuthTest, ChallengesStrongestFirst) {
   const auto all = challenge();
