@@ -55,7 +55,6 @@ struct Limits {
   size_t write_queue_bytes = 1 << 20;     // per connection; past it the reader is too slow and is closed
   size_t write_high_water = 256 << 10;    // congested
   size_t write_low_water = 64 << 10;      // drained
-  size_t held_sends = 100'000;            // waiting for a commit, per worker
   size_t mailbox = 65'536;                // mails and cross-worker sends waiting, per worker
   Duration connect = seconds(5);
   Duration tls_handshake = seconds(10);
@@ -74,7 +73,7 @@ struct RuntimeConfig {
   Limits limits;
   Duration tick = milliseconds(1);        // datagrams are taken in batches this far apart while they flow
   Duration port_quarantine = seconds(3);  // a closed media port rests this long
-  Duration stop_grace = seconds(2);       // stop() waits this long for held sends and write queues
+  Duration stop_grace = seconds(2);       // stop() waits this long for sends that wait for a commit, and write queues
   int sip_receive_buffer = 4 << 20;       // per UDP listener and worker; the kernel may cap it
   int media_receive_buffer = 128 << 10;
 };

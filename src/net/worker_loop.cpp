@@ -34,9 +34,6 @@ WorkerLoop::WorkerLoop(uint16_t index, World& world)
       wakes_(counters_.counter("net_loop_wakes_total", "Times the loop woke up")),
       exceptions_(counters_.counter("net_worker_exceptions_total", "Exceptions that escaped the worker")),
       shed_(counters_.counter("net_mailbox_shed_total", "Mails dropped because the mailbox was full")),
-      held_gauge_(counters_.gauge("net_held_sends", "Sends waiting for their commit")),
-      held_refused_(
-          counters_.counter("net_held_sends_refused_total", "Sends refused: too many wait for commits")),
       stalls_(counters_.counter("net_loop_stalls_total", "Batches that took longer than 100 ms")),
       mails_(counters_.counter("net_mails_total", "Items taken from the mailbox")) {}
 
@@ -70,7 +67,7 @@ bool WorkerLoop::stopped() {
     connections_.stop_listening();
   }
   if (t >= stop_by_) return true;
-  return held_count_ == 0 && !connections_.writing() && !mailbox_.pending();
+  return worker_->holding() == 0 && !connections_.writing() && !mailbox_.pending();
 }
 
 // ---- the one wait ----
@@ -201,14 +198,6 @@ void WorkerLoop::open_mail(MailItem& item) {
 }
 
 void WorkerLoop::committed(port::CommitId upto) {
-  committed_ = std::max(committed_, upto);
-  while (!held_.empty() && held_.begin()->first <= committed_) {
-    auto sends = std::move(held_.begin()->second);
-    held_.erase(held_.begin());
-    held_count_ -= sends.size();
-    for (port::Send& s : sends) dispatch(std::move(s));
-  }
-  held_gauge_.set(held_count_);
   call([&] { worker_->on_committed(batch_now(), upto); });
 }
 
@@ -283,12 +272,7 @@ void WorkerLoop::flush_once() {
   out.appends.clear();
   media_.send(out.media.sends);
   out.media.clear();
-  for (port::Send& s : out.sends) {
-    if (s.after > committed_)
-      hold(std::move(s));
-    else
-      dispatch(std::move(s));
-  }
+  for (port::Send& s : out.sends) dispatch(std::move(s));
   out.sends.clear();
   udp_.flush();
   connections_.flush();
@@ -305,16 +289,6 @@ void WorkerLoop::flush_once() {
   out.events.clear();
   if (!out.traces.empty()) world_.events.traces(index_, std::move(out.traces));
   out.traces.clear();
-}
-
-void WorkerLoop::hold(port::Send send) {
-  if (held_count_ >= world_.config.limits.held_sends) {
-    held_refused_.add();
-    return send_failed(send.path, send.notify, index_);
-  }
-  ++held_count_;
-  held_gauge_.set(held_count_);
-  held_[send.after].push_back(std::move(send));
 }
 
 void WorkerLoop::dispatch(port::Send send) {

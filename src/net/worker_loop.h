@@ -69,7 +69,6 @@ class WorkerLoop final : private FlowSink {
   void flush();
   void flush_once();
   void dispatch(port::Send send);
-  void hold(port::Send send);
   void dispatch_ask(port::Asked asked);
   void close_flow(const port::FlowId& flow);
   bool stopped();
@@ -94,14 +93,11 @@ class WorkerLoop final : private FlowSink {
   Instant next_tick_;
   bool flushing_ = false;
   std::vector<port::FlowEvent> late_events_;  // came up while flushing
-  std::map<port::CommitId, std::vector<port::Send>> held_;
-  size_t held_count_ = 0;
-  port::CommitId committed_ = 0;
   std::vector<MailItem> mail_;
   std::atomic<bool> stop_requested_{false};
   Instant stop_by_ = Instant::never();
 
-  Counter &wakes_, &exceptions_, &shed_, &held_gauge_, &held_refused_, &stalls_, &mails_;
+  Counter &wakes_, &exceptions_, &shed_, &stalls_, &mails_;
 };
 
 }  // namespace tandem::net

@@ -223,6 +223,7 @@ void Worker::on_timeout(Now now) {
   impl_->timeout(now);
 }
 Instant Worker::next_timeout() const { return impl_->next_timeout(); }
+size_t Worker::holding() const { return impl_->held.size(); }
 port::Outbox& Worker::outbox() { return impl_->out; }
 
 // ---- control ---------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ class Worker final : public port::Worker {
   void on_media(Now now, std::span<port::MediaPacket> packets) override;
   void on_timeout(Now now) override;
   Instant next_timeout() const override;
+  size_t holding() const override;
   port::Outbox& outbox() override;
 
   // ---- control, on the worker's thread

@@ -47,7 +47,7 @@ using SendId = uint64_t;
 struct Send {
   Path path;
   Buffer bytes;
-  CommitId after = 0;       // held until this commit is durable (output commit)
+  CommitId after = 0;       // held by the worker until this commit is durable (output commit); drivers see 0
   SendId notify = 0;
   std::string server_name;  // TLS: the name the peer's certificate must carry; empty: not verified by name
 };

@@ -24,6 +24,8 @@ class Worker {
   virtual void on_media(Now now, std::span<MediaPacket> packets) = 0;
   virtual void on_timeout(Now now) = 0;
   virtual Instant next_timeout() const = 0;
+  /// Sends that wait inside for their commit; a driver that stops waits for them a little.
+  virtual size_t holding() const { return 0; }
   virtual Outbox& outbox() = 0;
 };
 

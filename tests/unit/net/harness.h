@@ -95,16 +95,17 @@ class TestWorker final : public port::Worker {
   void on_media(Now now, std::span<port::MediaPacket> packets) override;
   void on_timeout(Now now) override;
   Instant next_timeout() const override { return timeout; }
+  size_t holding() const override { return held.size(); }
   port::Outbox& outbox() override { return out; }
 
   uint16_t index() const { return index_; }
   port::MediaPorts& media() { return media_; }
-  void send(const port::Path& path, std::string_view text, port::SendId notify = 0, port::CommitId after = 0,
-            std::string server_name = {}) {
-    out.send({path, Buffer::copy_of(text), after, notify, std::move(server_name)});
+  void send(const port::Path& path, std::string_view text, port::SendId notify = 0, std::string server_name = {}) {
+    out.send({path, Buffer::copy_of(text), 0, notify, std::move(server_name)});
   }
 
   port::Outbox out;
+  std::vector<port::Send> held;  // leave with the next commit
   Instant timeout = Instant::never();
 
  private:
@@ -208,7 +209,11 @@ inline void TestWorker::on_flow(Now, const port::FlowEvent& event) { world_.flow
 inline void TestWorker::on_answer(Now, port::AskId id, port::Answer answer) {
   world_.answers.push({index_, id, std::move(answer)});
 }
-inline void TestWorker::on_committed(Now, port::CommitId upto) { world_.commits.push(upto); }
+inline void TestWorker::on_committed(Now, port::CommitId upto) {
+  for (port::Send& s : held) out.send(std::move(s));
+  held.clear();
+  world_.commits.push(upto);
+}
 inline void TestWorker::on_mail(Now now, std::unique_ptr<port::MailBody> body) {
   if (world_.on_mail) world_.on_mail(*this, now, *body);
 }

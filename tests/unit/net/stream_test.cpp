@@ -111,7 +111,7 @@ TEST(Streams, AConnectThatNobodyAnswersEnds) {
   fill.emplace_back(at);
   world.on_worker(0, [&](Now, TestWorker& w) {
     for (port::SendId i = 1; i <= 3; ++i)  // three identities: three connections, one more than fits
-      w.send({Transport::tcp, 0, {}, {}, at}, message("a"), i, 0, "name" + std::to_string(i));
+      w.send({Transport::tcp, 0, {}, {}, at}, message("a"), i, "name" + std::to_string(i));
   });
   world.await_counter("net_connections_closed_total", 1, "connect_timeout");
   EXPECT_NE(world.await_flow(FlowEvent::Kind::send_failed, "failure").event.send, 0u);

@@ -91,7 +91,7 @@ TEST(Tls, OutgoingVerifiesTheName) {
   const port::Path path{Transport::tls, 0, {}, {}, peer.address()};
   const std::string text = message("a");
   const auto send = [&](const std::string& name, port::SendId id) {
-    world.on_worker(0, [&](Now, TestWorker& w) { w.send(path, text, id, 0, name); });
+    world.on_worker(0, [&](Now, TestWorker& w) { w.send(path, text, id, name); });
   };
   send("trunk.example", 1);
   EXPECT_EQ(peer.serve(text.size()), text);
@@ -117,7 +117,7 @@ TEST(Tls, AnUntrustedIssuerIsRefusedWhenANameIsGiven) {
   world.listen(Transport::tls, files).start();
   TlsPeer peer(files);
   world.on_worker(0, [&](Now, TestWorker& w) {
-    w.send({Transport::tls, 0, {}, {}, peer.address()}, message("a"), 1, 0, "trunk.example");
+    w.send({Transport::tls, 0, {}, {}, peer.address()}, message("a"), 1, "trunk.example");
   });
   EXPECT_EQ(peer.serve(1), "(no handshake)");
   EXPECT_EQ(world.await_flow(FlowEvent::Kind::send_failed, "failure").event.send, 1u);

@@ -62,40 +62,18 @@ TEST(Asks, GoOutAndTheAnswerComesBack) {
   EXPECT_EQ(std::get<port::AskFailure>(answer.answer), port::AskFailure::unavailable);
 }
 
-TEST(Commits, HeldSendsWaitForTheirs) {
+TEST(Commits, RecordsReachTheSpoolAndComeBack) {
   World world;
-  world.listen(Transport::udp).start();
-  UdpClient client;
-  const port::Path path{Transport::udp, 0, {}, {}, client.address()};
+  world.start();
   world.on_worker(0, [&](Now, TestWorker& w) {
-    const port::CommitId first = w.out.append("one"), second = w.out.append("two");
-    w.send(path, "after two", 0, second);
-    w.send(path, "after one", 0, first);
-    w.send(path, "at once");
+    w.out.append("one");
+    w.out.append("two");
   });
-  EXPECT_EQ(client.receive(), "at once");
   EXPECT_EQ(world.appends.take("record").bytes, "one");
   const port::Append second = world.appends.take("record");
   EXPECT_EQ(second.bytes, "two");
-  world.runtime->post_committed(0, second.commit - 1);
-  EXPECT_EQ(client.receive(), "after one");
-  EXPECT_EQ(world.count("net_held_sends"), 1u);
   world.runtime->post_committed(0, second.commit);
-  EXPECT_EQ(client.receive(), "after two");
-  EXPECT_EQ(world.commits.take("commit"), second.commit - 1);
   EXPECT_EQ(world.commits.take("commit"), second.commit);
-}
-
-TEST(Commits, TooManyHeldSendsAreRefused) {
-  World world;
-  world.config.limits.held_sends = 2;
-  world.config.stop_grace = milliseconds(10);
-  world.listen(Transport::udp).start();
-  world.on_worker(0, [&](Now, TestWorker& w) {
-    for (port::SendId i = 1; i <= 3; ++i) w.send({Transport::udp, 0, {}, {}, {loopback, 9}}, "x", i, 100);
-  });
-  EXPECT_EQ(world.await_flow(FlowEvent::Kind::send_failed, "refusal").event.send, 3u);
-  EXPECT_EQ(world.count("net_held_sends_refused_total"), 1u);
 }
 
 TEST(Timers, FireAtTheirTime) {
@@ -123,12 +101,13 @@ TEST(Exceptions, StayInsideTheirInput) {
   EXPECT_EQ(world.count("net_worker_exceptions_total"), 1u);
 }
 
-TEST(Stopping, WaitsForHeldSendsAndIsIdempotent) {
+TEST(Stopping, WaitsForWhatTheWorkerHoldsAndIsIdempotent) {
   World world;
   world.listen(Transport::udp).start();
   UdpClient client;
   world.on_worker(0, [&](Now, TestWorker& w) {
-    w.send({Transport::udp, 0, {}, {}, client.address()}, "last words", 0, w.out.append("record"));
+    w.out.append("record");
+    w.held.push_back({{Transport::udp, 0, {}, {}, client.address()}, Buffer::copy_of(std::string_view("last words")), 0, 0, {}});
   });
   std::thread spool([&] { world.runtime->post_committed(0, world.appends.take("record").commit); });
   world.runtime->stop();
