@@ -130,9 +130,12 @@ void Worker::Impl::binding_changes(Now now, const registrar::BindingChanges& cha
 
 void MessageMail::deliver(Now now, Worker& worker) {
   Worker::Impl& impl = *worker.impl_;
-  // It may have moved on since it was sent here.
-  if (impl.forwarder.size() > 0 && impl.to_owner(message, path)) return;
-  impl.take(now, std::move(message), path);
+  // It may have moved on since it was sent here. Its shard no longer says where it is: a call that moved here is taken, not sent
+  // back to the worker that passed it on.
+  if (const auto to = impl.moved_to(message))
+    impl.out.mail(*to, std::make_unique<MessageMail>(std::move(message), path));
+  else
+    impl.take(now, std::move(message), path);
 }
 
 void AskMail::deliver(Now now, Worker& worker) {

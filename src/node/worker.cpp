@@ -88,14 +88,16 @@ void Worker::Impl::received(Now now, port::Received in) {
 
 bool Worker::Impl::to_owner(sip::Message& message, const port::Path& path) {
   uint16_t owner = worker_of(shard_of(message, mint, *plan));
-  if (owner == settings.index && forwarder.size() > 0) {
-    const std::string_view name = message.is_request() && !message.to_tag().empty() ? message.to_tag() : message.top_via().branch;
-    owner = forwarder.find(name).value_or(owner);
-  }
+  if (owner == settings.index) owner = moved_to(message).value_or(owner);
   if (owner == settings.index) return false;
   foreign_owner.add();
   out.mail(owner, std::make_unique<MessageMail>(std::move(message), path));
   return true;
+}
+
+std::optional<uint16_t> Worker::Impl::moved_to(const sip::Message& message) {
+  if (forwarder.size() == 0) return std::nullopt;
+  return forwarder.find(message.is_request() && !message.to_tag().empty() ? message.to_tag() : message.top_via().branch);
 }
 
 void Worker::Impl::take(Now now, sip::Message message, const port::Path& path) {

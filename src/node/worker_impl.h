@@ -49,6 +49,7 @@ struct Worker::Impl {
   void timeout(Now now);
   Instant next_timeout() const;
   bool to_owner(sip::Message& message, const port::Path& path);
+  std::optional<uint16_t> moved_to(const sip::Message& message);  // where the call it belongs to went from here
 
   // ---- what a message means (requests.cpp)
   void events(Now now);
