@@ -2,6 +2,7 @@
 
 #include "tandem/commands.h"
 #include "tandem/ctl.h"
+#include "tandem/load.h"
 
 int main(int argc, char** argv) {
   CLI::App app{"Tandem: softswitch, media relay and what stands around them, in one program"};
@@ -12,6 +13,7 @@ int main(int argc, char** argv) {
   tandem::app::add_serve(app, exit_code);
   tandem::app::add_check(app, exit_code);
   tandem::app::add_ctl(app, exit_code);
+  tandem::app::add_load(app, exit_code);
   CLI11_PARSE(app, argc, argv);
   return exit_code;
 }

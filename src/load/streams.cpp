@@ -1,0 +1,148 @@
+#include "load/streams.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "rtp/packet.h"
+
+namespace tandem::load {
+namespace {
+
+constexpr char magic[4] = {'T', 'L', 'D', '1'};
+constexpr size_t stream_limit = 200'000;
+
+}  // namespace
+
+void Mark::write(uint8_t* out) const {
+  std::memcpy(out, magic, sizeof magic);
+  rtp::store32(out + 4, sequence);
+  rtp::store32(out + 8, static_cast<uint32_t>(static_cast<uint64_t>(sent_ns) >> 32));
+  rtp::store32(out + 12, static_cast<uint32_t>(sent_ns));
+}
+
+std::optional<Mark> Mark::read(Bytes payload) {
+  if (payload.size() < bytes || std::memcmp(payload.data(), magic, sizeof magic) != 0) return std::nullopt;
+  const uint8_t* p = payload.data();
+  return Mark{rtp::load32(p + 4),
+              static_cast<int64_t>(uint64_t{rtp::load32(p + 8)} << 32 | rtp::load32(p + 12))};
+}
+
+Streams::Streams(port::MediaPorts& ports, Rng& rng, Statistics& statistics)
+    : ports_(ports), rng_(rng), statistics_(statistics), streams_(stream_limit) {}
+
+SlotId Streams::open() {
+  auto pair = ports_.open_pair(0, IpAddress::Family::v4);
+  if (!pair) return {};
+  const SlotId id = streams_.emplace();
+  Stream* s = streams_.find(id);
+  if (!s) {
+    ports_.close(pair->rtp.id);
+    ports_.close(pair->rtcp.id);
+    return {};
+  }
+  const size_t slot = pair->rtp.id.slot;
+  if (slot >= by_port_.size()) by_port_.resize(slot + 1);
+  by_port_[slot] = id;
+  s->ports = std::move(*pair);
+  s->ssrc = static_cast<uint32_t>(rng_.next());
+  return id;
+}
+
+uint16_t Streams::port_of(SlotId id) const {
+  const Stream* s = streams_.find(id);
+  return s ? s->ports.rtp.local.port : 0;
+}
+
+void Streams::start(Now now, SlotId id, SocketAddress remote) {
+  Stream* s = streams_.find(id);
+  if (!s || !remote) return;
+  s->remote = remote;
+  if (s->sending) return;
+  s->sending = s->expected = true;
+  if (sending_++ == 0) next_tick_ = now.mono + tick;
+  wheel_[next_phase_].push_back(id);
+  next_phase_ = (next_phase_ + 1) % phases;
+}
+
+void Streams::stop_sending(SlotId id) {
+  Stream* s = streams_.find(id);
+  if (!s || !s->sending) return;
+  s->sending = false;
+  --sending_;
+}
+
+void Streams::close(SlotId id) {
+  stop_sending(id);
+  Stream* s = streams_.find(id);
+  if (!s) return;
+  if (s->expected || s->received > 0) {
+    ++statistics_.streams;
+    if (s->received == 0) ++statistics_.streams_silent;
+    // A mark that came twice was counted as disordered, so what is missing is missing.
+    const uint32_t lost = s->next_sequence - std::min(s->next_sequence, s->received);
+    statistics_.packets_lost += lost;
+    if (s->next_sequence > 0) statistics_.loss.add(uint64_t{lost} * 1'000'000 / s->next_sequence);
+  }
+  ports_.close(s->ports.rtp.id);
+  ports_.close(s->ports.rtcp.id);
+  streams_.erase(id);
+}
+
+void Streams::on_media(Now now, std::span<port::MediaPacket> packets) {
+  for (const port::MediaPacket& p : packets) {
+    if (p.port.slot >= by_port_.size()) continue;
+    Stream* s = streams_.find(by_port_[p.port.slot]);
+    if (s && s->ports.rtp.id == p.port) received(now, *s, p.bytes);  // its RTCP port has another id
+  }
+}
+
+void Streams::received(Now now, Stream& s, Bytes packet) {
+  const auto header = rtp::Header::parse(packet);
+  if (!header) return;
+  const auto mark = Mark::read(packet.subspan(header->payload_offset));
+  if (!mark) return;
+  ++statistics_.packets_received;
+  statistics_.packet_delay.add(static_cast<uint64_t>(std::max<int64_t>(0, now.wall.ns - mark->sent_ns)) /
+                               1000);
+  ++s.received;
+  if (mark->sequence < s.next_sequence)
+    ++statistics_.packets_disordered;
+  else
+    s.next_sequence = mark->sequence + 1;
+}
+
+void Streams::send(Now now, Stream& s, port::MediaOut& out) {
+  Buffer packet = Buffer::with_capacity(packet_bytes);
+  packet.resize(packet_bytes);
+  rtp::Header h;
+  h.marker = s.sent == 0;
+  h.sequence = static_cast<uint16_t>(s.sent);
+  h.timestamp = s.sent * 160;
+  h.ssrc = s.ssrc;
+  h.write(packet.data());
+  std::memset(packet.data() + rtp::Header::fixed_bytes, 0xff, packet_bytes - rtp::Header::fixed_bytes);
+  Mark{s.sent, now.wall.ns}.write(packet.data() + rtp::Header::fixed_bytes);
+  out.send_own(s.ports.rtp.id, s.remote, std::move(packet));
+  ++s.sent;
+  ++statistics_.packets_sent;
+}
+
+void Streams::on_timeout(Now now, port::MediaOut& out) {
+  if (sending_ == 0) return;
+  if (now.mono - next_tick_ > packet_time) ++statistics_.late_ticks;
+  while (next_tick_ <= now.mono) {
+    auto& due = wheel_[phase_];
+    size_t kept = 0;
+    for (const SlotId id : due) {
+      Stream* s = streams_.find(id);
+      if (!s || !s->sending) continue;
+      send(now, *s, out);
+      due[kept++] = id;
+    }
+    due.resize(kept);
+    phase_ = (phase_ + 1) % phases;
+    next_tick_ = next_tick_ + tick;
+  }
+}
+
+}  // namespace tandem::load

@@ -1,0 +1,79 @@
+#pragma once
+// RTP of calls: G.711 in packets of 20 ms whose payload tells the far generator what was sent and when.
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "base/rng.h"
+#include "base/slot_map.h"
+#include "load/statistics.h"
+#include "port/media.h"
+
+namespace tandem::load {
+
+/// The start of a payload; the rest is silence (mu-law 0xff).
+///
+///    | "TLD1" | sequence from 0, 32 bits | wall clock of sending, nanoseconds, 64 bits |
+///
+/// The one-way delay is as good as the agreement of both clocks; on one machine they are the same.
+struct Mark {
+  static constexpr size_t bytes = 16;
+  uint32_t sequence = 0;
+  int64_t sent_ns = 0;
+  void write(uint8_t* out) const;
+  /// Nothing when the payload is not from a generator.
+  static std::optional<Mark> read(Bytes payload);
+};
+
+class Streams {
+ public:
+  static constexpr Duration packet_time = milliseconds(20);
+  static constexpr size_t packet_bytes = 12 + 160;
+
+  Streams(port::MediaPorts& ports, Rng& rng, Statistics& statistics);
+
+  /// Binds a port pair. A null id when the range is exhausted.
+  SlotId open();
+  uint16_t port_of(SlotId id) const;
+  /// Sends from now on, to `remote`; called again it changes the address.
+  void start(Now now, SlotId id, SocketAddress remote);
+  /// Ends the stream and counts what it lost.
+  void close(SlotId id);
+  void stop_sending(SlotId id);
+
+  void on_media(Now now, std::span<port::MediaPacket> packets);
+  void on_timeout(Now now, port::MediaOut& out);
+  Instant next_timeout() const { return sending_ > 0 ? next_tick_ : Instant::never(); }
+  size_t size() const { return streams_.size(); }
+
+ private:
+  static constexpr size_t phases = 20;
+  static constexpr Duration tick = packet_time / phases;
+
+  struct Stream {
+    port::MediaPorts::Pair ports;
+    SocketAddress remote;
+    bool sending = false;
+    bool expected = false;  // it was sending, so its far end should have been
+    uint32_t ssrc = 0;
+    uint32_t sent = 0;
+    uint32_t received = 0;
+    uint32_t next_sequence = 0;  // one past the highest seen
+  };
+
+  void send(Now now, Stream& stream, port::MediaOut& out);
+  void received(Now now, Stream& stream, Bytes packet);
+
+  port::MediaPorts& ports_;
+  Rng& rng_;
+  Statistics& statistics_;
+  SlotMap<Stream> streams_;
+  std::vector<SlotId> by_port_;                    // by slot of the RTP port
+  std::array<std::vector<SlotId>, phases> wheel_;  // a step of 1 ms each; gone streams drop out in passing
+  size_t sending_ = 0;
+  size_t phase_ = 0;
+  size_t next_phase_ = 0;  // where the next stream goes
+  Instant next_tick_;
+};
+
+}  // namespace tandem::load
