@@ -370,5 +370,164 @@ TEST(Limits, CallsOfASubscriber) {
   sw.expect_empty();
 }
 
+TEST(Limits, ContactsRungAtOnce) {
+  CallConfig config;
+  config.max_forks = 2;
+  Switch sw(config);
+  Phone a(sw, "1001", "198.51.100.1:5060");
+  Phone b(sw, "1002", "198.51.100.2:5060"), c(sw, "1002", "198.51.100.3:5060"),
+      d(sw, "1002", "198.51.100.4:5060");
+  a.call("1002");
+  b.expect("INVITE");
+  c.expect("INVITE");
+  EXPECT_TRUE(d.quiet());
+  EXPECT_EQ(sw.counters.total("call_refused_total"), 1u);
+  b.reply(b.invite_text, 486);
+  c.reply(c.invite_text, 486);
+  b.expect("ACK");
+  c.expect("ACK");
+  a.expect(486);
+  a.ack_failure();
+  sw.expect_empty();
+}
+
+TEST(Limits, LegsOfACall) {
+  CallConfig config;
+  config.max_legs = 2;
+  Switch sw(config);
+  Phone a(sw, "1001", "198.51.100.1:5060");
+  Phone b(sw, "1002", "198.51.100.2:5060"), c(sw, "1002", "198.51.100.3:5060");
+  a.call("1002");
+  b.expect("INVITE");
+  EXPECT_TRUE(c.quiet());
+  EXPECT_EQ(sw.counters.total("call_refused_total"), 1u);
+  b.answer();
+  b.expect("ACK");
+  a.expect(200);
+  a.ack();
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST(Limits, Diversions) {
+  CallConfig config;
+  config.max_forwards = 2;
+  Switch sw(config);
+  Phone a(sw, "1001", "198.51.100.1:5060"), d(sw, "1005", "198.51.100.5:5060");
+  sw.subscriber("1002").forwarding.always = "1003";
+  sw.subscriber("1003").forwarding.always = "1004";
+  sw.subscriber("1004").forwarding.always = "1005";
+  a.call("1002");
+  a.expect(480);  // 1004 is as far as it goes, and nobody is there
+  a.ack_failure();
+  EXPECT_TRUE(d.quiet());
+  EXPECT_EQ(sw.counters.total("call_refused_total"), 1u);
+  sw.expect_empty();
+}
+
+TEST(Limits, DrainingTakesNoNewCalls) {
+  Switch sw;
+  Phone a(sw, "1001", "198.51.100.1:5060"), b(sw, "1002", "198.51.100.2:5060"),
+      c(sw, "1003", "198.51.100.3:5060");
+  connect(a, b);
+  sw.calls->refuse_new_calls(true);
+  c.call("1002");
+  c.expect(503);
+  c.ack_failure();
+  hang_up(b, a);
+  sw.expect_empty();
+}
+
+/// Many calls at once over a wire that loses, with phones that do one random thing after the other.
+TEST(Storm, NothingIsLeftAndEveryCallHasOneRecord) {
+  uint64_t answered = 0, records = 0;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SeededRng chance(seed);
+    CallConfig config;
+    config.media_timeout = {};
+    Switch sw(config, {}, {}, seed);
+    std::vector<std::unique_ptr<Phone>> phones;
+    for (int i = 0; i < 6; ++i)
+      phones.push_back(std::make_unique<Phone>(sw, "100" + std::to_string(i),
+                                               "198.51.100." + std::to_string(i + 1) + ":5060"));
+    std::vector<std::unique_ptr<Phone>> callers;
+    for (int i = 0; i < 12; ++i) {
+      auto caller = std::make_unique<Phone>(sw, "100" + std::to_string(i % 6),
+                                            "198.51.101." + std::to_string(i + 1) + ":5060", false);
+      const char* codes[] = {"1001", "1002", "1003", "*43", "*81001", "701", "1999", "*78"};
+      caller->call(codes[chance.below(8)]);
+      callers.push_back(std::move(caller));
+    }
+    const auto act = [&](Phone& p) {
+      if (p.quiet()) return;
+      const std::string text = p.pop();
+      if (chance.below(20) == 0) return;  // lost
+      const auto m = p.parse(text);
+      if (m.is_request()) {
+        if (m.method() == sip::Method::ack) return;
+        if (m.method() == sip::Method::invite && m.to_tag().empty()) {
+          p.call_id = m.call_id();
+          p.peer_tag = m.from_tag();
+          p.remote_uri = std::string(m.from()->uri_text);
+          p.invite_text = text;
+          if (const auto c = m.contact(); c.ok()) p.target = c->uri_text;
+          const uint64_t what = chance.below(6);
+          if (what == 0) return p.reply(text, 486);
+          if (what == 1) return p.ring();
+          if (what == 2) return p.reply(text, 183, sdp(p.media), "Require: 100rel\r\nRSeq: 9\r\n");
+          return p.answer();
+        }
+        if (m.method() == sip::Method::cancel) {
+          p.reply(text, 200);
+          return p.reply(p.invite_text, 487);
+        }
+        return p.reply(text, chance.below(10) == 0 ? 481 : 200,
+                       m.method() == sip::Method::invite ? sdp(p.media) : "");
+      }
+      if (m.cseq().method == sip::Method::invite && m.status() >= 300) return p.ack_failure();
+      if (m.cseq().method != sip::Method::invite || m.status() < 200) {
+        if (m.status() == 180 && chance.below(4) == 0) p.cancel();
+        return;
+      }
+      p.peer_tag = m.to_tag();
+      if (const auto c = m.contact(); c.ok()) p.target = c->uri_text;
+      p.ack();
+      switch (chance.below(6)) {
+        case 0:
+          return p.bye();
+        case 1:
+          return p.request("INVITE", directed(sdp(p.media), "sendonly"));
+        case 2:
+          return p.request("REFER", "", "Refer-To: <sip:1004@" + domain + ">\r\n");
+        case 3:
+          return p.request("REFER", "", "Refer-To: <sip:700@" + domain + ">\r\n");
+        case 4:
+          return p.request("INVITE", sdp(p.media, "9 101", "a=rtpmap:9 G722/8000\r\n"));
+        default:
+          return;
+      }
+    };
+    for (int round = 0; round < 300; ++round) {
+      for (auto& p : phones) act(*p);
+      for (auto& p : callers) act(*p);
+      sw.advance(milliseconds(static_cast<int64_t>(chance.below(300))));
+    }
+    for (const auto& info : sw.calls->list()) sw.calls->hangup(sw.now, info.id, Cause{}, sw.out);
+    sw.pump();
+    sw.expect_empty();
+    // Every call that began has at least its one record, and no key stands twice (expect_empty).
+    std::set<uint64_t> recorded;
+    for (const auto& c : sw.cdrs) recorded.insert(c.key.call);
+    EXPECT_EQ(sw.counters.total("call_cdr_total"), sw.cdrs.size());
+    EXPECT_LE(recorded.size(), sw.counters.total("call_started_total"));
+    answered += sw.counters.total("call_answered_total");
+    records += sw.cdrs.size();
+    if (HasFailure()) break;
+  }
+  EXPECT_GT(answered, 100u);  // the storm is one
+  EXPECT_GT(records, 300u);
+}
+
 }  // namespace
 }  // namespace tandem::call::test
