@@ -73,6 +73,7 @@ class Sabotage {
     ++struck_;
     return true;
   }
+  bool planted() const { return fault_ != Fault::none; }
   uint64_t struck() const { return struck_; }
 
  private:

@@ -43,9 +43,11 @@ std::string Group::text() const {
   out += ")";
   for (const Ref& r : all_)
     if (const Session* s = r.get())
-      out += fmt::format(" [{} {} state {} status {} up {} {}]", r.phone->number(),
+      out += fmt::format(" [{}{}{} {} state {} status {} up {} sent {} heard {} {}]", r.phone->number(),
+                         r.phone->config().private_address ? " behind NAT" : "",
+                         r.phone->config().transport == port::Transport::tcp ? " over TCP" : "",
                          s->caller ? "calls" : "is called", static_cast<int>(s->state), s->status, s->was_up,
-                         s->call_id);
+                         s->sent, s->heard, s->call_id);
   return out;
 }
 

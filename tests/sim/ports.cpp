@@ -6,7 +6,7 @@ port::MediaPort SimPorts::bind(uint16_t number) {
   const port::MediaPortId id{next_slot_++, ++generation_};
   open_[id.slot] = {id.generation, number};
   table_.tenants[number] = {worker_, id};
-  return {id, {table_.ip, number}, {}};
+  return {id, {table_.ip, number}, table_.ip};
 }
 
 port::MediaPorts::Pair SimPorts::bind_pair(uint16_t number) {

@@ -275,14 +275,14 @@ void SimNode::arm(uint16_t worker) {
 void SimNode::mail(uint16_t from, port::Mail m) {
   if (m.to_worker >= boot_->slots.size())
     return judge_.violation("mails have a receiver", std::to_string(m.to_worker));
-  port::MailBody* body = m.body.get();
-  if (const auto* line = dynamic_cast<node::LineMail*>(body);
-      line && line->update.call.state == port::LineCall::State::terminated &&
-      sabotage_.once(Fault::lost_line))
-    return;
-  if (dynamic_cast<node::ForgetMail*>(body) && sabotage_.once(Fault::lost_forget)) return;
-  if (dynamic_cast<node::MoveMail*>(body) && sabotage_.once(Fault::lost_move)) return;
-  if (dynamic_cast<node::AnswerMail*>(body) && sabotage_.once(Fault::lost_answer)) return;
+  if (sabotage_.planted()) {
+    port::MailBody* body = m.body.get();
+    const auto* line = dynamic_cast<node::LineMail*>(body);
+    if (line && line->update.call.state == port::LineCall::State::terminated && sabotage_.once(Fault::lost_line)) return;
+    if (dynamic_cast<node::ForgetMail*>(body) && sabotage_.once(Fault::lost_forget)) return;
+    if (dynamic_cast<node::MoveMail*>(body) && sabotage_.once(Fault::lost_move)) return;
+    if (dynamic_cast<node::AnswerMail*>(body) && sabotage_.once(Fault::lost_answer)) return;
+  }
   Instant& last = boot_->slots[m.to_worker].last_mail[from];
   last = std::max(last, schedule_.now() + microseconds(5 + static_cast<int64_t>(rng_.below(400))));
   ++boot_->mails;

@@ -13,6 +13,7 @@ constexpr Duration calls_begin = seconds(8);
 constexpr Duration between_groups = milliseconds(450);
 constexpr Duration settle = seconds(45);  // Timers H, J and L are 32 s; forwarded names are swept every 10 s
 constexpr Duration give_up = seconds(400);
+constexpr uint64_t most_steps = 3'000'000;      // some ten times what a run takes
 constexpr int64_t memory_per_worker = 96 * 1024;  // tables that grew and keep their size
 constexpr std::string_view password = "correct horse";
 
