@@ -32,7 +32,7 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   std::unique_ptr<port::Worker> make_worker(uint16_t index, port::MediaPorts& ports, uint64_t epoch, const node::NodeKeys& keys);
   int run();
   void stop();
-  bool drain_until_idle(int& signal);
+  void drain_until_idle();
   void say(port::Level level, std::string_view name, std::vector<std::pair<std::string_view, std::string>> fields = {});
 
   // ---- from the workers
