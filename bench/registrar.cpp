@@ -58,7 +58,7 @@ void registration(benchmark::State& state, auth::Algorithm algorithm) {
     const int user = i++ % users;
     const sip::Message first = parse(register_text(user, {}));
     sip::Writer w = sip::response_to(first, path.remote, 401, "tag");
-    authenticator.challenge(now, realm, auth::Role::user_agent, false, w);
+    authenticator.challenge(now, realm, auth::Role::user_agent, false, false, w);
     const Buffer refused = std::move(w).finish();
     // The phone's part, not measured.
     state.PauseTiming();
