@@ -57,6 +57,12 @@ std::vector<std::pair<Kind, bool>> settings_of(port::Feature kind) {
   }
 }
 
+/// Why a caller cannot talk with us alone.
+Cause no_media(media::Reason reason) {
+  const int status = status_of(reason);
+  return Cause::from_status(status, status == 488 ? "G.711 only" : "No media ports");
+}
+
 }  // namespace
 
 void CallFlow::feature(const route::FeatureCall& f) {
@@ -93,7 +99,7 @@ void CallFlow::feature(const route::FeatureCall& f) {
       return set_feature(f);
   }
   if (!fresh) return fail_setup(Cause::from_status(403));
-  if (!accept_alone(*caller)) return fail_setup(Cause::from_status(488, "G.711 only"));
+  if (const auto up = accept_alone(*caller); !up.ok()) return fail_setup(no_media(up.reason()));
   call_.feature = f;
   call_.feature_leg = caller->id;
   if (f.kind == port::Feature::echo) {
@@ -134,7 +140,7 @@ void CallFlow::on_feature_stored(const port::Answer& answer) {
     layer_.counters.ask_failures.add();
     return fail_setup(Cause::from_status(503, "Not stored"));
   }
-  if (!accept_alone(*caller)) return fail_setup(Cause::from_status(488, "G.711 only"));
+  if (const auto up = accept_alone(*caller); !up.ok()) return fail_setup(no_media(up.reason()));
   Pairing& pair = open_pair(*caller, *caller);
   pair.cdr.answer = turn_.now.wall;
   pair.cdr.sip_status = 200;

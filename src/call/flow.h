@@ -99,7 +99,7 @@ class CallFlow {
   bool offer_to(Party& party, const Party& like, Negotiation purpose);
   void update_hold(Party& party);
   bool accept_newcomer(Party& newcomer, Party& other);
-  bool accept_alone(Party& caller);
+  Result<Done, media::Reason> accept_alone(Party& caller);
 
   // connected.cpp
   void on_released(Party& party, const LegEvent& event);

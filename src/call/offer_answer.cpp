@@ -379,7 +379,7 @@ void CallFlow::match(Party& a, Party& b) {
 bool CallFlow::accept_newcomer(Party& newcomer, Party& other) {
   if (newcomer.state == Party::State::up) return true;
   if (!newcomer.has_sdp) {
-    if (!accept_alone(newcomer)) return false;
+    if (!accept_alone(newcomer).ok()) return false;
     newcomer.negotiation = Negotiation::match;
     return true;
   }
@@ -401,14 +401,14 @@ bool CallFlow::accept_newcomer(Party& newcomer, Party& other) {
 }
 
 /// A caller who talks with us only (features, tones): G.711.
-bool CallFlow::accept_alone(Party& caller) {
+Result<Done, media::Reason> CallFlow::accept_alone(Party& caller) {
   auto body = caller.has_sdp ? layer_.engine.answer(turn_.now, caller.endpoint)
                              : layer_.engine.offer(turn_.now, caller.endpoint);
-  if (!body.ok()) return false;
+  if (!body.ok()) return Failure{body.reason()};
   if (!caller.has_sdp) caller.negotiation = Negotiation::own;
   caller.leg->accept(turn_, *body);
   caller.state = Party::State::up;
-  return true;
+  return Done{};
 }
 
 }  // namespace tandem::call

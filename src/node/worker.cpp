@@ -239,7 +239,10 @@ void Worker::set_plan(Now now, std::shared_ptr<const route::Plan> plan) {
 void Worker::set_draining(Now now, bool draining) {
   impl_->draining = draining;
   impl_->calls.refuse_new_calls(draining);
-  if (draining) impl_->calls.unregister_trunks(now, impl_->out);
+  if (draining) {
+    impl_->calls.unregister_trunks(now, impl_->out);
+    impl_->registrar.save_all(now, impl_->out);
+  }
   impl_->settle(now);
 }
 

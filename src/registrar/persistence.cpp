@@ -42,6 +42,15 @@ void Registrar::flush(Now now, port::Outbox& out) {
     flush_at_ = now.mono + config_.save_delay;
 }
 
+void Registrar::save_all(Now now, port::Outbox& out) {
+  if (loading_) return;
+  // Also what is being written: the store takes questions in order, so the later one stays.
+  for (const SlotId id : dirty_)
+    if (Aor* aor = aors_.find(id)) save(now, id, *aor, out);
+  dirty_.clear();
+  flush_at_ = Instant::never();
+}
+
 void Registrar::save(Now now, SlotId id, Aor& aor, port::Outbox& out) {
   port::SaveBindings question;
   question.aor = aor.aor();

@@ -122,6 +122,8 @@ class Registrar {
                  BindingChanges& changes);
   void on_timeout(Now now, port::Outbox& out, BindingChanges& changes);
   Instant next_timeout() const;
+  /// Everything the store does not know yet is asked to be written now: the node is about to stop.
+  void save_all(Now now, port::Outbox& out);
 
   // ---- operators
   /// Up to `limit` contacts whose AOR, URI or user agent contain `search`, from `cursor` on (0 at first).
