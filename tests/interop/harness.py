@@ -231,8 +231,8 @@ class Node:
     def wait_no_calls(self, seconds=15):
         wait_for(lambda: not self.api("GET", "/calls")["items"], seconds, "end of all calls")
 
-    def ctl(self, *words):
-        done = subprocess.run([self.binary, "ctl", "--url", f"https://{HOST}:{self.web}", "--data", str(self.data), *words],
+    def ctl(self, *words, url=None):
+        done = subprocess.run([self.binary, "ctl", "--url", url or f"https://{HOST}:{self.web}", "--data", str(self.data), *words],
                               capture_output=True, text=True, timeout=30)
         return done.returncode, done.stdout, done.stderr
 
@@ -407,6 +407,18 @@ class Baresip:
 
     def log_text(self):
         return self.log_path.read_text(errors="replace")
+
+    def wait_registered(self, node):
+        """Its log says so: the event may have come before we listened."""
+        def there():
+            check(self.process.poll() is None, f"{self.name}: baresip ended: {self.log_text()[-800:]}")
+            return "200 OK" in self.log_text()
+
+        try:
+            wait_for(there, 15, f"{self.name}: registration")
+        except Failed as e:
+            raise Failed(f"{e}: {self.log_text()[-900:]}") from None
+        check(node.api("GET", f"/registrations?search={self.user}")["items"], f"{self.user} is not registered")
 
     def pump(self):
         """Takes in what the phone reports: netstrings with JSON."""

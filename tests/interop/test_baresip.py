@@ -16,7 +16,7 @@ def phone(user, hertz, transport="udp", **options):
     port = node.tls if transport == "tls" else node.sip
     p = suite.closing(Baresip(node.folder, f"{count}-{user}", user, node.users[user], port, hertz, transport,
                               ca=node.data / "web.crt" if transport == "tls" else None, **options))
-    p.event("REGISTER_OK")
+    p.wait_registered(node)
     return p
 
 
@@ -36,7 +36,7 @@ def talk(transport):
     """Each hears the other's tone, and hardly anything else, in what it recorded."""
     a, b = phone("1001", 440, transport), phone("1002", 620, transport)
     seen = [r for r in node.api("GET", "/registrations")["items"] if r["user"] in ("1001", "1002")]
-    check({r["transport"] for r in seen} == {transport}, f"registered over {[r['transport'] for r in seen]}")
+    check({r["transport"].lower() for r in seen} == {transport}, f"registered over {[r['transport'] for r in seen]}")
     call(a, b, "1002", transport)
     a.heard(620), b.heard(440)
     mark = b.mark()

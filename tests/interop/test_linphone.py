@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import threading
 
-from harness import HOST, Suite, check, stop, wait_for, write_tone
+from harness import HOST, Failed, Suite, check, stop, wait_for, write_tone
 
 suite = Suite()
 # Nothing but SHA-256 is offered: who gets in has used it.
@@ -74,16 +74,20 @@ class Linphone:
 def registers_and_calls():
     phone = suite.closing(Linphone("phone"))
     phone.said("linphonec|Ready|GlobalOn|Global", 20)
-    phone.tell(f"register sip:1001@{HOST} <sip:{HOST}:{node.tls};transport=tls> {node.users['1001']}")
+    phone.tell(f"register sip:1001@{HOST} sip:localhost:{node.tls};transport=tls {node.users['1001']}")
     found = wait_for(lambda: node.api("GET", "/registrations?search=1001")["items"] or None, 25, "the registration")
-    check(found[0]["transport"] == "tls" and "inphone" in found[0]["user_agent"], str(found))
-    phone.tell(f"call sip:*43@{HOST}")
-    call = wait_for(lambda: next((c for c in node.api("GET", "/calls")["items"] if c["state"] == "connected"), None), 20, "the call")
+    check(found[0]["transport"].lower() == "tls" and "inphone" in found[0]["user_agent"], str(found))
+    wait_for(lambda: "to [LinphoneRegistrationOk]" in phone.log.read_text(errors="replace"), 10, "linphone knows that it is registered")
+    phone.tell(f"call sip:*43@localhost:{node.tls};transport=tls")
+    try:
+        call = wait_for(lambda: next((c for c in node.api("GET", "/calls")["items"] if c["state"] == "connected"), None), 20, "the call")
+    except Failed as e:
+        raise Failed(f"{e}\n{phone.tail()}") from None
     check(call["caller"].startswith("1001"), str(call))
     phone.tell("terminate")
     node.wait_no_calls()
     row = wait_for(lambda: node.cdrs("&party=1001"), 10, "a CDR")[0]
-    check(row["sip_status"] == 200 and row["caller"]["transport"] == "tls", str(row))
+    check(row["sip_status"] == 200 and row["caller"]["transport"].lower() == "tls", str(row))
 
 
 def main():

@@ -238,8 +238,8 @@ def cdr_csv():
 
 
 def ctl():
-    def run(*words, code=0):
-        got, out, err = node.ctl(*words)
+    def run(*words, code=0, url=None):
+        got, out, err = node.ctl(*words, url=url)
         check(got == code, f"ctl {' '.join(words)}: exit {got}: {out[-200:]} {err[-300:]}")
         return out + err
 
@@ -261,7 +261,7 @@ def ctl():
     run("drain"), run("drain", "--off")
     json.loads(run("--json", "status"))
     run("--token", "wrong", "status", code=1)
-    check("127.0.0.1:1" in run("--url", f"https://{HOST}:1", "status", code=2), "which server is not reachable is not told")
+    check("127.0.0.1:1" in run("status", code=2, url=f"https://{HOST}:1"), "which server is not reachable is not told")
 
 
 def main():

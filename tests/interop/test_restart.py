@@ -89,10 +89,13 @@ def drains():
     caller = sipp("uac", "1001", "1002", hold=2500)
     wait_for(lambda: any(c["state"] == "connected" for c in node.api("GET", "/calls")["items"]), 10, "the call")
     node.process.terminate()
-    sipp("uac_failed", "1003", "1002", status=503).wait()
-    caller.wait(), callee.wait()
-    check(node.process.wait(10) == 0, f"exit {node.process.returncode}")
-    node.start()
+    try:
+        sipp("uac_refused", "1003", "1002", status=503).wait()
+        caller.wait(), callee.wait()
+        check(node.process.wait(10) == 0, f"exit {node.process.returncode}")
+    finally:
+        node.stop()
+        node.start()
 
 
 def main():

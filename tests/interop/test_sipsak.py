@@ -41,8 +41,12 @@ def message():
               "contact": f"{HOST}:{port}", "text": "from sipsak", "from": "1001"}
     suite.closing(Sipp(node.folder, "register", node.sip, port, values=values)).wait()
     receiver = suite.closing(Sipp(node.folder, "message_received", node.sip, port, values=values)).listening()
-    code, text = sipsak("-M", "-vv", "-B", "from sipsak", "-c", f"sip:1001@{node.domain}", "-u", "1001", "-a", node.users["1001"], "-s",
-                        f"sip:1003@{HOST}:{node.sip}")
+    # As a file: Debian's sipsak ends with a segmentation fault when it makes the MESSAGE itself (-M).
+    file = node.folder / "message"
+    file.write_text(f"MESSAGE sip:1003@{HOST}:{node.sip} SIP/2.0\r\nFrom: <sip:1001@{node.domain}>;tag=sipsak\r\n"
+                    f"To: <sip:1003@{node.domain}>\r\nCall-ID: sipsak-{port}\r\nCSeq: 1 MESSAGE\r\nMax-Forwards: 70\r\n"
+                    "Content-Type: text/plain\r\nContent-Length: 11\r\n\r\nfrom sipsak")
+    code, text = sipsak("-f", str(file), "-vv", "-u", "1001", "-a", node.users["1001"], "-s", f"sip:1003@{HOST}:{node.sip}")
     check(code == 0, f"exit {code}: {text[-900:]}")
     receiver.wait()
 
