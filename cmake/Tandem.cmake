@@ -103,5 +103,7 @@ function(tandem_add_fuzzers folder)
       target_link_libraries(fuzz_${name} PRIVATE tandem_${room})
     endforeach()
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    list(APPEND all fuzz_${name})
   endforeach()
+  add_custom_target(fuzzers DEPENDS ${all})  # and not the rooms that none of them needs
 endfunction()

@@ -138,7 +138,7 @@ def main():
     for preset, ok in built.items():
         tally.add(f"build {preset}", ok)
     if not args.only:
-        tally.add("build fuzz", build("fuzz"))
+        tally.add("build fuzz", build("fuzz", ["fuzzers"]))
         command("layers", [sys.executable, "tools/check_layers.py"], tally)
         command("self-contained headers", [sys.executable, "tools/lint.py", "--headers"], tally)
         command("format", ["./dev", "fmt", "--check"], tally)
