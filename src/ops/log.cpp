@@ -4,6 +4,7 @@
 #include <spdlog/async.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/json.hpp>
 #include <iterator>
@@ -22,7 +23,8 @@ constexpr std::string_view level_names[] = {"debug", "info", "notice", "warning"
 constexpr size_t queue_lines = 65536;
 
 bool is_number(std::string_view field) {
-  return field == "caller" || field == "callee" || field == "number" || field == "dialled" || field == "target";
+  static constexpr std::string_view names[] = {"caller", "callee", "number", "dialled", "target", "from", "to", "by", "party", "instead_of"};
+  return std::find(std::begin(names), std::end(names), field) != std::end(names);
 }
 
 /// A value as it may stand in a text line: quoted when it holds spaces, control characters never.

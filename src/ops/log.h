@@ -13,7 +13,7 @@ namespace tandem::ops {
 
 enum class LogFormat : uint8_t { text, json };
 
-/// One line, without the line end. Fields named caller, callee, number or dialled are shortened.
+/// One line, without the line end. Numbers in fields that name a party (caller, callee, from, to, by, ...) are shortened.
 std::string format_event(const port::Event& event, WallTime time, LogFormat format, std::string_view source);
 /// A SIP message for people: direction, path, then the message with credentials removed, indented.
 std::string format_trace(const port::SipTrace& trace, LogFormat format);
