@@ -142,6 +142,7 @@ def main():
         command("layers", [sys.executable, "tools/check_layers.py"], tally)
         command("self-contained headers", [sys.executable, "tools/lint.py", "--headers"], tally)
         command("format", ["./dev", "fmt", "--check"], tally)
+        command("docs", [sys.executable, "tools/check_docs.py", "--tandem", "build/tandem"], tally)
 
     say("unit tests")
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
