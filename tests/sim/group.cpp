@@ -95,7 +95,10 @@ void Group::incoming(Phone& phone, Session& session) {
   const Ref ref{&phone, session.id};
   all_.push_back(ref);
   if (lines_.size() > 1 && of(b(), phone)) {
-    if (&phone == b().phones.front()) b_ = ref;
+    if (&phone == b().phones.front()) {
+      b_ = ref;
+      while_ringing();
+    }
   } else if (lines_.size() > 2 && of(*lines_[2], phone)) {
     c_ = ref;
   }
@@ -116,16 +119,15 @@ void Group::incoming(Phone& phone, Session& session) {
   later(200, 1500, with([](Phone& p, Session& s) { p.answer(s); }));
 }
 
-void Group::ringing(Phone& phone, Session& session) {
-  if (a_.phone != &phone || a_.session != session.id) return;
-  if (kind_ == Kind::cancel) {
-    later(50, 2000, [this] {
+/// The called phone rings: what others do about it. (The caller may never hear of it: a 180 can get lost.)
+void Group::while_ringing() {
+  if (kind_ == Kind::cancel)
+    later(200, 2500, [this] {
       planned_end_ = true;
       if (Session* s = a_.get()) a_.phone->hang_up(*s);
     });
-  }
   if (kind_ == Kind::pickup)
-    later(300, 800, [this] {
+    later(600, 1200, [this] {
       if (pressed_) return;
       c_ = {&c(), c().call(*this, id_, "**" + b().number).id};
       all_.push_back(c_);
@@ -137,42 +139,44 @@ void Group::up(Phone& phone, Session& session) {
   if (a_.phone == &phone && a_.session == session.id) return connected_first();
   if (consult_.phone == &phone && consult_.session == session.id) {
     later(500, 900, [this] {
-      Session *s = b_.get(), *other = consult_.get();
-      if (s && other && !pressed_) b_.phone->transfer(*s, c().number(), other);
+      ask_transfer(c().number(), consult_);
     });
   }
   if (c_.phone == &phone && c_.session == session.id && (kind_ == Kind::blind || kind_ == Kind::park))
     finish_talk(a_, c_);
 }
 
+/// The ACK may be late: whoever is called is told later that the call is up.
+template <class F>
+void Group::when_up(Ref ref, F f) {
+  Session* s = ref.get();
+  if (!s || pressed_ || s->state == Session::State::over) return;
+  if (s->state == Session::State::up) return f(*ref.phone, *s);
+  later(200, 200, [this, ref, f] { when_up(ref, f); });
+}
+
+void Group::ask_transfer(const std::string& number, Ref consultation) {
+  when_up(b_, [this, number, consultation](Phone& p, Session& s) {
+    transfer_asked_ = true;
+    p.transfer(s, number, consultation.get());
+  });
+}
+
+void Group::hold(Ref who, std::string_view direction) {
+  when_up(who, [direction](Phone& p, Session& s) { p.offer(s, direction); });
+}
+
 void Group::connected_first() {
   switch (kind_) {
     case Kind::basic:
-    case Kind::cross:
-      return finish_talk(a_, b_);
-    case Kind::echo:
-      return finish_talk(a_, a_);
-    case Kind::pickup:
-      return finish_talk(a_, c_);
-    case Kind::hold:
-      return later(800, 1200, [this] {
-        const Ref who = id_ % 2 ? a_ : b_;
-        if (Session* s = who.get()) who.phone->offer(*s, "sendonly");
-      });
-    case Kind::blind:
-      return later(800, 1200, [this] {
-        if (Session* s = b_.get()) b_.phone->transfer(*s, c().number());
-      });
-    case Kind::park:
-      return later(800, 1200, [this] {
-        if (Session* s = b_.get()) b_.phone->transfer(*s, slot());
-      });
-    case Kind::attended:
-      return later(500, 800, [this] {
-        if (Session* s = b_.get()) b_.phone->offer(*s, "sendonly");
-      });
-    default:
-      return;
+    case Kind::cross: return finish_talk(a_, b_);
+    case Kind::echo: return finish_talk(a_, a_);
+    case Kind::pickup: return finish_talk(a_, c_);
+    case Kind::hold: return later(800, 1200, [this] { hold(id_ % 2 ? a_ : b_, "sendonly"); });
+    case Kind::blind: return later(800, 1200, [this] { ask_transfer(c().number(), {}); });
+    case Kind::park: return later(800, 1200, [this] { ask_transfer(slot(), {}); });
+    case Kind::attended: return later(500, 800, [this] { hold(b_, "sendonly"); });
+    default: return;
   }
 }
 
@@ -186,11 +190,7 @@ void Group::offered(Phone&, Session&, int status) {
       all_.push_back(consult_);
     });
   }
-  if (offers_ == 1)
-    later(800, 1500, [this] {
-      const Ref who = id_ % 2 ? a_ : b_;
-      if (Session* s = who.get()) who.phone->offer(*s, "sendrecv");
-    });
+  if (offers_ == 1) later(800, 1500, [this] { hold(id_ % 2 ? a_ : b_, "sendrecv"); });
   if (offers_ == 2) finish_talk(a_, b_);
 }
 
@@ -255,7 +255,12 @@ void Group::watchdog() {
   look();
 }
 
-void Group::over(Phone&, Session&) { look(); }
+void Group::over(Phone& phone, Session& session) {
+  // A BYE that overtakes the last NOTIFY says as much to a phone that asked for a transfer.
+  if (transfer_asked_ && b_.phone == &phone && b_.session == session.id && session.bye_received && !pressed_)
+    transferred(phone, session, 200);
+  look();
+}
 
 void Group::look() {
   if (done_) return;

@@ -52,7 +52,6 @@ class Group final : public PhoneUser {
   std::string text() const;
 
   void incoming(Phone& phone, Session& session) override;
-  void ringing(Phone& phone, Session& session) override;
   void up(Phone& phone, Session& session) override;
   void over(Phone& phone, Session& session) override;
   void transferred(Phone& phone, Session& session, int status) override;
@@ -71,7 +70,12 @@ class Group final : public PhoneUser {
   bool of(const Line& line, const Phone& phone) const;
   template <class F>
   void later(int64_t least_ms, int64_t most_ms, F f);
+  void while_ringing();
   void connected_first();
+  template <class F>
+  void when_up(Ref ref, F f);
+  void ask_transfer(const std::string& number, Ref consultation);
+  void hold(Ref who, std::string_view direction);
   void hang_up_one(Ref one, Ref other);
   void finish_talk(Ref one, Ref other);
   void watchdog();
@@ -93,7 +97,7 @@ class Group final : public PhoneUser {
   int transfer_status_ = 0;
   int offers_ = 0;
   int64_t talk_ms_ = 0;
-  bool done_ = false, pressed_ = false, planned_end_ = false, late_ = false;
+  bool done_ = false, pressed_ = false, transfer_asked_ = false, planned_end_ = false, late_ = false;
 };
 
 }  // namespace tandem::sim

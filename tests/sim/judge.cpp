@@ -39,7 +39,8 @@ void Judge::ended(uint16_t node, std::string_view call_id) { ended_.emplace(node
 
 void Judge::records(uint16_t node, const std::map<port::CdrKey, port::Cdr>& cdrs) {
   std::multimap<std::string_view, const port::Cdr*> by_call_id;
-  std::map<std::pair<std::string_view, std::string_view>, const port::Cdr*> pairs;
+  // An INVITE repeated after a crash is a call of the next boot; it had no answer in the boot before.
+  std::map<std::tuple<std::string_view, std::string_view, uint64_t>, const port::Cdr*> pairs;
   records_ += cdrs.size();
   for (const auto& [key, c] : cdrs) {
     for (const std::string& id : {std::cref(c.caller.call_id), std::cref(c.callee.call_id)}) {
@@ -52,7 +53,9 @@ void Judge::records(uint16_t node, const std::map<port::CdrKey, port::Cdr>& cdrs
       violation("a record's times are in order", text_of(c));
     if (c.answer.ns == 0 && c.sip_status < 300) violation("an unanswered record has a failure", text_of(c));
     const auto [twin, fresh] =
-        pairs.emplace(std::pair{std::string_view(c.caller.call_id), std::string_view(c.callee.call_id)}, &c);
+        pairs.emplace(std::tuple{std::string_view(c.caller.call_id), std::string_view(c.callee.call_id),
+                                 c.answer.ns != 0 ? uint64_t{0} : c.key.epoch},
+                      &c);
     if (!fresh) violation("a pair of legs has one record", text_of(*twin->second) + " and " + text_of(c));
   }
   for (const auto& [at, call_id] : ended_)

@@ -27,7 +27,6 @@ struct Session {
   uint64_t group = 0;
   State state = State::calling;
   bool caller = false;
-  bool ringing = false;
   bool was_up = false;
   bool bye_received = false;
   int status = 0;      // final answer to our INVITE; what we answered otherwise
@@ -61,7 +60,6 @@ class PhoneUser {
  public:
   virtual ~PhoneUser() = default;
   virtual void incoming(Phone& phone, Session& session) = 0;
-  virtual void ringing(Phone& phone, Session& session) = 0;
   virtual void up(Phone& phone, Session& session) = 0;
   virtual void over(Phone& phone, Session& session) = 0;
   virtual void transferred(Phone& phone, Session& session, int status) = 0;
@@ -146,7 +144,7 @@ class Phone final : public Host, public ConnectionUser, public sip::SentBy {
   void send_ack(Session& s, uint32_t cseq);
   void send_bye(Session& s);
   void respond(sip::ServerTxId server, const sip::Message& m, int status, Session* s, std::string body = {});
-  void repeat_ok(uint32_t id, Duration interval, std::string ok);
+  void repeat_ok(uint32_t id, Duration interval, Instant give_up, std::string ok);
   void become_up(Session& s);
   void finish(Session& s);
   void talk(uint32_t id);

@@ -34,11 +34,6 @@ void Phone::event(sip::TuEvent&& e) {
         const int status = e.message->status();
         return on_final(std::move(e), status);
       }
-      if (Session* s = session(static_cast<uint32_t>(e.user.object));
-          s && e.user.detail == invite && e.message && !s->ringing) {
-        s->ringing = true;
-        users_[s->id]->ringing(*this, *s);
-      }
       return;
     case Kind::timeout:
       return on_final(std::move(e), 408);
@@ -67,26 +62,24 @@ void Phone::respond(sip::ServerTxId server, const sip::Message& m, int status, S
     s->ok = response.text();
     s->acked = false;
     s->server = server;
-    repeat_ok(s->id, t1, s->ok);
+    repeat_ok(s->id, t1, schedule_.now() + ack_patience, s->ok);
   }
   transactions_.respond(now(), server, std::move(response), out_);
 }
 
 /// RFC 3261 section 13.3.1.4: a 2xx is repeated until its ACK.
-void Phone::repeat_ok(uint32_t id, Duration interval, std::string ok) {
-  const Instant sent = schedule_.now();
-  schedule_.after(interval, [this, id, interval, sent, text = std::move(ok)]() mutable {
+void Phone::repeat_ok(uint32_t id, Duration interval, Instant give_up, std::string ok) {
+  schedule_.after(interval, [this, id, interval, give_up, text = std::move(ok)]() mutable {
     Session* s = session(id);
     if (!s || s->acked || s->ok != text || s->state == Session::State::over) return;
-    if (interval > ack_patience) {
+    if (schedule_.now() >= give_up) {
       s->acked = true;
       send_bye(*s);
       return flush();
     }
     transactions_.respond(now(), s->server, Buffer::copy_of(text), out_);
     flush();
-    // The whole of it lasts 64 * T1; intervals double up to T2, counted here by doubling all the way.
-    repeat_ok(id, interval < t2 ? 2 * interval : interval + t2, std::move(text));
+    repeat_ok(id, std::min<Duration>(2 * interval, t2), give_up, std::move(text));
   });
 }
 

@@ -103,6 +103,7 @@ uint16_t SimNode::workers() const { return boot_ ? static_cast<uint16_t>(boot_->
 
 void SimNode::build(uint16_t workers) {
   ++boot_number_;
+  const int64_t before = memory_of(Account::node).bytes;
   const OnAccount account(Account::node);
   boot_ = std::make_unique<Boot>(*this, workers);
   if (auto recovered = boot_->spool.recover(); !recovered.ok())
@@ -125,6 +126,7 @@ void SimNode::build(uint16_t workers) {
         *slot.ports, *slot.rng, now());
   }
   for (uint16_t i = 0; i < workers; ++i) flush(i);
+  fresh_bytes_ = memory_of(Account::node).bytes - before;
 }
 
 void SimNode::start(uint16_t workers) {
@@ -310,7 +312,6 @@ void SimNode::tap_in(std::string_view text) {
 }
 
 void SimNode::tap_out(std::string_view text) {
-  if (text.starts_with("INVITE ")) judge_.invited(header_of(text, "Call-ID:"));
   if (text.starts_with("SIP/2.0 200") && header_of(text, "CSeq:").ends_with("BYE"))
     judge_.ended(config_.node, header_of(text, "Call-ID:"));
 }
@@ -335,6 +336,7 @@ void SimNode::dispatch(uint16_t worker, port::Send send) {
                config_.node, worker, send.path.remote.to_string(),
                send.bytes.text().substr(0, send.bytes.text().find("\r\n")),
                header_of(send.bytes.text(), "Call-ID:"));
+  if (send.bytes.text().starts_with("INVITE ")) judge_.invited(header_of(send.bytes.text(), "Call-ID:"));
   if (send.path.transport != port::Transport::udp) return send_stream(worker, std::move(send));
   tap_out(send.bytes.text());
   network_.send(address(), send.path.remote, std::move(send.bytes));

@@ -107,6 +107,7 @@ class SimNode final : public Host {
   uint16_t workers() const;
   node::Worker::Load load() const;
   std::string load_text() const;
+  int64_t fresh_bytes() const { return fresh_bytes_; }  // on the heap right after the last start
   size_t open_ports() const { return ports_.tenants.size(); }
   /// Counters that only a mistake makes move, and gauges that fell below zero.
   void check_counters();
@@ -199,6 +200,7 @@ class SimNode final : public Host {
   bool frozen_ = false;
   std::deque<std::tuple<SocketAddress, SocketAddress, Buffer>> held_;
   uint64_t parts_moved_ = 0;
+  int64_t fresh_bytes_ = 0;
   bool shipping_ = false;
 };
 

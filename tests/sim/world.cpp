@@ -15,6 +15,8 @@ constexpr Duration settle = seconds(45);  // Timers H, J and L are 32 s; forward
 constexpr Duration give_up = seconds(400);
 constexpr uint64_t most_steps = 3'000'000;      // some ten times what a run takes
 constexpr int64_t memory_per_worker = 96 * 1024;  // tables that grew and keep their size
+constexpr int64_t memory_per_contact = 4096;
+constexpr int64_t stray_memory = 256 * 1024;      // on their way through the simulator, and rows of the directory
 constexpr std::string_view password = "correct horse";
 
 std::string domain_of(uint16_t index) { return index == 0 ? "one.test" : "two.test"; }
@@ -249,24 +251,26 @@ void World::check_nothing_left() {
   }
 }
 
+/// A node that did all this holds no more than one that has just begun: its tables may have grown, and it has bindings.
 void World::check_memory() {
-  const Memory now = memory_of(Account::node);
-  int64_t tolerance = 0;
-  for (auto& node : nodes_) tolerance += memory_per_worker * node->workers();
-  if (options_.verbose)
-    fmt::print("memory of nodes: {} bytes with phones registered, {} at the end\n", baseline_.bytes,
-               now.bytes);
-  if (now.bytes > baseline_.bytes + tolerance)
-    judge_.violation("memory returns to its baseline",
-                     fmt::format("{} bytes in {} blocks, then {} in {}", baseline_.bytes, baseline_.blocks,
-                                 now.bytes, now.blocks));
+  for (auto& node : nodes_) {
+    const int64_t tolerance = memory_per_worker * node->workers() + memory_per_contact * static_cast<int64_t>(node->load().contacts);
+    const int64_t before = memory_of(Account::node).bytes;
+    node->stop();
+    const int64_t held = before - memory_of(Account::node).bytes;
+    if (options_.verbose) fmt::print("node {}: {} bytes when fresh, {} at the end, {} more allowed\n", node->node(), node->fresh_bytes(), held, tolerance);
+    if (held > node->fresh_bytes() + tolerance)
+      judge_.violation("memory returns to its baseline", fmt::format("node {}: {} bytes when fresh, {} at the end", node->node(), node->fresh_bytes(), held));
+  }
+  if (const Memory left = memory_of(Account::node); left.bytes > left_before_.bytes + stray_memory)
+    judge_.violation("a node that stops leaves nothing behind", fmt::format("{} bytes in {} blocks", left.bytes - left_before_.bytes, left.blocks - left_before_.blocks));
 }
 
 Outcome World::run() {
+  left_before_ = memory_of(Account::node);
   for (auto& node : nodes_) node->start(workers_);
   befall();
   schedule_.at(Instant{} + calls_begin, [this] {
-    baseline_ = memory_of(Account::node);
     start_group();
   });
   schedule_.run_until(Instant{} + calls_begin);
@@ -278,9 +282,9 @@ Outcome World::run() {
   running_ = false;
   schedule_.run_until(schedule_.now() + settle);
   check_nothing_left();
-  check_memory();
-
   Outcome out;
+  for (auto& node : nodes_) out.parts += node->parts_moved();
+  check_memory();
   out.violations = judge_.violations();
   out.groups = groups_.size();
   for (auto& g : groups_) out.disturbed += g->disturbed();
@@ -292,7 +296,6 @@ Outcome World::run() {
   out.digest = network_.digest();
   out.steps = schedule_.steps();
   out.struck = sabotage_.struck();
-  for (auto& node : nodes_) out.parts += node->parts_moved();
   out.virtual_seconds = static_cast<double>(schedule_.now().ns) / 1e9;
   return out;
 }

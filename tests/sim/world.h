@@ -69,7 +69,7 @@ class World {
   uint16_t workers_;
   Instant unsettled_until_{};
   bool running_ = true;
-  Memory baseline_;
+  Memory left_before_;
 };
 
 }  // namespace tandem::sim
