@@ -84,7 +84,7 @@ void Program::Impl::registrations(std::string domain, std::string search, size_t
     std::vector<ops::RegistrationView> out;
     for (const registrar::BindingView& b : found) {
       if (!domain.empty() && b.aor.domain != domain) continue;
-      out.push_back({b.aor, b.contact.uri, b.contact.path.remote.to_string(), port::to_string(b.contact.path.transport), b.user_agent,
+      out.push_back({b.aor, b.contact.uri, b.contact.path.remote.to_string(), std::string(port::to_text(b.contact.path.transport)), b.user_agent,
                      b.expires, b.contact.q / 1000.0, b.contact.instance});
     }
     return out;
