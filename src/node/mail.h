@@ -54,6 +54,13 @@ struct MoveMail final : Mail {
   uint16_t from;
   port::CallMove move;
 };
+/// After a restore: calls that live at `to` though their names say they live here.
+struct ForwardMail final : Mail {
+  ForwardMail(uint16_t t, std::vector<std::string> n) : to(t), names(std::move(n)) {}
+  void deliver(Now now, Worker& worker) override;
+  uint16_t to;
+  std::vector<std::string> names;
+};
 struct ForgetMail final : Mail {
   explicit ForgetMail(std::vector<std::string> n) : names(std::move(n)) {}
   void deliver(Now now, Worker& worker) override;

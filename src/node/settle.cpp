@@ -149,6 +149,9 @@ void AskMail::deliver(Now now, Worker& worker) {
 void AnswerMail::deliver(Now now, Worker& worker) { worker.impl_->answer(now, id, std::move(answer)); }
 void LineMail::deliver(Now now, Worker& worker) { worker.impl_->line(now, update); }
 void MoveMail::deliver(Now now, Worker& worker) { worker.impl_->moved_here(now, from, std::move(move)); }
+void ForwardMail::deliver(Now, Worker& worker) {
+  for (std::string& name : names) worker.impl_->forwarder.add(std::move(name), to);
+}
 void ForgetMail::deliver(Now, Worker& worker) {
   for (const std::string& name : names) worker.impl_->forwarder.remove(name);
 }

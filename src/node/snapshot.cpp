@@ -4,6 +4,7 @@
 
 #include "call.pb.h"
 #include "node/worker_impl.h"
+#include "sip/dialog.h"
 #include "sip.pb.h"
 
 namespace tandem::node {
@@ -12,12 +13,15 @@ namespace {
 using Part = Worker::Part;
 using Room = port::Asker::Room;
 
-/// Who a transaction part belongs to: its room and the object there.
-std::optional<sip::TuRef> user_of(std::string_view part) {
-  proto::SipTransaction tx;
-  if (!tx.ParseFromArray(part.data(), static_cast<int>(part.size()))) return std::nullopt;
-  const proto::SipTuRef& user = tx.has_server() ? tx.server().user() : tx.client().user();
-  return sip::TuRef{static_cast<Room>(user.room()), user.object(), user.detail()};
+/// The tags of a call's dialogs. After it took in legs of other calls they name other shards than its own.
+void tags_of(const proto::CallPart& call, std::vector<std::string>& tags) {
+  const auto add = [&](const std::string& dialog) {
+    if (const auto d = sip::dialog_from_part(dialog); d && !d->local_tag.empty()) tags.push_back(d->local_tag);
+  };
+  for (const proto::CallParty& party : call.parties()) {
+    add(party.sip().dialog());
+    for (const std::string& early : party.sip().early()) add(early);
+  }
 }
 
 }  // namespace
@@ -45,16 +49,23 @@ std::vector<Part> Worker::snapshot(Now now) const {
   w.messages.snapshot(now, open);
   for (auto& p : open) parts.push_back({Part::Kind::message, p.shard, std::move(p.bytes)});
 
-  // A transaction goes where its call goes. One without a call (a request whose sender is being looked up, a NOTIFY on its way)
-  // is not kept: the sender's retransmission starts it afresh, and the notifier sends what it owes.
+  // A transaction goes where its call goes. A request whose sender is being looked up goes where it came in: an INVITE had its
+  // 100, so nobody will send it again. Others without a call are not kept: they are sent again, and the notifier sends what it
+  // owes.
   bytes.clear();
   w.transactions.snapshot(now, bytes);
   for (std::string& b : bytes) {
-    const auto user = user_of(b);
-    if (!user) continue;
-    const auto call = shard_of_call.find(user->object);
-    if (user->room == Room::call && call != shard_of_call.end())
+    proto::SipTransaction tx;
+    if (!tx.ParseFromString(b)) continue;
+    const proto::SipTuRef& user = tx.has_server() ? tx.server().user() : tx.client().user();
+    const auto room = static_cast<Room>(user.room());
+    const auto call = shard_of_call.find(user.object());
+    if (room == Room::call && call != shard_of_call.end()) {
       parts.push_back({Part::Kind::transaction, call->second, std::move(b)});
+    } else if (room == Room::auth && tx.has_server() && !tx.server().request().empty()) {
+      const auto request = sip::Message::parse(Buffer::copy_of(tx.server().request()));
+      if (request.ok()) parts.push_back({Part::Kind::transaction, shard_of(*request, w.mint, *w.plan), std::move(b)});
+    }
   }
   return parts;
 }
@@ -62,27 +73,81 @@ std::vector<Part> Worker::snapshot(Now now) const {
 std::vector<Part> Worker::restore(Now now, std::vector<Part> parts) {
   Impl& w = *impl_;
   std::vector<Part> kept;
+  Impl::Strays strays;
   // Calls before their transactions, whatever order the parts come in.
   std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.kind < b.kind; });
   for (Part& p : parts) {
     bool understood = false;
     switch (p.kind) {
-      case Part::Kind::call: understood = w.calls.restore(now, p.bytes, {}, w.out); break;
+      case Part::Kind::call:
+        understood = w.calls.restore(now, p.bytes, {}, w.out);
+        if (understood) w.find_strays(p.bytes, strays);
+        break;
       case Part::Kind::bindings: understood = w.registrar.restore(now, p.bytes); break;
       case Part::Kind::subscription: understood = w.notifier.restore(now, p.bytes); break;
       case Part::Kind::message: understood = w.messages.restore(now, p.bytes); break;
       case Part::Kind::transaction:
-        if (const auto restored = w.transactions.restore(now, p.bytes)) {
-          w.calls.adopt(*restored);
-          understood = true;
-        }
+        understood = w.restore_transaction(now, p.bytes, strays);
         break;
     }
     if (!understood) kept.push_back(std::move(p));
   }
   w.calls.resume(now, w.out);
+  w.tell_strays(now, strays);
   w.settle(now);
   return kept;
+}
+
+bool Worker::Impl::restore_transaction(Now now, const std::string& bytes, Strays& strays) {
+  const auto restored = transactions.restore(now, bytes);
+  if (!restored) return false;
+  if (restored->user.room == Room::auth) {
+    // As if it had just come in: the sender is looked up again.
+    transactions.set_user(restored->server, {});
+    const port::Path* path = transactions.path_of(restored->server);
+    if (!path || !transactions.request_of(restored->server)) return true;
+    sip::TuEvent e;
+    e.kind = sip::TuEvent::Kind::request;
+    e.server = restored->server;
+    e.path = *path;
+    pending.push_back(std::move(e));
+    return true;
+  }
+  calls.adopt(*restored);
+  proto::SipTransaction tx;
+  const auto call = strays.find(restored->user.object);
+  if (call == strays.end() || !tx.ParseFromString(bytes)) return true;
+  const std::string& identity = tx.has_client() ? tx.client().identity() : tx.server().identity();
+  std::string branch = identity.substr(0, identity.find('\n'));
+  if (tx.has_client()) {
+    if (const auto owner = mint.owner(branch)) stray(worker_of(owner->shard), std::move(branch), call->second);
+  } else if (const sip::Message* request = transactions.request_of(restored->server)) {
+    stray(worker_of(shard_of(*request, mint, *plan)), std::string(request->top_via().branch), call->second);
+  }
+  return true;
+}
+
+void Worker::Impl::find_strays(const std::string& part, Strays& strays) {
+  proto::CallPart call;
+  if (!call.ParseFromString(part)) return;
+  CallNames& names = strays[call.id()];
+  tags_of(call, names.tags);
+  for (const std::string& tag : names.tags)
+    if (const auto owner = mint.owner(tag)) stray(worker_of(owner->shard), tag, names);
+}
+
+void Worker::Impl::stray(uint16_t arrives_at, std::string name, CallNames& call) {
+  if (arrives_at != settings.index) call.names[arrives_at].push_back(std::move(name));
+}
+
+/// Workers that will be sent a call's messages are told where it lives, as if it had moved here from there.
+void Worker::Impl::tell_strays(Now now, Strays& strays) {
+  for (auto& [id, call] : strays)
+    for (auto& [worker, names] : call.names) {
+      out.mail(worker, std::make_unique<ForwardMail>(settings.index, names));
+      moved.push_back({worker, call.tags, std::move(names)});
+    }
+  if (!moved.empty() && next_sweep.is_never()) next_sweep = now.mono + seconds(10);
 }
 
 }  // namespace tandem::node

@@ -84,6 +84,7 @@ class Worker final : public port::Worker {
   friend struct AnswerMail;
   friend struct LineMail;
   friend struct MoveMail;
+  friend struct ForwardMail;
   friend struct ForgetMail;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 // The rooms of one worker and how they are wired. Members are grouped: given, owned, state.
 #include <deque>
+#include <map>
 #include <set>
 #include <unordered_map>
 
@@ -79,6 +80,17 @@ struct Worker::Impl {
   void apply_plan(Now now);
   registrar::Config registrar_config() const;
   uint16_t worker_of(uint16_t shard) const { return sip::worker_of_shard(shard, settings.workers); }
+
+  // ---- after a restore (snapshot.cpp): names of calls that live here and whose messages arrive elsewhere
+  struct CallNames {
+    std::vector<std::string> tags;
+    std::map<uint16_t, std::vector<std::string>> names;  // by the worker they arrive at
+  };
+  using Strays = std::map<uint64_t, CallNames>;  // by call
+  bool restore_transaction(Now now, const std::string& bytes, Strays& strays);
+  void find_strays(const std::string& part, Strays& strays);
+  void stray(uint16_t arrives_at, std::string name, CallNames& call);
+  void tell_strays(Now now, Strays& strays);
 
   // ---- given
   WorkerSettings settings;

@@ -195,7 +195,8 @@ void Group::offered(Phone&, Session&, int status) {
 }
 
 void Group::transferred(Phone& phone, Session& session, int status) {
-  if (transfer_status_ != 0) return;
+  // A REFER repeated after a restart finds its own transfer under way (finished non-INVITE transactions are not kept).
+  if (transfer_status_ != 0 || status == 491) return;
   transfer_status_ = status;
   if (status != 200) return fail(fmt::format("transfer ended with {}", status));
   // A phone that was told hangs up, unless it was hung up before.

@@ -206,9 +206,15 @@ void SimNode::freeze_done(uint16_t workers, Duration new_origin) {
                                    static_cast<int>(part.kind), part.bytes.size(), i, workers));
   }
   for (uint16_t i = 0; i < workers; ++i) flush(i);
+  thaw();
+}
+
+/// What the restored workers tell each other arrives before anything from outside does.
+void SimNode::thaw() {
+  if (boot_->mails > 0) return schedule_.after(microseconds(200), [this] { thaw(); });
   frozen_ = false;
-  for (auto& [from, to, bytes] : held_) datagram(from, to, std::move(bytes));
-  held_.clear();
+  auto held = std::exchange(held_, {});
+  for (auto& [from, to, bytes] : held) datagram(from, to, std::move(bytes));
 }
 
 void SimNode::set_store(Store state) {

@@ -176,6 +176,7 @@ class SimNode final : public Host {
   void tap_out(std::string_view text);
   void drop_connections();
   void freeze_done(uint16_t workers, Duration new_origin);
+  void thaw();
   port::Path listener_path(port::Transport transport, const SocketAddress& remote) const;
   uint16_t worker_for(const SocketAddress& from) const;
 
