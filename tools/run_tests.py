@@ -141,7 +141,6 @@ def main():
         tally.add("build fuzz", build("fuzz", ["fuzzers"]))
         command("layers", [sys.executable, "tools/check_layers.py"], tally)
         command("self-contained headers", [sys.executable, "tools/lint.py", "--headers"], tally)
-        command("format", ["./dev", "fmt", "--check"], tally)
         command("docs", [sys.executable, "tools/check_docs.py", "--tandem", "build/tandem"], tally)
 
     say("unit tests")
