@@ -48,6 +48,9 @@ def main():
     else:
         names = subprocess.run(["git", "diff", "--name-only", "--diff-filter=d", args.base, "--", "src", "apps"], cwd=ROOT,
                                capture_output=True, text=True).stdout.split()
+    styled = [n for n in names if n.endswith((".cpp", ".h"))]
+    if styled:
+        ok = subprocess.run(["clang-format-14", "--dry-run", "--Werror", *styled], cwd=ROOT).returncode == 0 and ok
     names = [n for n in names if n.endswith(".cpp")]
     if not (ROOT / "build/compile_commands.json").exists():
         subprocess.run(["cmake", "--preset", "release"], cwd=ROOT, check=True, capture_output=True)
