@@ -552,6 +552,7 @@ std::optional<WallTime> from_rfc3339(std::string_view s) {
   };
   const auto y = number(0, 4), m = number(5, 2), d = number(8, 2);
   if (!y || !m || !d || s[4] != '-' || s[7] != '-' || *m < 1 || *m > 12 || *d < 1 || *d > 31) return std::nullopt;
+  if (*y < 1970 || *y > 2261) return std::nullopt;  // 64 bits of nanoseconds end in 2262
   int64_t ns = days_from_civil(*y, *m, *d) * 86'400'000'000'000;
   if (s.size() == 10) return WallTime{ns};
   const auto h = number(11, 2), mi = number(14, 2), se = number(17, 2);

@@ -1,0 +1,159 @@
+// The configuration file: what it says is taken over, what is wrong is named with line and column.
+#include <gtest/gtest.h>
+
+#include "node/config.h"
+#include "tandem/yaml_schema.h"
+
+namespace tandem::app {
+namespace {
+
+struct Read {
+  node::NodeConfig config;
+  std::vector<ConfigProblem> problems;
+};
+
+Read read(const std::string& text) {
+  Read r;
+  r.problems = read_yaml(text, [&](node::Schema& s) { node::describe(r.config, s); });
+  return r;
+}
+
+/// "line:column: text" of the only problem.
+std::string only(const std::string& text) {
+  const Read r = read(text);
+  if (r.problems.size() != 1)
+    return "not one problem but " + std::to_string(r.problems.size()) + "\n" + to_text("f", r.problems);
+  const ConfigProblem& p = r.problems[0];
+  return std::to_string(p.line) + ":" + std::to_string(p.column) + ": " + p.text;
+}
+
+TEST(Yaml, AWholeFile) {
+  const Read r = read(R"(
+node: 7
+workers: 2
+data: /var/lib/tandem
+realms:
+  - name: inside
+    listeners:
+      - {transport: udp, bind: "192.0.2.1:5060"}
+      - {transport: tls, bind: "[2001:db8::1]:5061", certificate: a.pem, key: b.pem, request_client_certificate: yes}
+    advertise: sip.example.com
+    media: {bind_v4: 192.0.2.1, advertise_v4: 203.0.113.9, ports: 20000-20999}
+  - name: outside
+sip: {t1: 250ms, digest: [MD5], tcp_for_large: off}
+media: {timeout: 0s}
+limits: {ban: 1h, calls: 10}
+log: {level: debug, format: json}
+hep: {collector: "192.0.2.7:9060", password: secret}
+dns_servers: [192.0.2.53, "192.0.2.54:5353"]
+drain: 2m
+)");
+  EXPECT_TRUE(r.problems.empty()) << to_text("f", r.problems);
+  EXPECT_EQ(r.config.node, 7);
+  ASSERT_EQ(r.config.realms.size(), 2U);
+  const node::RealmSettings& inside = r.config.realms[0];
+  ASSERT_EQ(inside.listeners.size(), 2U);
+  EXPECT_EQ(inside.listeners[1].bind.to_string(), "[2001:db8::1]:5061");
+  EXPECT_TRUE(inside.listeners[1].request_client_certificate);
+  EXPECT_EQ(inside.first_port, 20000);
+  EXPECT_EQ(inside.last_port, 20999);
+  EXPECT_EQ(inside.media_advertise_v4.to_string(), "203.0.113.9");
+  EXPECT_EQ(r.config.realms[1].name, "outside");
+  EXPECT_EQ(r.config.sip.timers.t1, Duration(milliseconds(250)));
+  EXPECT_EQ(r.config.sip.digest, std::vector<std::string>{"MD5"});
+  EXPECT_FALSE(r.config.sip.tcp_for_large);
+  EXPECT_EQ(r.config.media.timeout, Duration(0));
+  EXPECT_EQ(r.config.limits.ban, Duration(hours(1)));
+  EXPECT_EQ(r.config.hep.password, "secret");
+  EXPECT_EQ(r.config.dns_servers.size(), 2U);
+  EXPECT_EQ(r.config.drain, Duration(minutes(2)));
+}
+
+TEST(Yaml, WhatIsNotNamedKeepsItsDefault) {
+  const node::NodeConfig untouched;
+  for (const char* text : {"", "# nothing but a comment\n", "sip:\n", "{}"}) {
+    const Read r = read(text);
+    EXPECT_TRUE(r.problems.empty()) << text;
+    EXPECT_EQ(r.config.drain, untouched.drain);
+    EXPECT_EQ(r.config.sip.digest, untouched.sip.digest);
+  }
+}
+
+TEST(Yaml, UnknownKeysAreErrors) {
+  EXPECT_TRUE(only("node: 1\nworker: 2\n").starts_with("2:1: worker: unknown key, expected one of "))
+      << only("node: 1\nworker: 2\n");
+  EXPECT_TRUE(only("sip:\n  t3: 1s\n").starts_with("2:3: sip.t3: unknown key"));
+  EXPECT_TRUE(only("realms:\n  - name: a\n    listeners:\n      - {transprot: udp}\n")
+                  .starts_with("4:10: realms[0].listeners[0].transprot: unknown key"));
+}
+
+TEST(Yaml, AKeyMayStandOnce) { EXPECT_EQ(only("node: 1\nnode: 2\n"), "2:1: node: the key stands twice"); }
+
+TEST(Yaml, BadValuesSayWhatIsExpected) {
+  EXPECT_EQ(only("node: 0"), "1:7: node: '0' is not valid, expected a number from 1 to 65535");
+  EXPECT_EQ(only("node: 65536"), "1:7: node: '65536' is not valid, expected a number from 1 to 65535");
+  EXPECT_EQ(only("node: -1"), "1:7: node: '-1' is not valid, expected a number from 1 to 65535");
+  EXPECT_EQ(only("node: [1]"), "1:7: node: expected a number from 1 to 65535");
+  EXPECT_EQ(only("log:\n  level: loud"),
+            "2:10: log.level: 'loud' is not valid, expected one of debug, info, notice, warning, error");
+  EXPECT_EQ(only("log: {trace_sip: maybe}"),
+            "1:18: log.trace_sip: 'maybe' is not valid, expected true or false");
+  EXPECT_EQ(only("drain: 5"),
+            "1:8: drain: '5' is not valid, expected a duration from 0s to 1d, such as 250ms, 30s, 5m, 24h");
+  EXPECT_EQ(only("drain: 25h"),
+            "1:8: drain: '25h' is not valid, expected a duration from 0s to 1d, such as 250ms, 30s, 5m, 24h");
+  EXPECT_TRUE(only("web: {bind: \"localhost:1\"}")
+                  .starts_with("1:13: web.bind: 'localhost:1' is not valid, expected an address and port"));
+  EXPECT_TRUE(only("sip: 5").starts_with("1:6: sip: expected a map"));
+  EXPECT_TRUE(only("sip: {digest: MD5}").starts_with("1:15: sip.digest: expected a list of texts"));
+  EXPECT_TRUE(only("realms: {name: a}").starts_with("1:9: realms: expected a list"));
+  EXPECT_TRUE(only("- a\n- b\n").starts_with("1:1: the file: expected a map"));
+}
+
+TEST(Yaml, PortRanges) {
+  for (const char* ports : {"20000", "20000-", "-20000", "20000-20002", "1023-2000", "20000-65536",
+                            "30000-20000", "a-b", "20000-20100-20200"})
+    EXPECT_NE(
+        only("realms:\n  - media: {ports: \"" + std::string(ports) + "\"}").find("expected a range of ports"),
+        std::string::npos)
+        << ports;
+  EXPECT_TRUE(read("realms:\n  - media: {ports: 20000-20003}").problems.empty());
+}
+
+TEST(Yaml, AllProblemsInOneGoInTheOrderOfTheFile) {
+  const Read r = read("drain: x\nnode: 0\ncolour: red\nlog: {level: loud, size: 1}\n");
+  ASSERT_EQ(r.problems.size(), 5U) << to_text("f", r.problems);
+  for (size_t i = 1; i < r.problems.size(); ++i) EXPECT_LE(r.problems[i - 1].line, r.problems[i].line);
+  const std::string text = to_text("tandem.yaml", r.problems);
+  EXPECT_TRUE(text.starts_with("tandem.yaml:1:8: drain:")) << text;
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 5);
+}
+
+TEST(Yaml, WhatIsNoYamlIsSaidWithItsPlace) {
+  for (const char* text : {"node: [1", "\t- x", "a: b: c", "\"unterminated", "a: *nowhere", "{", "%"}) {
+    const Read r = read(text);
+    ASSERT_FALSE(r.problems.empty()) << text;
+    EXPECT_GE(r.problems[0].line, 1) << text;
+    EXPECT_GE(r.problems[0].column, 1) << text;
+  }
+}
+
+TEST(Yaml, HostileFilesEndInAProblem) {
+  EXPECT_FALSE(read(std::string(2000, '[')).problems.empty());
+  EXPECT_FALSE(read(std::string("node: \0 1", 9)).problems.empty());
+  EXPECT_FALSE(read("\xff\xfe\x00").problems.empty());
+}
+
+TEST(Reference, NamesEveryKeyWithItsDefault) {
+  node::NodeConfig config;
+  const std::string text = reference([&](node::Schema& s) { node::describe(config, s); });
+  for (const char* row : {"| `node` | 1 to 65535 | `1` |", "| `sip.t1` | 50ms to 5s | `500ms` |",
+                          "| `realms[].listeners[].bind` | address:port |  |",
+                          "| `log.level` | debug, info, notice, warning, error | `info` |",
+                          "| `realms[].media.ports` | first-last | `16384-32767` |"})
+    EXPECT_NE(text.find(row), std::string::npos) << row;
+  EXPECT_NE(text.find("| `hep.password` | text (secret) |  |"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tandem::app

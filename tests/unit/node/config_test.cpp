@@ -1,0 +1,109 @@
+// What no single key can show to be wrong, and settings made of configuration.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "node/settings.h"
+
+namespace tandem::node {
+namespace {
+
+NodeConfig good() {
+  NodeConfig c;
+  RealmSettings realm;
+  realm.listeners = {{"udp", *SocketAddress::parse("192.0.2.1:5060"), "", "", "", false},
+                     {"tcp", *SocketAddress::parse("192.0.2.1:5060"), "", "", "", false}};
+  c.realms.push_back(realm);
+  return c;
+}
+
+bool says(const std::vector<std::string>& problems, std::string_view part) {
+  return std::any_of(problems.begin(), problems.end(),
+                     [&](const std::string& p) { return p.find(part) != std::string::npos; });
+}
+
+TEST(NodeConfig, AGoodOneHasNoProblems) { EXPECT_TRUE(problems_with(good()).empty()); }
+
+TEST(NodeConfig, NamesWhatDoesNotFitTogether) {
+  NodeConfig c = good();
+  c.realms.clear();
+  EXPECT_TRUE(says(problems_with(c), "at least one realm"));
+
+  c = good();
+  c.realms[0].listeners.clear();
+  EXPECT_TRUE(says(problems_with(c), "no listeners"));
+
+  c = good();
+  c.realms[0].listeners[0].bind = {};
+  EXPECT_TRUE(says(problems_with(c), "no bind address"));
+
+  c = good();
+  c.realms.push_back(c.realms[0]);
+  EXPECT_TRUE(says(problems_with(c), "stands twice"));
+  EXPECT_TRUE(says(problems_with(c), "already listened on"));
+
+  c = good();
+  c.realms[0].listeners.push_back({"tls", *SocketAddress::parse("192.0.2.1:5060"), "", "", "", false});
+  EXPECT_TRUE(says(problems_with(c), "tcp 192.0.2.1:5060 is already listened on"));
+
+  c = good();
+  c.realms[0].listeners[1].certificate = "a.pem";
+  EXPECT_TRUE(says(problems_with(c), "certificate and key"));
+
+  c = good();
+  c.sip.digest = {"MD5", "SHA-1"};
+  EXPECT_TRUE(says(problems_with(c), "'SHA-1'"));
+  c.sip.digest.clear();
+  EXPECT_TRUE(says(problems_with(c), "at least one algorithm"));
+
+  c = good();
+  c.sip.min_expires = 9000;
+  EXPECT_TRUE(says(problems_with(c), "min_expires"));
+
+  c = good();
+  c.web.key = "k.pem";
+  EXPECT_TRUE(says(problems_with(c), "web: certificate and key"));
+}
+
+TEST(Realms, MediaIsBoundWhereSipIs) {
+  const auto realms = make_realms(good());
+  ASSERT_TRUE(realms.ok());
+  EXPECT_EQ((*realms)->realm(0).media.v4, IpAddress::v4(192, 0, 2, 1));
+}
+
+TEST(Realms, ListeningEverywhereNeedsAnAdvertisedAddress) {
+  NodeConfig c = good();
+  for (auto& l : c.realms[0].listeners) l.bind = *SocketAddress::parse("0.0.0.0:5060");
+  EXPECT_FALSE(make_realms(c).ok());
+  c.realms[0].advertise = "203.0.113.9";
+  const auto realms = make_realms(c);
+  ASSERT_TRUE(realms.ok());
+  EXPECT_EQ((*realms)->realm(0).media.advertised_v4, IpAddress::v4(203, 0, 113, 9));
+}
+
+TEST(Settings, EachWorkerGetsItsOwnNumberAndTheSameSecrets) {
+  NodeConfig c = good();
+  c.node = 9;
+  c.limits.calls = 123;
+  c.sip.digest = {"SHA-256"};
+  NodeKeys keys;
+  keys.tokens[0] = 1;
+  keys.gruus[3] = 7;
+  const auto realms = make_realms(c);
+  ASSERT_TRUE(realms.ok());
+  const WorkerSettings a = make_settings(c, keys, 4, 0, 2, *realms),
+                       b = make_settings(c, keys, 4, 1, 2, *realms);
+  EXPECT_EQ(a.node, 9);
+  EXPECT_EQ(a.index, 0);
+  EXPECT_EQ(b.index, 1);
+  EXPECT_EQ(a.keys.tokens, b.keys.tokens);
+  EXPECT_EQ(a.registrar.gruu_key, keys.gruus);
+  EXPECT_EQ(a.calls.max_calls, 123U);
+  ASSERT_EQ(a.auth.algorithms.size(), 1U);
+  EXPECT_EQ(a.auth.algorithms[0], auth::Algorithm::sha256);
+  EXPECT_NE(make_settings(c, keys, 5, 0, 2, *realms).gate.hash_key,
+            a.gate.hash_key);  // every boot hashes anew
+}
+
+}  // namespace
+}  // namespace tandem::node

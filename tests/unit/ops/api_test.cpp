@@ -1,0 +1,236 @@
+// The REST API over a directory in memory: who may, what is refused, and the document that describes it.
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <set>
+
+#include "crypto/hash.h"
+#include "ops/api.h"
+#include "route/plan.h"
+#include "store_memory/memory_directory.h"
+
+namespace tandem::ops {
+namespace {
+
+namespace json = boost::json;
+
+struct FakeNode final : NodeControl {
+  void calls(size_t, std::function<void(std::vector<call::CallInfo>)> then) override { then({}); }
+  void call(call::CallId, std::function<void(std::optional<call::CallInfo>)> then) override {
+    then(std::nullopt);
+  }
+  void hangup(call::CallId, std::function<void(bool)> then) override { then(false); }
+  void transfer(call::CallId, uint16_t, std::string, std::function<void(bool)> then) override { then(false); }
+  void registrations(std::string, std::string, size_t,
+                     std::function<void(std::vector<RegistrationView>)> then) override {
+    then({});
+  }
+  void unregister(port::AddressOfRecord, std::function<void(bool)> then) override { then(false); }
+  void trunk_status(std::function<void(std::vector<TrunkStatusView>)> then) override { then({}); }
+  route::Decision explain(const route::CallRequest& request) override {
+    return route::Plan::empty()->explain(request);
+  }
+  void plan_changed() override { ++plans; }
+  void subscriber_changed(const port::AddressOfRecord& aor) override { changed.push_back(aor); }
+  Status<std::string> reload() override { return Done{}; }
+  void drain(bool on) override { drains = on; }
+  bool draining() const override { return drains; }
+  std::optional<std::string> not_ready() const override {
+    return drains ? std::optional<std::string>("draining") : std::nullopt;
+  }
+  std::string metrics_text() override { return "tandem_up 1\n"; }
+  int plans = 0;
+  bool drains = false;
+  std::vector<port::AddressOfRecord> changed;
+};
+
+class ApiTest : public ::testing::Test {
+ protected:
+  ApiTest() {
+    token("admin", "admin-token", "admin");
+    token("read", "read-token", "read");
+    port::ApiTokenRow old;
+    old.name = "old";
+    old.sha256 = std::string(crypto::hash_hex(crypto::Hash::sha256, {"old-token"}).view());
+    old.scopes = "admin";
+    old.expires = WallTime{1};
+    EXPECT_TRUE(directory.put_api_token(old).ok());
+    api.emplace(
+        ApiConfig{"1.2.3", "Tandem", {}}, directory, node, [] { return WallTime{1'000'000'000'000}; },
+        counters);
+    EXPECT_EQ(ask("PUT", "/api/v1/domains/example.com", "{}").status, 201);
+  }
+  void token(const char* name, const char* secret, const char* scope) {
+    port::ApiTokenRow row;
+    row.name = name;
+    row.sha256 = std::string(crypto::hash_hex(crypto::Hash::sha256, {secret}).view());
+    row.scopes = scope;
+    EXPECT_TRUE(directory.put_api_token(row).ok());
+  }
+  port::HttpResponse ask(std::string method, std::string target, std::string body = {},
+                         const std::string& bearer = "admin-token", const char* peer = "192.0.2.9:40000") {
+    port::HttpRequest r;
+    r.method = std::move(method);
+    r.target = std::move(target);
+    r.body = std::move(body);
+    r.peer = *SocketAddress::parse(peer);
+    r.secure = true;
+    if (!bearer.empty()) r.headers.emplace_back("Authorization", "Bearer " + bearer);
+    std::optional<port::HttpResponse> got;
+    api->handle(std::move(r), [&](port::HttpResponse response) { got = std::move(response); });
+    EXPECT_TRUE(got) << "no answer";
+    return got.value_or(port::HttpResponse{});
+  }
+  static std::string kind(const port::HttpResponse& r) {
+    return std::string(json::parse(r.body).at("error").at("kind").as_string());
+  }
+
+  store_memory::MemoryDirectory directory;
+  FakeNode node;
+  CounterSet counters;
+  std::optional<Api> api;
+};
+
+TEST_F(ApiTest, HealthNeedsNobodysToken) {
+  EXPECT_EQ(ask("GET", "/healthz", "", "").status, 200);
+  EXPECT_EQ(ask("GET", "/readyz", "", "").status, 200);
+  node.drains = true;
+  const auto r = ask("GET", "/readyz", "", "");
+  EXPECT_EQ(r.status, 503);
+  EXPECT_EQ(r.body, "draining\n");
+}
+
+TEST_F(ApiTest, EverythingElseNeedsAToken) {
+  for (const char* bearer : {"", "wrong", "old-token", "admin-token-", "admin-toke"}) {
+    const auto r = ask("GET", "/api/v1/subscribers", "", bearer);
+    EXPECT_EQ(r.status, 401) << bearer;
+    EXPECT_EQ(kind(r), "unauthorized");
+  }
+  EXPECT_EQ(counters.total("api_unauthorized_total"), 5U);
+  EXPECT_EQ(ask("GET", "/api/v1/subscribers", "", "read-token").status, 200);
+}
+
+TEST_F(ApiTest, MetricsAreOpenToTheMachineItselfOnly) {
+  EXPECT_EQ(ask("GET", "/metrics", "", "").status, 401);
+  EXPECT_EQ(ask("GET", "/metrics", "", "read-token").status, 200);
+  EXPECT_EQ(ask("GET", "/metrics", "", "", "127.0.0.1:1234").body, "tandem_up 1\n");
+  EXPECT_EQ(ask("GET", "/metrics", "", "", "[::1]:1234").status, 200);
+  EXPECT_EQ(ask("GET", "/api/v1/subscribers", "", "", "127.0.0.1:1234").status, 401);
+}
+
+TEST_F(ApiTest, AReadTokenReads) {
+  const auto r = ask("POST", "/api/v1/drain", "", "read-token");
+  EXPECT_EQ(r.status, 403);
+  EXPECT_FALSE(node.drains);
+  EXPECT_EQ(ask("POST", "/api/v1/drain").status, 204);
+  EXPECT_TRUE(node.drains);
+}
+
+TEST_F(ApiTest, ATokenThatWasRemovedIsRefusedAfterAReload) {
+  EXPECT_TRUE(directory.remove_api_token("read").ok());
+  api->reload_tokens();
+  EXPECT_EQ(ask("GET", "/api/v1/subscribers", "", "read-token").status, 401);
+  directory.fail_with(port::StoreError::Kind::unavailable);
+  api->reload_tokens();  // the database is away: what is known stays good
+  directory.fail_with(std::nullopt);
+  EXPECT_EQ(ask("GET", "/api/v1/subscribers").status, 200);
+}
+
+TEST_F(ApiTest, ASubscriberIsMadeShownChangedAndRemoved) {
+  const auto made = ask("PUT", "/api/v1/subscribers/example.com/1001",
+                        R"({"password": "hunter22", "display_name": "Front"})");
+  EXPECT_EQ(made.status, 201) << made.body;
+  EXPECT_EQ(made.body.find("hunter22"), std::string::npos);
+  EXPECT_EQ(ask("PUT", "/api/v1/subscribers/example.com/1001", R"({"max_calls": 2})").status, 200);
+  const auto row = json::parse(ask("GET", "/api/v1/subscribers/example.com/1001").body);
+  EXPECT_EQ(row.at("display_name").as_string(), "Front");
+  EXPECT_EQ(row.at("max_calls").to_number<int>(), 2);
+  EXPECT_FALSE(node.changed.empty());
+  EXPECT_EQ(node.changed.back(), (port::AddressOfRecord{"1001", "example.com"}));
+  EXPECT_EQ(ask("DELETE", "/api/v1/subscribers/example.com/1001").status, 204);
+  EXPECT_EQ(ask("GET", "/api/v1/subscribers/example.com/1001").status, 404);
+}
+
+TEST_F(ApiTest, APlanRowReachesTheWorkers) {
+  const int before = node.plans;
+  EXPECT_EQ(ask("POST", "/api/v1/routes", R"({"pattern": "9XX", "action": "reject", "status": 403})").status,
+            201);
+  EXPECT_EQ(node.plans, before + 1);
+}
+
+TEST_F(ApiTest, BadRequestsAreToldWhatIsWrong) {
+  EXPECT_EQ(ask("GET", "/api/v1/nothing").status, 404);
+  EXPECT_EQ(ask("GET", "/elsewhere").status, 404);
+  const auto method = ask("PATCH", "/api/v1/subscribers/example.com/1001");
+  EXPECT_EQ(method.status, 405);
+  EXPECT_EQ(ask("GET", "/api/v1/cdrs?colour=red").status, 400);
+  EXPECT_EQ(ask("GET", "/api/v1/cdrs?limit=0").status, 400);
+  EXPECT_EQ(ask("GET", "/api/v1/cdrs?from=yesterday").status, 400);
+  EXPECT_EQ(ask("PUT", "/api/v1/subscribers/example.com/1001", "{").status, 400);
+  EXPECT_EQ(ask("PUT", "/api/v1/subscribers/example.com/1001").status, 400);
+  EXPECT_GE(ask("PUT", "/api/v1/subscribers/example.com/1001", R"({"colour": 1})").status, 400);
+  EXPECT_EQ(ask("PUT", "/api/v1/subscribers/example.com/1001", std::string(100'000, '[')).status, 400);
+  EXPECT_EQ(ask("GET", "/api/v1/cdrs?party=%zz%").status, 200);  // a broken escape is text
+}
+
+TEST_F(ApiTest, AnAbsentDatabaseIsAnAnswer) {
+  directory.fail_with(port::StoreError::Kind::unavailable);
+  EXPECT_EQ(ask("GET", "/api/v1/subscribers").status, 503);
+  directory.fail_with(port::StoreError::Kind::full);
+  EXPECT_EQ(ask("PUT", "/api/v1/domains/b.example", "{}").status, 507);
+  EXPECT_EQ(ask("GET", "/healthz").status, 200);
+}
+
+TEST_F(ApiTest, RecordsAsCsvHarmNoSpreadsheet) {
+  port::Cdr cdr;
+  cdr.key = {1, 2, 3, 0};
+  cdr.setup = {1'795'435'200'000'000'000};
+  cdr.caller.party.user = "=HYPERLINK(\"x\")";
+  cdr.callee.party.user = "+49301234567";
+  cdr.dialled = "a,\"b\"";
+  cdr.sip_status = 200;
+  const std::vector<port::Cdr> one{cdr};
+  ASSERT_TRUE(directory.insert_cdrs(one).ok());
+  const auto r = ask("GET", "/api/v1/cdrs?format=csv");
+  EXPECT_EQ(r.content_type, "text/csv; charset=utf-8");
+  EXPECT_NE(r.body.find("\r\n1,2,3,0,internal,2026-11-23T12:00:00.000Z,"), std::string::npos) << r.body;
+  EXPECT_NE(r.body.find("\"'=HYPERLINK(\"\"x\"\")\",+49301234567,\"a,\"\"b\"\"\""), std::string::npos)
+      << r.body;
+  const auto page = json::parse(ask("GET", "/api/v1/cdrs").body);
+  EXPECT_EQ(page.at("items").as_array().size(), 1U);
+}
+
+/// The document and the dispatcher come from one table; still, ask what it promises.
+TEST_F(ApiTest, EveryPathOfTheDocumentIsServed) {
+  const auto document = json::parse(ask("GET", "/api/v1/openapi.json", "", "").body);
+  EXPECT_EQ(document.at("openapi").as_string(), "3.1.0");
+  std::set<std::string> ids;
+  size_t operations = 0;
+  for (const auto& path : document.at("paths").as_object()) {
+    for (const auto& op : path.value().as_object()) {
+      ++operations;
+      EXPECT_TRUE(ids.insert(std::string(op.value().at("operationId").as_string())).second) << path.key();
+      std::string target(path.key());
+      for (size_t at = target.find('{'); at != std::string::npos; at = target.find('{'))
+        target.replace(at, target.find('}', at) - at + 1, "1");
+      std::string method(op.key());
+      for (char& c : method) c = static_cast<char>(c - 'a' + 'A');
+      const bool body = op.value().as_object().contains("requestBody");
+      const auto r = ask(method, target, body ? "{}" : "");
+      EXPECT_NE(r.status, 405) << method << " " << target;
+      const bool unknown = r.status == 404 && r.body.find("no resource") != std::string::npos;
+      EXPECT_FALSE(unknown) << method << " " << target;
+    }
+  }
+  EXPECT_GE(operations, 40U);
+  const std::string text = json::serialize(document);
+  const json::object& schemas = document.at("components").at("schemas").as_object();
+  for (size_t at = text.find("#/components/schemas/"); at != std::string::npos;
+       at = text.find("#/components/schemas/", at + 1)) {
+    const size_t from = at + std::string("#/components/schemas/").size();
+    EXPECT_TRUE(schemas.contains(text.substr(from, text.find('"', from) - from)));
+  }
+}
+
+}  // namespace
+}  // namespace tandem::ops

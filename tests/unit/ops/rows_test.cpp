@@ -1,0 +1,142 @@
+// Rows as JSON: there and back, and errors that name the member.
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "ops/json_rows.h"
+
+namespace tandem::ops {
+namespace {
+
+namespace json = boost::json;
+
+/// Written, read into an empty row and written again: the same.
+template <class Row>
+void there_and_back(const Row& row) {
+  const json::object first = to_json(row);
+  Row again;
+  const auto done = from_json(json::value(first), again);
+  ASSERT_TRUE(done.ok()) << done.reason();
+  EXPECT_EQ(to_json(again), first);
+}
+
+template <class Row>
+std::string error_of(const char* text, Row row = {}) {
+  const auto done = from_json(json::parse(text), row);
+  return done.ok() ? "" : done.reason();
+}
+
+TEST(JsonRows, ThereAndBack) {
+  port::DomainRow domain;
+  domain.name = "example.com";
+  domain.aliases = {"a", "b"};
+  domain.country_code = "49";
+  domain.max_calls = 5;
+  there_and_back(domain);
+
+  port::TrunkRow trunk;
+  trunk.name = "carrier";
+  trunk.kind = port::TrunkRow::Kind::registration;
+  trunk.transport = port::Transport::tls;
+  trunk.port = 5061;
+  trunk.sources = {"192.0.2.0/28"};
+  trunk.inbound_class = port::CallClass::national;
+  there_and_back(trunk);
+
+  port::RouteRow route;
+  route.id = 7;
+  route.pattern = "0X.";
+  route.action = port::RouteRow::Action::trunk;
+  route.targets = {"carrier", "other"};
+  route.strip = 1;
+  route.time_rule = "!holidays";
+  there_and_back(route);
+
+  port::RingGroupRow group;
+  group.name = "sales";
+  there_and_back(group);
+  port::TimeRuleRow rule;
+  rule.time_zone = "CET-1CEST,M3.5.0,M10.5.0/3";
+  there_and_back(rule);
+  there_and_back(port::ParkRow{});
+  there_and_back(port::FeatureCodeRow{});
+}
+
+TEST(JsonRows, SecretsAreNotWritten) {
+  port::Subscriber s;
+  s.aor = {"1001", "example.com"};
+  s.ha1.md5 = "00112233445566778899aabbccddeeff";
+  EXPECT_EQ(json::serialize(to_json(s)).find("00112233"), std::string::npos);
+  port::TrunkRow t;
+  t.password = "hunter2";
+  t.ha1.sha256 = "feedface";
+  const std::string text = json::serialize(to_json(t));
+  EXPECT_EQ(text.find("hunter2"), std::string::npos);
+  EXPECT_EQ(text.find("feedface"), std::string::npos);
+}
+
+TEST(JsonRows, MembersLeftOutStay) {
+  SubscriberInput in;
+  in.row.display_name = "Front";
+  in.row.forwarding.busy = "1002";
+  ASSERT_TRUE(
+      from_json(json::parse(R"({"max_calls": 3, "forwarding": {"always": "1009"}, "password": "pw"})"), in)
+          .ok());
+  EXPECT_EQ(in.row.max_calls, 3U);
+  EXPECT_EQ(in.row.display_name, "Front");
+  EXPECT_EQ(in.row.forwarding.always, "1009");
+  EXPECT_EQ(in.row.forwarding.busy, "1002");
+  EXPECT_EQ(in.password, "pw");
+}
+
+TEST(JsonRows, ErrorsNameTheMemberAndWhatIsExpected) {
+  EXPECT_NE(error_of<port::RouteRow>(R"({"pattern": 5})").find("pattern: expected a string"),
+            std::string::npos);
+  EXPECT_NE(error_of<port::RouteRow>(R"({"enabled": "yes"})").find("enabled: expected true or false"),
+            std::string::npos);
+  EXPECT_NE(error_of<port::RouteRow>(R"({"priority": -1})").find("priority: expected a whole number"),
+            std::string::npos);
+  EXPECT_NE(error_of<port::RouteRow>(R"({"priority": 1.5})").find("priority"), std::string::npos);
+  EXPECT_NE(error_of<port::RouteRow>(R"({"priority": 4294967296})").find("4294967295"), std::string::npos);
+  EXPECT_NE(error_of<port::RouteRow>(R"({"action": "explode"})").find("action: expected"), std::string::npos);
+  EXPECT_NE(error_of<port::RouteRow>(R"({"targets": ["a", 1]})").find("targets: expected a list of strings"),
+            std::string::npos);
+  EXPECT_NE(error_of<port::RouteRow>(R"({"colour": "red"})").find("colour: unknown member"),
+            std::string::npos);
+  EXPECT_NE(
+      error_of<SubscriberInput>(R"({"forwarding": {"alway": "1"}})").find("forwarding.alway: unknown member"),
+      std::string::npos);
+  EXPECT_NE(error_of<SubscriberInput>(R"({"forwarding": []})").find("forwarding: expected an object"),
+            std::string::npos);
+  EXPECT_FALSE(error_of<port::DomainRow>("[]").empty());
+  EXPECT_FALSE(error_of<port::DomainRow>("null").empty());
+}
+
+TEST(JsonRows, ABadRowChangesNothing) {
+  port::RouteRow row;
+  row.pattern = "1XXX";
+  EXPECT_FALSE(from_json(json::parse(R"({"pattern": "2XXX", "priority": "high"})"), row).ok());
+  EXPECT_EQ(row.pattern, "1XXX");
+}
+
+TEST(JsonRows, LargeIdsAreTexts) {
+  call::CallInfo call;
+  call.id = 18'446'744'073'709'551'615ULL;
+  EXPECT_EQ(to_json(call).at("id").as_string(), "18446744073709551615");
+  port::Cdr cdr;
+  cdr.key.call = 9'007'199'254'740'993ULL;
+  EXPECT_EQ(to_json(cdr).at("call").as_string(), "9007199254740993");
+  EXPECT_EQ(to_json(cdr).at("answer").as_string(), "");
+}
+
+TEST(JsonRows, EverySchemaIsAnObject) {
+  const json::object schemas = json_schemas();
+  EXPECT_GE(schemas.size(), 10U);
+  for (const auto& entry : schemas) {
+    EXPECT_EQ(entry.value().at("type").as_string(), "object") << entry.key();
+    EXPECT_FALSE(entry.value().at("properties").as_object().empty()) << entry.key();
+  }
+}
+
+}  // namespace
+}  // namespace tandem::ops

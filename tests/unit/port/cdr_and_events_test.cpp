@@ -1,0 +1,70 @@
+// Names operators see, requests, the Outbox's numbers. The bytes of a CDR are tested with the store that
+// keeps them.
+#include <gtest/gtest.h>
+
+#include "port/cdr.h"
+#include "port/directory.h"
+#include "port/http.h"
+#include "port/outbox.h"
+
+namespace tandem::port {
+namespace {
+
+TEST(EnumText, OneNameBothWays) {
+  EXPECT_EQ(to_text(CallClass::national), "national");
+  EXPECT_EQ(from_text<CallClass>("international"), CallClass::international);
+  EXPECT_FALSE(from_text<CallClass>("galactic"));
+  EXPECT_FALSE(from_text<CallClass>(""));
+  EXPECT_EQ(to_text(static_cast<CallClass>(99)), "unknown");
+  for (const Transport t : {Transport::udp, Transport::tcp, Transport::tls, Transport::ws, Transport::wss})
+    EXPECT_EQ(from_text<Transport>(to_text(t)), t);
+}
+
+TEST(HttpRequest, HeadersHaveNoCase) {
+  HttpRequest r;
+  r.headers = {{"Content-Type", "application/json"}, {"X-A", "1"}};
+  EXPECT_EQ(r.header("content-type"), "application/json");
+  EXPECT_EQ(r.header("x-b"), "");
+}
+
+TEST(Outbox, NumbersGoOnAcrossBatches) {
+  Outbox out;
+  const AskId first = out.ask(AskDns{"example.com", 1}, Instant{5}, {Asker::Room::call, 7});
+  EXPECT_EQ(out.new_asks.at(0).id, first);
+  EXPECT_EQ(out.asks.at(0).deadline, Instant{5});
+  out.asks.clear();
+  out.new_asks.clear();
+  EXPECT_EQ(out.ask(AskDns{"example.com", 1}, Instant{6}, {}), first + 1);
+  const CommitId commit = out.append("record");
+  EXPECT_NE(commit, 0U);  // 0 means "no need to wait"
+  out.appends.clear();
+  EXPECT_EQ(out.append("record"), commit + 1);
+}
+
+TEST(Outbox, EventsBelowTheLevelAreNotMade) {
+  Outbox out;
+  out.event(Level::debug, "call.started", 1);
+  out.event(Level::warning, "call.started", 1);
+  EXPECT_EQ(out.events.size(), 1U);
+  out.event_level = Level::debug;
+  out.event(Level::debug, "call.started", 1);
+  EXPECT_EQ(out.events.size(), 2U);
+}
+
+TEST(Cdr, TalkTimeNeedsAnAnswer) {
+  Cdr cdr;
+  cdr.setup = {1};
+  cdr.end = {10'000'000'000};
+  EXPECT_EQ(cdr.talk_time(), Duration(0));
+  cdr.answer = {4'000'000'000};
+  EXPECT_EQ(cdr.talk_time(), Duration(seconds(6)));
+  cdr.end = {3'000'000'000};  // the wall clock was set back
+  EXPECT_EQ(cdr.talk_time(), Duration(0));
+}
+
+TEST(AddressOfRecord, IsUserAtDomain) {
+  EXPECT_EQ((AddressOfRecord{"1001", "example.com"}).to_string(), "1001@example.com");
+}
+
+}  // namespace
+}  // namespace tandem::port
