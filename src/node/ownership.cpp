@@ -27,7 +27,8 @@ uint16_t shard_of(const sip::Message& message, const sip::TokenMint& mint, const
     if (const auto owner = mint.owner(message.to_tag())) return owner->shard;
   } else if (message.method() == sip::Method::register_) {
     if (const auto to = message.to(); to.ok() && to->uri.is_sip()) return shard_of_uri(to->uri, plan);
-  } else if (message.method() == sip::Method::subscribe || message.method() == sip::Method::publish) {
+  } else if (message.method() == sip::Method::subscribe || message.method() == sip::Method::publish ||
+             message.method() == sip::Method::message) {
     if (const auto uri = message.parsed_request_uri(); uri.ok() && uri->is_sip()) return shard_of_uri(*uri, plan);
   }
   return sip::shard_of(message.call_id());

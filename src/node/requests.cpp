@@ -138,7 +138,7 @@ void Worker::Impl::accepted(Now now, sip::ServerTxId server, const port::Path& p
     case sip::Method::register_: return on_register(now, server, *m, path, identity);
     case sip::Method::subscribe:
     case sip::Method::publish: return notifier.on_request(now, std::move(e), identity.subscriber, out);
-    case sip::Method::message: return messages.on_request(now, std::move(e), identity.subscriber, identity.domain, out);
+    case sip::Method::message: return on_message(now, std::move(e), *m, identity);
     case sip::Method::options: return options(now, server, *m, path);
     case sip::Method::bye:
     case sip::Method::update:
@@ -153,6 +153,15 @@ void Worker::Impl::accepted(Now now, sip::ServerTxId server, const port::Path& p
   sip::Writer w = sip::response_to(*m, path.remote, 405, mint.mint(shard_of(*m, mint, *plan)));
   w.header(sip::HeaderId::allow, allowed_methods);
   transactions.respond(now, server, std::move(w).finish(), out);
+}
+
+void Worker::Impl::on_message(Now now, sip::TuEvent&& e, const sip::Message& m, const call::Identity& identity) {
+  const auto uri = m.parsed_request_uri();
+  const std::string host = uri.ok() ? lower(uri->host) : std::string();
+  std::string domain = plan->domain_of(host);
+  // An address of ours that is no domain's alias stands for the sender's domain.
+  if (domain.empty() && IpAddress::parse(host)) domain = identity.domain;
+  messages.on_request(now, std::move(e), identity.subscriber, domain, shard_of(m, mint, *plan), out);
 }
 
 void Worker::Impl::on_register(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path,

@@ -13,6 +13,10 @@
 #include "node/ownership.h"
 #include "node/worker.h"
 
+namespace tandem::proto {
+class SipTransaction;
+}
+
 namespace tandem::node {
 
 /// A request whose sender must be known before anything is done for it.
@@ -60,6 +64,7 @@ struct Worker::Impl {
   void who(Now now, sip::TuEvent&& e, const sip::Message& m);
   void known(Now now, const Waiting& waiting, const port::Answer& answer);
   void accepted(Now now, sip::ServerTxId server, const port::Path& path, call::Identity identity);
+  void on_message(Now now, sip::TuEvent&& e, const sip::Message& m, const call::Identity& identity);
   void on_register(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path, const call::Identity& identity);
   void challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path, std::string_view realm, bool stale);
   void respond(Now now, sip::ServerTxId server, int status, std::string_view reason = {});
@@ -87,6 +92,7 @@ struct Worker::Impl {
     std::map<uint16_t, std::vector<std::string>> names;  // by the worker they arrive at
   };
   using Strays = std::map<uint64_t, CallNames>;  // by call
+  std::optional<uint16_t> shard_of_invite(const proto::SipTransaction& tx) const;
   bool restore_transaction(Now now, const std::string& bytes, Strays& strays);
   void find_strays(const std::string& part, Strays& strays);
   void stray(uint16_t arrives_at, std::string name, CallNames& call);

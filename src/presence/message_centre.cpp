@@ -88,11 +88,12 @@ MessageCentre::MessageCentre(MessageCentreConfig config, sip::TransactionLayer& 
 MessageCentre::~MessageCentre() = default;
 
 void MessageCentre::on_request(Now now, sip::TuEvent&& event, const port::SubscriberAnswer& who,
-                               std::string_view domain, port::Outbox& out) {
+                               std::string_view domain, uint16_t shard, port::Outbox& out) {
   const sip::Message* request = transactions_.request_of(event.server);
   if (!request) return;
   Message fresh;
   fresh.server = event.server;
+  fresh.shard = shard;
   const auto refuse = [&](int status) {
     refused_.add();
     answer_sender(now, fresh, status, out);
@@ -113,7 +114,7 @@ void MessageCentre::on_request(Now now, sip::TuEvent&& event, const port::Subscr
     return refuse(503);
   }
   std::string host = lower(uri->host);
-  if (IpAddress::parse(host)) host = domain;
+  if (!domain.empty()) host = domain;
   fresh.content.to = {std::move(*user), std::move(host)};
   if (uri->params.has("gr")) fresh.gruu = request->request_uri();
   fresh.content.from = "sip:" + sip::escape_user(who->aor.user) + "@" + who->aor.domain;
@@ -223,11 +224,10 @@ void MessageCentre::on_contacts(Now now, SlotId id, Message& m, const port::Answ
       retry_later(now, to, 0);
     return;
   }
-  const uint16_t shard = sip::shard_of(m.content.to.to_string());
   if (bindings)
     for (const port::Contact& contact : bindings->contacts) {
       m.tried.push_back(contact.key);
-      if (send(now, m.content, contact, message_object(id), shard, false, out)) ++m.outstanding;
+      if (send(now, m.content, contact, message_object(id), m.shard, false, out)) ++m.outstanding;
     }
   if (m.outstanding == 0) save(now, id, m, out);
 }

@@ -12,6 +12,7 @@ struct MessageCentre::Message {
   sip::ServerTxId server;
   port::StoredMessage content;
   std::string gruu;
+  uint16_t shard = 0;              // it lives on: answers to what we send lead back to it
   std::vector<std::string> tried;  // contact keys
   uint32_t outstanding = 0;        // requests to contacts without a final answer
   int refusal = 0;                 // a contact said no for good
