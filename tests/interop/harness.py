@@ -217,13 +217,10 @@ class Node:
         return rows
 
     def metric(self, name):
-        """Sum over workers of the series whose name (and labels) begin with `name`."""
-        total, found = 0.0, False
-        for line in self.get_plain("/metrics")[1].splitlines():
-            if line.startswith(name) and not line.startswith("#"):
-                total += float(line.rsplit(" ", 1)[1])
-                found = True
-        return total if found else None
+        """Sum of that metric over workers and labels."""
+        found = [line for line in self.get_plain("/metrics")[1].splitlines() if line.startswith((f"tandem_{name}{{", f"tandem_{name} "))]
+        check(found, f"no metric tandem_{name}")
+        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 
     def subscriber(self, user, **members):
         return self.api("PUT", f"/subscribers/{self.domain}/{user}", members)
@@ -256,7 +253,7 @@ class Sipp:
         file.write_text(text)
         self.errors, self.messages, self.stat = (self.folder / f"{self.stem}.{kind}" for kind in ("errors", "messages", "stat"))
         argv = ["sipp", f"{HOST}:{remote}", "-sf", str(file), "-i", host, "-p", str(self.local), "-mi", host, "-m", str(calls), "-r",
-                str(rate), "-t", transport, "-nostdin", "-timeout", f"{seconds}s", "-timeout_error", "-trace_err", "-error_file",
+                str(rate), "-t", transport, "-nostdin", "-timeout", f"{int(seconds)}s", "-timeout_error", "-trace_err", "-error_file",
                 str(self.errors), "-trace_stat", "-stf", str(self.stat), "-fd", "1", "-watchdog_minor_maxtriggers", "100000",
                 "-watchdog_major_maxtriggers", "1000", "-l", "2000", *options]
         if calls <= 20:

@@ -75,23 +75,39 @@ BAD_SIP = [
 
 
 def bad_sip(node):
-    before = node.metric("sip_parse_errors_total") or 0
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.bind((NASTY, 0))
-    s.connect((HOST, node.sip))
+    before, banned = node.metric("sip_parse_errors_total"), node.metric("edge_bans_total")
     rng = random.Random(4475)
+    s = from_address("127.0.1.1", node.sip)
     for i, text in enumerate(BAD_SIP * 3):
         s.send(text.replace(b"{n}", b"%d" % i)[:60000])
-    for i in range(1500):  # one to eight bytes of a good request changed
+    s.close()
+    for i in range(1500):  # one to eight bytes of a good request changed, and never so many from one address that it is banned
+        if i % 50 == 0:
+            s = from_address(f"127.0.2.{1 + i // 50}", node.sip)
         data = bytearray(GOOD.replace("{n}", f"fuzz{i}").encode())
         for _ in range(rng.randrange(1, 9)):
             data[rng.randrange(len(data))] = rng.randrange(256)
         s.send(bytes(data))
         if i % 50 == 49:
+            s.close()
             works_options(node)
-    s.close()
     works(node)
-    check((node.metric("sip_parse_errors_total") or 0) > before, "nothing of it was counted")
+    counted = node.metric("sip_parse_errors_total") - before
+    check(counted > 200, f"{counted} messages were counted as unreadable")
+    check(node.metric("edge_bans_total") == banned, "banned for less than a hundred of them")
+    s = from_address("127.0.3.1", node.sip)
+    for _ in range(150):
+        s.send(b"INVITE sip: SIP/2.0\r\n\r\n")
+    s.close()
+    wait_for(lambda: node.metric("edge_bans_total") > banned, 5, "a ban for a hundred unreadable messages")
+    works(node)
+
+
+def from_address(address, port):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((address, 0))
+    s.connect((HOST, port))
+    return s
 
 
 def works_options(node):
@@ -383,8 +399,11 @@ def ports_exhausted():
 def banned():
     """Twenty wrong passwords from one address: it is ignored for a while; the default, and it says so."""
     node = suite.node("banned", workers=1).start()
-    guesser = suite.closing(Ua(node, "1001", host="127.0.0.3"))
-    guesser.password = "guess"
+    guesser, stranger = suite.closing(Ua(node, "1001", host="127.0.0.3")), suite.closing(Ua(node, "4711", host="127.0.0.5"))
+    guesser.password = stranger.password = "guess"
+    same = [ua.ask("REGISTER", f"sip:{node.domain}", ["Expires: 60"]) for ua in (guesser, stranger)]
+    check(same[0].start == same[1].start and [n for n, _ in same[0].headers] == [n for n, _ in same[1].headers],
+          f"an unknown user shows: {same[0].start} {same[0].headers}, {same[1].start} {same[1].headers}")
     silent = False
     for _ in range(40):
         try:

@@ -66,7 +66,7 @@ class Ua:
         self.rtp.settimeout(0.05)
         self.cseq, self.tag, self.call_id = random.randrange(1000), os.urandom(5).hex(), os.urandom(10).hex()
         self.remote_tag, self.target, self.route = "", "", []
-        self.waiting = []
+        self.waiting, self.last = [], None
 
     # -- the wire
 
@@ -141,6 +141,15 @@ class Ua:
             name = "Authorization" if answer.status == 401 else "Proxy-Authorization"
             extra = [f"{name}: {digest(wanted[0], self.user, self.password, method, uri)}"]
         return answer
+
+    def notified(self, seconds=10):
+        """The body of the next NOTIFY, which is answered."""
+        m = self.waiting.pop(0) if self.waiting else self.receive(seconds)
+        check(m and m.method == "NOTIFY", f"NOTIFY is due, not {m and m.start}")
+        self.last = m
+        kept = "".join(f"{n}: {v}\r\n" for n, v in m.headers if n in ("via", "from", "to", "call-id", "cseq"))
+        self.send(f"SIP/2.0 200 OK\r\n{kept}Content-Length: 0\r\n\r\n")
+        return m.body
 
     def register(self, expires=300):
         return self.ask("REGISTER", f"sip:{self.node.domain}", [f"Expires: {expires}"])
