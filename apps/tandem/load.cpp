@@ -188,6 +188,7 @@ class Run {
     if (auto s = runtime_->start(); !s.ok()) return cannot(s.reason());
     begin();
     watch(*length);
+    post([](Now, load::Agent& agent) { agent.finish(); });
     const load::Statistics last = look().statistics;
     runtime_->stop();
     return report(last);
@@ -256,7 +257,7 @@ class Run {
   View look() {
     auto promise = std::make_shared<std::promise<View>>();
     auto view = promise->get_future();
-    post([promise](Now, load::Agent& agent) { promise->set_value({agent.statistics(), agent.done()}); });
+    post([promise](Now now, load::Agent& agent) { promise->set_value({agent.statistics(), agent.done(now)}); });
     return view.get();
   }
 

@@ -56,11 +56,20 @@ void Agent::wind_down() {
   registration_clock_.pace.count = registration_clock_.begun;
 }
 
-bool Agent::done() const {
-  if (!call_clock_.finished() || !registration_clock_.finished()) return false;
-  if (outgoing_.size() > 0 || incoming_.size() > 0) return false;
+bool Agent::done(Now now) const {
+  if (!call_clock_.finished() || !registration_clock_.finished() || outgoing_.size() > 0) return false;
   if (settings_.registrations && !settings_.registrations->refresh && registrations_.size() > 0) return false;
+  if (incoming_.size() > 0 && !(settings_.caller && now.mono > last_ended_ + patience_for_bye)) return false;
   return settings_.caller || (settings_.registrations && !settings_.callee) || winding_down_;
+}
+
+void Agent::finish() {
+  std::vector<SlotId> left;
+  outgoing_.for_each([&](SlotId id, OutgoingCall&) { left.push_back(id); });
+  for (const SlotId id : left) end_call({}, id, "still up at the end");
+  left.clear();
+  incoming_.for_each([&](SlotId id, IncomingCall&) { left.push_back(id); });
+  for (const SlotId id : left) end_incoming(id, "no BYE");
 }
 
 // ---- time ------------------------------------------------------------------------------------------------

@@ -32,8 +32,11 @@ class Agent final : public port::Worker {
   void start(Now now, SocketAddress caller, SocketAddress callee);
   /// No new work; what is up ends as it would.
   void wind_down();
-  /// All work that was ordered is over. A callee alone is never done before wind_down().
-  bool done() const;
+  /// All work that was ordered is over. A callee alone is never done before wind_down(), and one beside a
+  /// caller does not wait longer than `patience_for_bye` for the last BYE.
+  bool done(Now now) const;
+  /// Ends what is still up, and counts it: the last word before the result.
+  void finish();
   const Statistics& statistics() const { return statistics_; }
 
   void on_received(Now now, port::Received message) override;
@@ -47,6 +50,8 @@ class Agent final : public port::Worker {
   port::Outbox& outbox() override { return outbox_; }
 
  private:
+  static constexpr Duration patience_for_bye = seconds(5);
+
   /// RFC 3261 section 17.1: one request at a time; timers A, B, E and F.
   struct ClientRequest {
     uint32_t cseq = 1;
@@ -149,7 +154,7 @@ class Agent final : public port::Worker {
   void on_caller_timer(Now now, SlotId id);
   void release(Now now, SlotId id, OutgoingCall& call);
   void cancel(Now now, SlotId id, OutgoingCall& call);
-  void end_call(SlotId id, const std::string& cause);  // empty: completed
+  void end_call(Now now, SlotId id, const std::string& cause);  // empty: completed
 
   // ---- callee.cpp
   void on_invite(Now now, const port::Path& path, sip::Message invite);
@@ -190,6 +195,7 @@ class Agent final : public port::Worker {
   SlotMap<Registration> registrations_;
   TimerQueue<TimerKey> timer_queue_;
   bool winding_down_ = false;
+  Instant last_ended_;  // the caller's last call
 };
 
 /// A cause for the table of failures: "486 Busy Here".

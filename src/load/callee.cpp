@@ -104,10 +104,10 @@ void Agent::on_in_dialog(Now now, const port::Path& path, const sip::Message& re
 
 /// The tag is ours, so a BYE whose call is gone is one that came again: the same answer, without a state that
 /// would wait for it (timer J).
-void Agent::on_bye(Now, const port::Path& path, const sip::Message& request, const Named& named) {
+void Agent::on_bye(Now now, const port::Path& path, const sip::Message& request, const Named& named) {
   reply(path, sip::response_to(request, path.remote, 200, {}).finish());
   if (named.owner == Owner::caller) {
-    if (outgoing_.find(named.id)) return end_call(named.id, "ended by the far side");
+    if (outgoing_.find(named.id)) return end_call(now, named.id, "ended by the far side");
   } else if (incoming_.find(named.id)) {
     return end_incoming(named.id, {});
   }

@@ -169,7 +169,7 @@ void Agent::on_refused(Now now, SlotId id, OutgoingCall& call, const sip::Messag
     return send_invite(now, id, call);
   }
   const bool gave_up = call.state == OutgoingCall::State::cancelling;
-  end_call(id, gave_up ? "no answer" : cause_of(response));
+  end_call(now, id, gave_up ? "no answer" : cause_of(response));
 }
 
 void Agent::release(Now now, SlotId id, OutgoingCall& call) {
@@ -196,7 +196,7 @@ void Agent::on_bye_response(Now now, SlotId id, OutgoingCall& call, const sip::M
     return to_target(write_in_dialog(id, call, sip::Method::bye));
   }
   statistics_.release_delay.add(microseconds_between(call.request.sent, now.mono));
-  end_call(id, response.status() < 300 ? "" : "BYE: " + cause_of(response));
+  end_call(now, id, response.status() < 300 ? "" : "BYE: " + cause_of(response));
 }
 
 void Agent::on_caller_timer(Now now, SlotId id) {
@@ -205,19 +205,19 @@ void Agent::on_caller_timer(Now now, SlotId id) {
   switch (call.state) {
     case State::calling:
       if (again(Owner::caller, id, call.request, now, true) == Again::timed_out)
-        return end_call(id, "no response to INVITE");
+        return end_call(now, id, "no response to INVITE");
       return to_target(write_invite(id, call));
     case State::proceeding:
       return cancel(now, id, call);
     case State::cancelling:
       if (again(Owner::caller, id, call.request, now, false) == Again::timed_out)
-        return end_call(id, "no final response after CANCEL");
+        return end_call(now, id, "no final response after CANCEL");
       return to_target(write_cancel(id, call));
     case State::talking:
       return release(now, id, call);
     case State::releasing:
       if (again(Owner::caller, id, call.request, now, false) == Again::timed_out)
-        return end_call(id, "no response to BYE");
+        return end_call(now, id, "no response to BYE");
       return to_target(write_in_dialog(id, call, sip::Method::bye));
   }
 }
@@ -228,9 +228,10 @@ void Agent::cancel(Now now, SlotId id, OutgoingCall& call) {
   to_target(write_cancel(id, call));
 }
 
-void Agent::end_call(SlotId id, const std::string& cause) {
+void Agent::end_call(Now now, SlotId id, const std::string& cause) {
   streams_.close(outgoing_.find(id)->stream);
   outgoing_.erase(id);
+  last_ended_ = now.mono;
   statistics_.up = outgoing_.size();
   if (cause.empty()) {
     ++statistics_.completed;
