@@ -49,23 +49,21 @@ std::vector<Part> Worker::snapshot(Now now) const {
   w.messages.snapshot(now, open);
   for (auto& p : open) parts.push_back({Part::Kind::message, p.shard, std::move(p.bytes)});
 
-  // A transaction goes where its call goes. A request whose sender is being looked up goes where it came in: an INVITE had its
-  // 100, so nobody will send it again. Others without a call are not kept: they are sent again, and the notifier sends what it
-  // owes.
+  // A transaction goes where its call goes, or where its messages arrive. Requests other than INVITE that have no call are not
+  // kept: they are sent again, and the notifier sends what it owes. An INVITE had its 100, so nobody will send it again.
   bytes.clear();
   w.transactions.snapshot(now, bytes);
   for (std::string& b : bytes) {
     proto::SipTransaction tx;
     if (!tx.ParseFromString(b)) continue;
     const proto::SipTuRef& user = tx.has_server() ? tx.server().user() : tx.client().user();
-    const auto room = static_cast<Room>(user.room());
     const auto call = shard_of_call.find(user.object());
-    if (room == Room::call && call != shard_of_call.end()) {
-      parts.push_back({Part::Kind::transaction, call->second, std::move(b)});
-    } else if (room == Room::auth && tx.has_server() && !tx.server().request().empty()) {
-      const auto request = sip::Message::parse(Buffer::copy_of(tx.server().request()));
-      if (request.ok()) parts.push_back({Part::Kind::transaction, shard_of(*request, w.mint, *w.plan), std::move(b)});
-    }
+    std::optional<uint16_t> shard;
+    if (static_cast<Room>(user.room()) == Room::call && call != shard_of_call.end())
+      shard = call->second;
+    else
+      shard = w.shard_of_invite(tx);
+    if (shard) parts.push_back({Part::Kind::transaction, *shard, std::move(b)});
   }
   return parts;
 }
@@ -98,11 +96,30 @@ std::vector<Part> Worker::restore(Now now, std::vector<Part> parts) {
   return kept;
 }
 
+/// Where the messages of an INVITE transaction without a call arrive.
+std::optional<uint16_t> Worker::Impl::shard_of_invite(const proto::SipTransaction& tx) const {
+  constexpr auto invite = static_cast<uint32_t>(sip::Method::invite);
+  if (tx.has_client()) {
+    const std::string& identity = tx.client().identity();
+    const auto owner = mint.owner(std::string_view(identity).substr(0, identity.find('\n')));
+    return tx.client().method() == invite && owner ? std::optional(owner->shard) : std::nullopt;
+  }
+  if (tx.server().method() != invite) return std::nullopt;
+  // Answered, the request is gone, and what is left of it is in the answer.
+  const std::string& text = tx.server().request().empty() ? tx.server().response() : tx.server().request();
+  const auto message = sip::Message::parse(Buffer::copy_of(text));
+  if (!message.ok()) return std::nullopt;
+  if (message->is_request()) return shard_of(*message, mint, *plan);
+  if (const auto owner = mint.owner(tx.server().request_to_tag())) return owner->shard;
+  return sip::shard_of(message->call_id());
+}
+
 bool Worker::Impl::restore_transaction(Now now, const std::string& bytes, Strays& strays) {
   const auto restored = transactions.restore(now, bytes);
   if (!restored) return false;
-  if (restored->user.room == Room::auth) {
-    // As if it had just come in: the sender is looked up again.
+  if (restored->user.room != Room::call) {
+    if (!restored->server) return true;
+    // Not answered yet: as if it had just come in, the sender is looked up again.
     transactions.set_user(restored->server, {});
     const port::Path* path = transactions.path_of(restored->server);
     if (!path || !transactions.request_of(restored->server)) return true;

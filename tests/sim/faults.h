@@ -19,7 +19,7 @@ enum class Fault : uint8_t {
   invented_cdr,   // a record of a call that never was
   early_commit,   // records are reported durable before they are written
   lying_disk,     // sync() does nothing
-  lost_commit,    // a commit is never reported
+  lost_commit,    // commits are never reported
   forgotten_ask,  // a question for a subscriber is never answered
   lost_answer,    // the answer of another worker gets lost
   lost_line,      // a line is not told that its call ended
@@ -44,7 +44,7 @@ inline constexpr std::array<FaultText, static_cast<size_t>(Fault::count_)> fault
     {"invented_cdr", "a record of a call that never was"},
     {"early_commit", "records are reported durable before they are written"},
     {"lying_disk", "syncing the spool does nothing"},
-    {"lost_commit", "a commit is never reported"},
+    {"lost_commit", "commits are never reported"},
     {"forgotten_ask", "a question for a subscriber is never answered"},
     {"lost_answer", "the answer of another worker gets lost"},
     {"lost_line", "a line is not told that its call ended"},
@@ -64,15 +64,17 @@ class Sabotage {
   }
   /// True for one occurrence of it, somewhere near the beginning.
   bool once(Fault fault) {
-    if (fault != fault_ || countdown_ == 0 || --countdown_ > 0) return false;
+    if (fault != fault_ || !armed_ || countdown_ == 0 || --countdown_ > 0) return false;
     ++struck_;
     return true;
   }
   bool always(Fault fault) {
-    if (fault != fault_) return false;
+    if (fault != fault_ || !armed_) return false;
     ++struck_;
     return true;
   }
+  /// Nothing strikes before.
+  void arm() { armed_ = true; }
   bool planted() const { return fault_ != Fault::none; }
   uint64_t struck() const { return struck_; }
 
@@ -80,6 +82,7 @@ class Sabotage {
   Fault fault_;
   uint64_t countdown_;
   uint64_t struck_ = 0;
+  bool armed_ = false;
 };
 
 }  // namespace tandem::sim

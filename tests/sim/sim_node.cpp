@@ -430,7 +430,7 @@ void SimNode::disconnect(uint64_t connection) {
 
 void SimNode::media_in(const SocketAddress& from, const SocketAddress& to, Buffer bytes) {
   auto tenant = ports_.tenants.find(to.port);
-  if (tenant != ports_.tenants.end() && sabotage_.once(Fault::crossed_media)) tenant = ports_.tenants.begin();
+  if (tenant != ports_.tenants.end() && sabotage_.always(Fault::crossed_media)) tenant = ports_.tenants.begin();
   if (tenant == ports_.tenants.end()) return;
   const size_t size = bytes.size();
   const auto room = static_cast<uint32_t>(bytes.capacity() - size);

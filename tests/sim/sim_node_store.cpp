@@ -9,6 +9,7 @@ namespace {
 
 constexpr Duration ship_interval = milliseconds(100);
 constexpr uint64_t below_zero = uint64_t{1} << 62;
+constexpr std::string_view impatient = "held_sends_released_undurable_total";
 
 }  // namespace
 
@@ -67,7 +68,7 @@ void SimNode::arm_spool() {
 
 void SimNode::report(std::vector<store::SpoolCommitted>& committed) {
   for (const store::SpoolCommitted& c : committed) {
-    if (sabotage_.once(Fault::lost_commit)) continue;
+    if (sabotage_.always(Fault::lost_commit)) continue;
     // One thread reports them, so they keep their order.
     boot_->last_commit = std::max(
         boot_->last_commit, schedule_.now() + microseconds(50 + static_cast<int64_t>(rng_.below(3000))));
@@ -178,6 +179,8 @@ std::string SimNode::load_text() const {
 
 void SimNode::check_counters() {
   if (!boot_) return;
+  if (const uint64_t n = counter(impatient); n != 0)
+    judge_.violation("no answer leaves before its record is safe", fmt::format("{} ran out of patience", n));
   const auto check = [&](const CounterSet& set) {
     for (const CounterSet::Entry& e : set.entries())
       if (e.counter.value() > below_zero)

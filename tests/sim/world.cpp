@@ -183,6 +183,9 @@ void World::befall() {
                     [p = phone.get()] { p->start_registering(); });
   for (auto& node : nodes_) befall_node(*node);
   check_now_and_then();
+  // Most strike when no restart is to come that would cover them up.
+  const bool early = options_.fault == Fault::lost_part || options_.fault == Fault::early_commit || options_.fault == Fault::lying_disk;
+  schedule_.at(early ? Instant{} : in_window(101, 103), [this] { sabotage_.arm(); });
 }
 
 void World::befall_node(SimNode& node) {
