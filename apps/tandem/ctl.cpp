@@ -52,6 +52,7 @@ void Ctl::prepare() {
       if (const auto* token = credentials.as_object().if_contains("api_token"); token && token->is_string())
         client.token = token->get_string();
   }
+  if (client.token.empty()) client.token = trim(read_file(data + "/api_token"));
   if (client.certificate.empty() && !client.insecure)
     if (std::ifstream(data + "/web.crt").good()) client.certificate = data + "/web.crt";
 }
@@ -339,7 +340,7 @@ void add_ctl(CLI::App& root, int& exit_code) {
   shared->exit_code = &exit_code;
   CLI::App* ctl = root.add_subcommand("ctl", "ask and tell a running node (client of the REST API)")->require_subcommand(1);
   ctl->add_option("--url", shared->client.url, "of the node")->capture_default_str();
-  ctl->add_option("--token", shared->client.token, "bearer token; else $TANDEM_TOKEN, else credentials.json in the data directory");
+  ctl->add_option("--token", shared->client.token, "bearer token; else $TANDEM_TOKEN, else credentials.json or api_token in the data directory");
   ctl->add_option("--cacert", shared->client.certificate, "PEM certificate to trust; else web.crt in the data directory");
   ctl->add_flag("--insecure", shared->client.insecure, "do not check the server's certificate");
   ctl->add_option("--data", shared->data, "data directory of a node on this machine")->capture_default_str();

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/text.h"
+#include "crypto/hash.h"
 #include "net/clock.h"
 #include "net/tls.h"
 #include "node/ownership.h"
@@ -85,6 +86,7 @@ Status<std::string> Program::Impl::start_store() {
   control_directory = std::make_unique<store::SqlDirectory>(path);
   if (const auto opened = store_directory->open(); !opened.ok()) return Failure{opened.reason().text};
   if (auto loaded = load_plan(); !loaded.ok()) return loaded;
+  if (auto made = first_token(); !made.ok()) return made;
 
   const auto sink = [this](const port::Event& e) { log.event(e, net::now().wall, "store"); };
   const std::string folder = data.file("spool");
@@ -98,6 +100,20 @@ Status<std::string> Program::Impl::start_store() {
       [this](uint16_t worker, port::AskId id, port::Answer answer) { runtime->post_answer(worker, id, std::move(answer)); }, sink);
   spool = std::make_unique<store::SpoolThread>(*spool_core, store::SpoolOptions{}, spool_counters,
                                                [this](uint16_t worker, port::CommitId upto) { runtime->post_committed(worker, upto); });
+  return Done{};
+}
+
+Status<std::string> Program::Impl::first_token() {
+  const auto rows = store_directory->api_tokens();
+  if (!rows.ok() || !rows->empty()) return Done{};
+  net::SystemRng rng;
+  const std::string token = rng.token(40);
+  // The file first: a token nobody knows would be worse than a file without a token.
+  if (auto written = write_file(data.file("api_token"), token + "\n", 0600); !written.ok()) return written;
+  const auto digest = crypto::hash_hex(crypto::Hash::sha256, {token});
+  port::ApiTokenRow row{"first", std::string(digest.view()), "admin", true, {}};
+  if (const auto put = store_directory->put_api_token(row); !put.ok()) return Failure{put.reason().text};
+  say(port::Level::notice, "node.token_made", {{"file", data.file("api_token")}});
   return Done{};
 }
 

@@ -27,6 +27,8 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   // ---- start and stop (program.cpp)
   Status<std::string> start();
   Status<std::string> start_store();
+  /// Without any API token nobody could administer the node: the first is made here and left in DATA/api_token.
+  Status<std::string> first_token();
   Status<std::string> start_workers(uint64_t epoch, const node::NodeKeys& keys);
   Status<std::string> start_web();
   std::unique_ptr<port::Worker> make_worker(uint16_t index, port::MediaPorts& ports, uint64_t epoch, const node::NodeKeys& keys);
