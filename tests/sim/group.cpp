@@ -80,7 +80,7 @@ void Group::later(int64_t least_ms, int64_t most_ms, F f) {
                           });
 }
 
-std::string Group::slot() const { return std::to_string(701 + id_ % 20); }
+std::string Group::slot() const { return std::to_string(701 + id_ % 99); }
 
 void Group::start() {
   std::string number = kind_ == Kind::echo ? "*43" : kind_ == Kind::nobody ? "8999" : b().number;
@@ -138,9 +138,7 @@ void Group::up(Phone& phone, Session& session) {
   if (pressed_) return phone.hang_up(session);
   if (a_.phone == &phone && a_.session == session.id) return connected_first();
   if (consult_.phone == &phone && consult_.session == session.id) {
-    later(500, 900, [this] {
-      ask_transfer(c().number(), consult_);
-    });
+    later(500, 900, [this] { ask_transfer(c().number(), consult_); });
   }
   if (c_.phone == &phone && c_.session == session.id && (kind_ == Kind::blind || kind_ == Kind::park))
     finish_talk(a_, c_);
@@ -169,14 +167,22 @@ void Group::hold(Ref who, std::string_view direction) {
 void Group::connected_first() {
   switch (kind_) {
     case Kind::basic:
-    case Kind::cross: return finish_talk(a_, b_);
-    case Kind::echo: return finish_talk(a_, a_);
-    case Kind::pickup: return finish_talk(a_, c_);
-    case Kind::hold: return later(800, 1200, [this] { hold(id_ % 2 ? a_ : b_, "sendonly"); });
-    case Kind::blind: return later(800, 1200, [this] { ask_transfer(c().number(), {}); });
-    case Kind::park: return later(800, 1200, [this] { ask_transfer(slot(), {}); });
-    case Kind::attended: return later(500, 800, [this] { hold(b_, "sendonly"); });
-    default: return;
+    case Kind::cross:
+      return finish_talk(a_, b_);
+    case Kind::echo:
+      return finish_talk(a_, a_);
+    case Kind::pickup:
+      return finish_talk(a_, c_);
+    case Kind::hold:
+      return later(800, 1200, [this] { hold(id_ % 2 ? a_ : b_, "sendonly"); });
+    case Kind::blind:
+      return later(800, 1200, [this] { ask_transfer(c().number(), {}); });
+    case Kind::park:
+      return later(800, 1200, [this] { ask_transfer(slot(), {}); });
+    case Kind::attended:
+      return later(500, 800, [this] { hold(b_, "sendonly"); });
+    default:
+      return;
   }
 }
 
@@ -195,7 +201,8 @@ void Group::offered(Phone&, Session&, int status) {
 }
 
 void Group::transferred(Phone& phone, Session& session, int status) {
-  // A REFER repeated after a restart finds its own transfer under way (finished non-INVITE transactions are not kept).
+  // A REFER repeated after a restart finds its own transfer under way (finished non-INVITE transactions are
+  // not kept).
   if (transfer_status_ != 0 || status == 491) return;
   transfer_status_ = status;
   if (status != 200) return fail(fmt::format("transfer ended with {}", status));
@@ -313,12 +320,12 @@ void Group::judge() {
     case Kind::echo:
       return expect(node, a_, {}, true);
     case Kind::cross:
-      if (!b || !b->was_up) return fail("B was not connected");
+      if (!b || b->status != 200) return fail("B was not connected");
       expect(node, a_, {}, true);
       return expect(lines_[1]->node(), b_, {}, true);
     case Kind::basic:
     case Kind::hold:
-      if (!b || !b->was_up) return fail("B was not connected");
+      if (!b || b->status != 200) return fail("B was not connected");
       return expect(node, a_, b_, true);
     case Kind::pickup:
       if (!c || !c->was_up) return fail("C was not connected");
@@ -326,7 +333,7 @@ void Group::judge() {
     case Kind::blind:
     case Kind::park:
     case Kind::attended:
-      if (!b || !b->was_up || !c || !c->was_up) return fail("B or C was not connected");
+      if (!b || b->status != 200 || !c || c->status != 200) return fail("B or C was not connected");
       if (transfer_status_ != 200) return fail("not transferred");
       expect(node, a_, b_, true);
       if (kind_ == Kind::attended) expect(node, consult_, c_, true);

@@ -286,7 +286,9 @@ void SimNode::mail(uint16_t from, port::Mail m) {
   if (sabotage_.planted()) {
     port::MailBody* body = m.body.get();
     const auto* line = dynamic_cast<node::LineMail*>(body);
-    if (line && line->update.call.state == port::LineCall::State::terminated && sabotage_.once(Fault::lost_line)) return;
+    if (line && line->update.call.state == port::LineCall::State::terminated &&
+        sabotage_.once(Fault::lost_line))
+      return;
     if (dynamic_cast<node::ForgetMail*>(body) && sabotage_.once(Fault::lost_forget)) return;
     if (dynamic_cast<node::MoveMail*>(body) && sabotage_.once(Fault::lost_move)) return;
     if (dynamic_cast<node::AnswerMail*>(body) && sabotage_.once(Fault::lost_answer)) return;
@@ -430,7 +432,8 @@ void SimNode::disconnect(uint64_t connection) {
 
 void SimNode::media_in(const SocketAddress& from, const SocketAddress& to, Buffer bytes) {
   auto tenant = ports_.tenants.find(to.port);
-  if (tenant != ports_.tenants.end() && sabotage_.always(Fault::crossed_media)) tenant = ports_.tenants.begin();
+  if (tenant != ports_.tenants.end() && sabotage_.always(Fault::crossed_media))
+    tenant = ports_.tenants.begin();
   if (tenant == ports_.tenants.end()) return;
   const size_t size = bytes.size();
   const auto room = static_cast<uint32_t>(bytes.capacity() - size);

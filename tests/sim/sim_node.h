@@ -89,6 +89,7 @@ class SimNode final : public Host {
   enum class Store { fine, slow, absent };
   void set_store(Store state);
   void fail_disk(uint32_t operations) { disk_.fail_next(operations); }
+  void set_shipping(bool on) { shipping_paused_ = !on; }
   void ship_all();
   void stop();
 
@@ -202,7 +203,7 @@ class SimNode final : public Host {
   std::deque<std::tuple<SocketAddress, SocketAddress, Buffer>> held_;
   uint64_t parts_moved_ = 0;
   int64_t fresh_bytes_ = 0;
-  bool shipping_ = false;
+  bool shipping_ = false, shipping_paused_ = false;
 };
 
 template <class F>

@@ -82,7 +82,7 @@ void SimNode::report(std::vector<store::SpoolCommitted>& committed) {
 }
 
 void SimNode::ship() {
-  if (boot_ && store_ != Store::slow) {
+  if (boot_ && store_ != Store::slow && !shipping_paused_) {
     const OnAccount account(Account::other);
     boot_->shipper.step(1000);
     if (rng_.below(20) == 0) boot_->shipper.save_position();

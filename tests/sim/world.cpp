@@ -13,10 +13,10 @@ constexpr Duration calls_begin = seconds(8);
 constexpr Duration between_groups = milliseconds(450);
 constexpr Duration settle = seconds(45);  // Timers H, J and L are 32 s; forwarded names are swept every 10 s
 constexpr Duration give_up = seconds(400);
-constexpr uint64_t most_steps = 3'000'000;      // some ten times what a run takes
+constexpr uint64_t most_steps = 3'000'000;        // some ten times what a run takes
 constexpr int64_t memory_per_worker = 96 * 1024;  // tables that grew and keep their size
 constexpr int64_t memory_per_contact = 4096;
-constexpr int64_t stray_memory = 256 * 1024;      // on their way through the simulator, and rows of the directory
+constexpr int64_t stray_memory = 256 * 1024;  // on their way through the simulator, and rows of the directory
 constexpr std::string_view password = "correct horse";
 
 std::string domain_of(uint16_t index) { return index == 0 ? "one.test" : "two.test"; }
@@ -58,6 +58,10 @@ void World::plan_rows(SimNode& node, uint16_t index, uint16_t nodes) {
   port::DomainRow domain;
   domain.name = domain_of(index);
   put(domain);
+  port::ParkRow park;
+  park.domain = domain.name;
+  park.last_slot = 799;
+  put(park);
   if (nodes < 2) return;
   port::TrunkRow trunk;
   trunk.name = "other";
@@ -150,7 +154,9 @@ void World::start_group() {
   if (auto lines = pick(kind); !lines.empty()) {
     groups_.push_back(
         std::make_unique<Group>(*this, groups_.size() + 1, kind, std::move(lines), rng_.next()));
-    if (schedule_.now() < unsettled_until_) groups_.back()->disturb("began in unsettled times");
+    if (schedule_.now() < unsettled_until_ ||
+        (schedule_.now() < broken_until_ && groups_.back()->uses_connections()))
+      groups_.back()->disturb("began in unsettled times");
     groups_.back()->start();
   }
   schedule_.after(between_groups / 2 + Duration(static_cast<int64_t>(
@@ -184,7 +190,8 @@ void World::befall() {
   for (auto& node : nodes_) befall_node(*node);
   check_now_and_then();
   // Most strike when no restart is to come that would cover them up.
-  const bool early = options_.fault == Fault::lost_part || options_.fault == Fault::early_commit || options_.fault == Fault::lying_disk;
+  const bool early = options_.fault == Fault::lost_part || options_.fault == Fault::early_commit ||
+                     options_.fault == Fault::lying_disk;
   schedule_.at(early ? Instant{} : in_window(101, 103), [this] { sabotage_.arm(); });
 }
 
@@ -207,14 +214,18 @@ void World::befall_node(SimNode& node) {
     const Duration origin = seconds(rng_.below(1'000'000));
     schedule_.at(when, [this, n, workers, origin] {
       disturb(*n, "connections broke", true);
+      broken_until_ = schedule_.now() + seconds(2);  // their phones do not know yet
       n->through_bytes(workers, origin);
     });
   };
   bytes(in_window(50, 58));
+  // What was not shipped before a crash is in the spool or nowhere.
+  schedule_.at(in_window(62, 64), [n, shipping = rng_.below(2) == 0] { n->set_shipping(shipping); });
   schedule_.at(in_window(66, 72),
                [this, n, down = milliseconds(200 + static_cast<int64_t>(rng_.below(2000)))] {
                  disturb(*n, "crash");
                  n->crash(down, workers_);
+                 n->set_shipping(true);
                  unsettled(down + seconds(10));
                  // Whoever registered in the last moment before is not in the store: it looks like that to
                  // its phone only later.
@@ -254,28 +265,34 @@ void World::check_nothing_left() {
   }
 }
 
-/// A node that did all this holds no more than one that has just begun: its tables may have grown, and it has bindings.
+/// A node that did all this holds no more than one that has just begun: its tables may have grown, and it has
+/// bindings.
 void World::check_memory() {
   for (auto& node : nodes_) {
-    const int64_t tolerance = memory_per_worker * node->workers() + memory_per_contact * static_cast<int64_t>(node->load().contacts);
+    const int64_t tolerance = memory_per_worker * node->workers() +
+                              memory_per_contact * static_cast<int64_t>(node->load().contacts);
     const int64_t before = memory_of(Account::node).bytes;
     node->stop();
     const int64_t held = before - memory_of(Account::node).bytes;
-    if (options_.verbose) fmt::print("node {}: {} bytes when fresh, {} at the end, {} more allowed\n", node->node(), node->fresh_bytes(), held, tolerance);
+    if (options_.verbose)
+      fmt::print("node {}: {} bytes when fresh, {} at the end, {} more allowed\n", node->node(),
+                 node->fresh_bytes(), held, tolerance);
     if (held > node->fresh_bytes() + tolerance)
-      judge_.violation("memory returns to its baseline", fmt::format("node {}: {} bytes when fresh, {} at the end", node->node(), node->fresh_bytes(), held));
+      judge_.violation("memory returns to its baseline",
+                       fmt::format("node {}: {} bytes when fresh, {} at the end", node->node(),
+                                   node->fresh_bytes(), held));
   }
   if (const Memory left = memory_of(Account::node); left.bytes > left_before_.bytes + stray_memory)
-    judge_.violation("a node that stops leaves nothing behind", fmt::format("{} bytes in {} blocks", left.bytes - left_before_.bytes, left.blocks - left_before_.blocks));
+    judge_.violation("a node that stops leaves nothing behind",
+                     fmt::format("{} bytes in {} blocks", left.bytes - left_before_.bytes,
+                                 left.blocks - left_before_.blocks));
 }
 
 Outcome World::run() {
   left_before_ = memory_of(Account::node);
   for (auto& node : nodes_) node->start(workers_);
   befall();
-  schedule_.at(Instant{} + calls_begin, [this] {
-    start_group();
-  });
+  schedule_.at(Instant{} + calls_begin, [this] { start_group(); });
   schedule_.run_until(Instant{} + calls_begin);
   while (!all_done() && schedule_.now() < Instant{} + give_up)
     schedule_.run_until(schedule_.now() + seconds(1));

@@ -67,7 +67,7 @@ class World {
   std::vector<std::unique_ptr<Line>> lines_;
   std::vector<std::unique_ptr<Group>> groups_;
   uint16_t workers_;
-  Instant unsettled_until_{};
+  Instant unsettled_until_{}, broken_until_{};
   bool running_ = true;
   Memory left_before_;
 };
