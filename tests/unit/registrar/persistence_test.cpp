@@ -87,6 +87,22 @@ TEST_F(Persistence, WritesOfOneAorStayInOrder) {
   EXPECT_EQ(saves[0].bindings.size(), 2u);
 }
 
+TEST_F(Persistence, ANodeThatStopsWritesWhatIsOwed) {
+  send("Contact: <sip:a@10.0.0.1>\r\n");
+  registrar->save_all(at(now), out);
+  auto saves = take_saves();
+  ASSERT_EQ(saves.size(), 1u);
+  EXPECT_EQ(saves[0].bindings.size(), 1u);
+  // The first is under way: the second follows it at once, with everything.
+  send("Contact: <sip:b@10.0.0.1>\r\n");
+  registrar->save_all(at(now), out);
+  saves = take_saves();
+  ASSERT_EQ(saves.size(), 1u);
+  EXPECT_EQ(saves[0].bindings.size(), 2u);
+  registrar->save_all(at(now), out);
+  EXPECT_TRUE(take_saves().empty());
+}
+
 TEST_F(Persistence, RefreshesOfAPhoneThatKeepsItsNatOpenAreNotAllWritten) {
   send("Contact: <sip:a@10.0.0.1>;expires=3600\r\n");
   size_t writes = 0;
