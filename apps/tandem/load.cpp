@@ -43,7 +43,11 @@ std::optional<Duration> parse_duration(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || !(value >= 0) || value > 1e6) return std::nullopt;
   const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
-  const double scale = unit == "ms" ? 1e6 : unit.empty() || unit == "s" ? 1e9 : unit == "m" ? 60e9 : unit == "h" ? 3600e9 : 0;
+  const double scale = unit == "ms"                  ? 1e6
+                       : unit.empty() || unit == "s" ? 1e9
+                       : unit == "m"                 ? 60e9
+                       : unit == "h"                 ? 3600e9
+                                                     : 0;
   if (scale == 0) return std::nullopt;
   return Duration(static_cast<int64_t>(value * scale));
 }
@@ -74,7 +78,9 @@ class Reader {
 
   Result<load::Settings, std::string> read(Mode mode) {
     load::Settings s;
-    s.transport = o_.transport == "tls" ? port::Transport::tls : o_.transport == "tcp" ? port::Transport::tcp : port::Transport::udp;
+    s.transport = o_.transport == "tls"   ? port::Transport::tls
+                  : o_.transport == "tcp" ? port::Transport::tcp
+                                          : port::Transport::udp;
     s.allow_remote = o_.allow_remote;
     s.server_name = o_.server_name;
     if (mode == Mode::uac || mode == Mode::call) s.caller = caller();
@@ -125,7 +131,8 @@ class Reader {
     r.expires = o_.expires;
     r.limit = o_.limit;
     r.refresh = refresh;
-    if (!parse_users(o_.users, r)) problem_ = fmt::format("--users: '{}' is no range such as 1001-1009 or u1-u500", o_.users);
+    if (!parse_users(o_.users, r))
+      problem_ = fmt::format("--users: '{}' is no range such as 1001-1009 or u1-u500", o_.users);
     r.pace = pace();
     if (refresh || r.pace.count == 0) r.pace.count = uint64_t{r.last} - r.first + 1;
     return r;
@@ -155,7 +162,8 @@ struct TemporaryCertificate {
     if (!mkdtemp(pattern.data())) return Failure{std::string("cannot make a temporary folder")};
     folder = pattern;
     net::TlsFiles files{folder + "/load.crt", folder + "/load.key", {}};
-    if (auto made = net::make_self_signed(files.certificate, files.key, {"localhost", "127.0.0.1"}); !made.ok())
+    if (auto made = net::make_self_signed(files.certificate, files.key, {"localhost", "127.0.0.1"});
+        !made.ok())
       return Failure{made.reason()};
     return files;
   }
@@ -183,8 +191,10 @@ class Run {
     std::signal(SIGPIPE, SIG_IGN);
     runtime_ = std::make_unique<net::Runtime>(
         std::move(*config),
-        [this](uint16_t, port::MediaPorts& ports) { return std::make_unique<load::Agent>(settings_, ports, rng_); }, handlers_,
-        handlers_, handlers_);
+        [this](uint16_t, port::MediaPorts& ports) {
+          return std::make_unique<load::Agent>(settings_, ports, rng_);
+        },
+        handlers_, handlers_, handlers_);
     if (auto s = runtime_->start(); !s.ok()) return cannot(s.reason());
     begin();
     watch(*length);
@@ -226,13 +236,15 @@ class Run {
       rc.listeners.push_back(std::move(l));
       return Done{};
     };
-    if (settings_.caller || settings_.registrations)
+    if (settings_.caller || !settings_.callee)
       if (auto s = listen(o_.bind, load::caller_realm); !s.ok()) return Failure{s.reason()};
     if (settings_.callee)
       if (auto s = listen(o_.callee_bind, load::callee_realm); !s.ok()) return Failure{s.reason()};
     unsigned first = 0, last = 0;
-    if (std::sscanf(o_.media_ports.c_str(), "%u-%u", &first, &last) != 2 || first < 1024 || last > 65535 || last < first + 3)
-      return Failure{fmt::format("--media-ports: '{}' is no range of ports such as 40000-59999", o_.media_ports)};
+    if (std::sscanf(o_.media_ports.c_str(), "%u-%u", &first, &last) != 2 || first < 1024 || last > 65535 ||
+        last < first + 3)
+      return Failure{
+          fmt::format("--media-ports: '{}' is no range of ports such as 40000-59999", o_.media_ports)};
     net::RealmMedia media;
     media.bind_v4 = rc.listeners.front().bind.ip;
     media.first_port = static_cast<uint16_t>(first);
@@ -244,7 +256,7 @@ class Run {
 
   void begin() {
     const auto& bound = runtime_->bound();
-    const SocketAddress caller = settings_.caller || settings_.registrations ? bound.front() : SocketAddress{};
+    const SocketAddress caller = settings_.caller || !settings_.callee ? bound.front() : SocketAddress{};
     const SocketAddress callee = settings_.callee ? bound.back() : SocketAddress{};
     post([=](Now now, load::Agent& agent) { agent.start(now, caller, callee); });
   }
@@ -257,11 +269,14 @@ class Run {
   View look() {
     auto promise = std::make_shared<std::promise<View>>();
     auto view = promise->get_future();
-    post([promise](Now now, load::Agent& agent) { promise->set_value({agent.statistics(), agent.done(now)}); });
+    post([promise](Now now, load::Agent& agent) {
+      promise->set_value({agent.statistics(), agent.done(now)});
+    });
     return view.get();
   }
 
-  /// Until the work is done, the time is up, or a signal: the first one lets calls end, a second one does not wait.
+  /// Until the work is done, the time is up, or a signal: the first one lets calls end, a second one does not
+  /// wait.
   void watch(Duration length) {
     const sigset_t set = stop_signals();
     const Instant begun = net::now().mono;
@@ -312,15 +327,20 @@ class Run {
 };
 
 void add_common(CLI::App* c, LoadOptions& o) {
-  c->add_option("--transport", o.transport, "udp, tcp or tls")->check(CLI::IsMember({"udp", "tcp", "tls"}))->capture_default_str();
-  c->add_option("--server-name", o.server_name, "TLS: name the target's certificate must carry (empty: not checked)");
+  c->add_option("--transport", o.transport, "udp, tcp or tls")
+      ->check(CLI::IsMember({"udp", "tcp", "tls"}))
+      ->capture_default_str();
+  c->add_option("--server-name", o.server_name,
+                "TLS: name the target's certificate must carry (empty: not checked)");
   c->add_option("--certificate", o.certificate, "TLS: own certificate (default: one for the run)");
   c->add_option("--key", o.key, "TLS: its key");
   c->add_option("--limit", o.limit, "calls or registrations at once")->capture_default_str();
-  c->add_option("--duration", o.duration, "stop after this time (0: when the work is done)")->capture_default_str();
+  c->add_option("--duration", o.duration, "stop after this time (0: when the work is done)")
+      ->capture_default_str();
   c->add_option("--json", o.output, "write the result to this file instead of the standard output");
   c->add_flag("--quiet", o.quiet, "no line per second");
-  c->add_flag("--allow-remote", o.allow_remote, "load a machine that is not this one; its owner must have agreed");
+  c->add_flag("--allow-remote", o.allow_remote,
+              "load a machine that is not this one; its owner must have agreed");
 }
 
 void add_pace(CLI::App* c, LoadOptions& o, const char* count_names) {
@@ -371,11 +391,15 @@ void add_load(CLI::App& root, int& exit_code) {
       c->add_option("--target", o->target, "address:port of the registrar")->required();
       add_pace(c, *o, "--count");
     }
+    if (mode == Mode::uas) c->add_option("--rate", o->rate, "registrations a second")->capture_default_str();
     if (mode != Mode::register_) add_media(c, *o);
     add_users(c, *o);
     const bool callee_only = mode == Mode::uas;
-    c->add_option("--bind", callee_only ? o->callee_bind : o->bind, "address:port to speak from")->capture_default_str();
-    if (mode == Mode::call) c->add_option("--callee-bind", o->callee_bind, "address:port of the answering side")->capture_default_str();
+    c->add_option("--bind", callee_only ? o->callee_bind : o->bind, "address:port to speak from")
+        ->capture_default_str();
+    if (mode == Mode::call)
+      c->add_option("--callee-bind", o->callee_bind, "address:port of the answering side")
+          ->capture_default_str();
     c->callback([o, mode, &exit_code] {
       auto settings = Reader(*o).read(mode);
       if (!settings.ok()) {

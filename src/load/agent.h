@@ -176,6 +176,9 @@ class Agent final : public port::Worker {
   void on_registration_timer(Now now, SlotId id);
   void end_registration(SlotId id, const std::string& cause);
   std::string user_name(const Registration& r) const;
+  void to_registrar(Buffer bytes) {
+    send(std::move(bytes), settings_.registrations->target, settings_.callee ? callee_realm : caller_realm);
+  }
 
   // ---- given
   const Settings settings_;

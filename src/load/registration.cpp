@@ -14,15 +14,15 @@ Buffer Agent::write_register(SlotId id, const Registration& r) const {
   const Name name(Owner::registration, id, run_);
   const std::string cseq = std::to_string(r.request.cseq);
   const std::string user = user_name(r);
+  // A callee registers from where it listens; without one nobody calls.
+  const Endpoint& at = settings_.callee ? callee_ : caller_;
   auto w = sip::Writer::request(sip::Method::register_, "sip:" + s.domain);
-  w.header(sip::HeaderId::via, {caller_.via, name.text(), "r", cseq});
+  w.header(sip::HeaderId::via, {at.via, name.text(), "r", cseq});
   w.header(sip::HeaderId::max_forwards, "70");
   w.header(sip::HeaderId::from, {"<sip:", user, "@", s.domain, ">;tag=", name.text()});
   w.header(sip::HeaderId::to, {"<sip:", user, "@", s.domain, ">"});
   w.header(sip::HeaderId::call_id, {name.text(), "@load"});
   w.header(sip::HeaderId::cseq, {cseq, " REGISTER"});
-  // A callee is reached where it listens; without one any address does, since nobody calls.
-  const Endpoint& at = settings_.callee ? callee_ : caller_;
   w.header(sip::HeaderId::contact, {"<sip:", user, at.contact, ">"});
   w.header_number(sip::HeaderId::expires, s.expires);
   if (!r.request.authorization.empty()) w.header(r.request.authorization_header, r.request.authorization);
@@ -46,7 +46,7 @@ void Agent::begin_registration(Now now) {
 
 void Agent::send_register(Now now, SlotId id, Registration& r) {
   begin_request(Owner::registration, id, r.request, now);
-  send(write_register(id, r), settings_.registrations->target, caller_realm);
+  to_registrar(write_register(id, r));
 }
 
 void Agent::on_register_response(Now now, SlotId id, Registration& r, const sip::Message& response) {
@@ -81,7 +81,7 @@ void Agent::on_registration_timer(Now now, SlotId id) {
   }
   if (again(Owner::registration, id, r.request, now, false) == Again::timed_out)
     return end_registration(id, "no response to REGISTER");
-  send(write_register(id, r), settings_.registrations->target, caller_realm);
+  to_registrar(write_register(id, r));
 }
 
 void Agent::end_registration(SlotId id, const std::string& cause) {
