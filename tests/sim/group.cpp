@@ -12,6 +12,7 @@ constexpr std::array<std::string_view, static_cast<size_t>(Group::Kind::count_)>
 constexpr Duration patience = seconds(30);  // for the play as planned, retransmissions included
 constexpr Duration last_patience =
     seconds(100);                         // for its end after everybody hung up (Timers B and F are 32 s)
+constexpr uint64_t latched_by = 12;       // packets, some of them lost
 constexpr Duration cooling = seconds(4);  // late retransmissions of the last call find nobody else's
 
 }  // namespace
@@ -246,6 +247,7 @@ void Group::check_voice(Ref at, Ref from) {
   Session* s = at.get();
   const Session* other = from.get();
   if (!s || !other || s->state != Session::State::up || other->state != Session::State::up) return;
+  if (s->sent < latched_by || other->sent < latched_by) return;  // an ACK was late
   if (!s->voices.contains(from.phone->id()))
     fail(fmt::format("{} does not hear {}", at.phone->number(), from.phone->number()));
 }

@@ -153,6 +153,9 @@ void SimNode::crash(Duration down, uint16_t workers) {
   ++boot_number_;
   drop_connections();
   boot_.reset();
+  // Phones of the lost calls go on sending there for a while.
+  for (const auto& [number, tenant] : ports_.tenants)
+    ports_.resting[static_cast<uint16_t>(number & ~1)] = schedule_.now() + minutes(2);
   ports_.tenants.clear();
   disk_.crash(rng_);
   schedule_.after(down, [this, workers] { build(workers); });
