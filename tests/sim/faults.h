@@ -60,7 +60,7 @@ class Sabotage {
  public:
   Sabotage(Fault fault, uint64_t seed) : fault_(fault) {
     SeededRng rng(seed);
-    countdown_ = 3 + rng.below(10);
+    countdown_ = fault == Fault::lost_move ? 1 : 3 + rng.below(10);  // few calls move
   }
   /// True for one occurrence of it, somewhere near the beginning.
   bool once(Fault fault) {
