@@ -1,4 +1,5 @@
-// The control plane's view of the workers: questions go to each as a task in its mailbox, answers are gathered.
+// The control plane's view of the workers: questions go to each as a task in its mailbox, answers are
+// gathered.
 #include <fmt/format.h>
 
 #include "net/clock.h"
@@ -13,7 +14,8 @@ namespace {
 template <class T>
 class Gather {
  public:
-  Gather(size_t expected, std::function<void(std::vector<T>)> then) : left_(expected), then_(std::move(then)) {}
+  Gather(size_t expected, std::function<void(std::vector<T>)> then)
+      : left_(expected), then_(std::move(then)) {}
   void add(std::vector<T> some) {
     std::unique_lock lock(mutex_);
     for (T& item : some) all_.push_back(std::move(item));
@@ -51,7 +53,8 @@ std::function<void(std::vector<char>)> any(std::function<void(bool)> then) {
 }  // namespace
 
 void Program::Impl::calls(size_t limit, std::function<void(std::vector<call::CallInfo>)> then) {
-  each_worker<call::CallInfo>(*runtime, std::move(then), [limit](Now, node::Worker& w) { return w.calls().list(limit); });
+  each_worker<call::CallInfo>(*runtime, std::move(then),
+                              [limit](Now, node::Worker& w) { return w.calls().list(limit); });
 }
 
 void Program::Impl::call(call::CallId id, std::function<void(std::optional<call::CallInfo>)> then) {
@@ -70,7 +73,8 @@ void Program::Impl::hangup(call::CallId id, std::function<void(bool)> then) {
   });
 }
 
-void Program::Impl::transfer(call::CallId id, uint16_t leg, std::string target, std::function<void(bool)> then) {
+void Program::Impl::transfer(call::CallId id, uint16_t leg, std::string target,
+                             std::function<void(bool)> then) {
   each_worker<char>(*runtime, any(std::move(then)), [id, leg, target](Now now, node::Worker& w) {
     return std::vector<char>{w.transfer(now, id, leg, target)};
   });
@@ -78,17 +82,19 @@ void Program::Impl::transfer(call::CallId id, uint16_t leg, std::string target, 
 
 void Program::Impl::registrations(std::string domain, std::string search, size_t limit,
                                   std::function<void(std::vector<ops::RegistrationView>)> then) {
-  each_worker<ops::RegistrationView>(*runtime, std::move(then), [domain, search, limit](Now now, node::Worker& w) {
-    std::vector<registrar::BindingView> found;
-    w.registrar().list(now, search, 0, limit, found);
-    std::vector<ops::RegistrationView> out;
-    for (const registrar::BindingView& b : found) {
-      if (!domain.empty() && b.aor.domain != domain) continue;
-      out.push_back({b.aor, b.contact.uri, b.contact.path.remote.to_string(), std::string(port::to_text(b.contact.path.transport)), b.user_agent,
-                     b.expires, b.contact.q / 1000.0, b.contact.instance});
-    }
-    return out;
-  });
+  each_worker<ops::RegistrationView>(
+      *runtime, std::move(then), [domain, search, limit](Now now, node::Worker& w) {
+        std::vector<registrar::BindingView> found;
+        w.registrar().list(now, search, 0, limit, found);
+        std::vector<ops::RegistrationView> out;
+        for (const registrar::BindingView& b : found) {
+          if (!domain.empty() && b.aor.domain != domain) continue;
+          out.push_back({b.aor, b.contact.uri, b.contact.path.remote.to_string(),
+                         std::string(port::to_text(b.contact.path.transport)), b.user_agent, b.expires,
+                         b.contact.q / 1000.0, b.contact.instance});
+        }
+        return out;
+      });
 }
 
 void Program::Impl::unregister(port::AddressOfRecord aor, std::function<void(bool)> then) {
@@ -103,7 +109,8 @@ void Program::Impl::unregister(port::AddressOfRecord aor, std::function<void(boo
 void Program::Impl::trunk_status(std::function<void(std::vector<ops::TrunkStatusView>)> then) {
   each_worker<ops::TrunkStatusView>(*runtime, std::move(then), [](Now, node::Worker& w) {
     std::vector<ops::TrunkStatusView> out;
-    for (const call::TrunkStatus& t : w.calls().trunks()) out.push_back({t.trunk, std::string(call::to_string(t.state)), t.last_status});
+    for (const call::TrunkStatus& t : w.calls().trunks())
+      out.push_back({t.trunk, std::string(call::to_string(t.state)), t.last_status});
     return out;
   });
 }
@@ -116,7 +123,8 @@ std::shared_ptr<const route::Plan> Program::Impl::plan() const {
 }
 
 Status<std::string> Program::Impl::load_plan() {
-  // At start the store thread does not run yet and its connection serves; afterwards the control thread has its own.
+  // At start the store thread does not run yet and its connection serves; afterwards the control thread has
+  // its own.
   const auto rows = control_directory->plan_rows();
   if (!rows.ok()) return Failure{rows.reason().text};
   const std::vector<std::string> names = realms->names();
@@ -129,14 +137,18 @@ Status<std::string> Program::Impl::load_plan() {
 }
 
 void Program::Impl::plan_changed() {
-  if (const auto loaded = load_plan(); !loaded.ok()) return say(port::Level::error, "plan.not_loaded", {{"why", loaded.reason()}});
+  if (const auto loaded = load_plan(); !loaded.ok())
+    return say(port::Level::error, "plan.not_loaded", {{"why", loaded.reason()}});
   for (uint16_t w = 0; w < runtime->workers(); ++w)
-    runtime->post_task(w, [plan = plan()](Now now, port::Worker& worker) { static_cast<node::Worker&>(worker).set_plan(now, plan); });
+    runtime->post_task(w, [plan = plan()](Now now, port::Worker& worker) {
+      static_cast<node::Worker&>(worker).set_plan(now, plan);
+    });
 }
 
 void Program::Impl::subscriber_changed(const port::AddressOfRecord& aor) {
   for (uint16_t w = 0; w < runtime->workers(); ++w)
-    runtime->post_task(w, [aor](Now, port::Worker& worker) { static_cast<node::Worker&>(worker).forget_subscriber(aor); });
+    runtime->post_task(
+        w, [aor](Now, port::Worker& worker) { static_cast<node::Worker&>(worker).forget_subscriber(aor); });
 }
 
 Status<std::string> Program::Impl::reload() {
@@ -159,7 +171,8 @@ Status<std::string> Program::Impl::reload() {
 void Program::Impl::drain(bool on) {
   draining_ = on;
   for (uint16_t w = 0; w < runtime->workers(); ++w)
-    runtime->post_task(w, [on](Now now, port::Worker& worker) { static_cast<node::Worker&>(worker).set_draining(now, on); });
+    runtime->post_task(
+        w, [on](Now now, port::Worker& worker) { static_cast<node::Worker&>(worker).set_draining(now, on); });
 }
 
 std::optional<std::string> Program::Impl::not_ready() const {

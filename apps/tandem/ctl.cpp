@@ -28,9 +28,10 @@ struct Ctl {
   int* exit_code = nullptr;
 
   void prepare();
-  std::optional<HttpAnswer> call(const std::string& method, const std::string& path, const std::string& body = {});
-  void run(const std::string& method, const std::string& path, const std::vector<std::string_view>& columns = {},
-           const std::string& body = {});
+  std::optional<HttpAnswer> call(const std::string& method, const std::string& path,
+                                 const std::string& body = {});
+  void run(const std::string& method, const std::string& path,
+           const std::vector<std::string_view>& columns = {}, const std::string& body = {});
 };
 
 std::string read_file(const std::string& path) {
@@ -57,7 +58,8 @@ void Ctl::prepare() {
     if (std::ifstream(data + "/web.crt").good()) client.certificate = data + "/web.crt";
 }
 
-std::optional<HttpAnswer> Ctl::call(const std::string& method, const std::string& path, const std::string& body) {
+std::optional<HttpAnswer> Ctl::call(const std::string& method, const std::string& path,
+                                    const std::string& body) {
   prepare();
   auto answer = http(client, method, "/api/v1" + path, body);
   if (!answer.ok()) {
@@ -99,7 +101,8 @@ void print_table(const json::array& rows, const std::vector<std::string_view>& c
     for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
   for (const auto& line : table) {
     std::string out;
-    for (size_t i = 0; i < line.size(); ++i) fmt::format_to(std::back_inserter(out), "{:{}}  ", line[i], widths[i]);
+    for (size_t i = 0; i < line.size(); ++i)
+      fmt::format_to(std::back_inserter(out), "{:{}}  ", line[i], widths[i]);
     while (!out.empty() && out.back() == ' ') out.pop_back();
     fmt::print("{}\n", out);
   }
@@ -115,8 +118,8 @@ void print_object(const json::object& object, const std::string& prefix = "") {
   }
 }
 
-void Ctl::run(const std::string& method, const std::string& path, const std::vector<std::string_view>& columns,
-              const std::string& body) {
+void Ctl::run(const std::string& method, const std::string& path,
+              const std::vector<std::string_view>& columns, const std::string& body) {
   const auto answer = call(method, path, body);
   if (!answer || answer->body.empty()) return;
   boost::system::error_code error;
@@ -132,11 +135,16 @@ void Ctl::run(const std::string& method, const std::string& path, const std::vec
     print_object(parsed.as_object());
 }
 
-/// "max_calls=3 enabled=false forwarding.busy=1009" -> JSON. A value that reads as JSON is that; otherwise it is text.
+/// "max_calls=3 enabled=false forwarding.busy=1009" -> JSON. A value that reads as JSON is that; otherwise it
+/// is text.
 Result<std::string, std::string> members_from(const std::vector<std::string>& settings) {
-  static constexpr std::string_view texts[] = {"user", "caller_number", "display_name", "password", "pattern", "target", "prefix",
-                                               "always", "busy", "no_answer", "unreachable", "otherwise", "country_code",
-                                               "national_prefix", "international_prefix", "code", "group", "name", "auth_user"};
+  static constexpr std::string_view texts[] = {"user",         "caller_number",   "display_name",
+                                               "password",     "pattern",         "target",
+                                               "prefix",       "always",          "busy",
+                                               "no_answer",    "unreachable",     "otherwise",
+                                               "country_code", "national_prefix", "international_prefix",
+                                               "code",         "group",           "name",
+                                               "auth_user"};
   json::object out;
   for (const std::string& setting : settings) {
     const size_t equals = setting.find('=');
@@ -168,7 +176,8 @@ struct ResourceName {
   std::vector<std::string_view> columns;
 };
 
-/// list, show KEY, set KEY member=value..., rm KEY; the key's parts are separated by '/'. "user@domain" works too.
+/// list, show KEY, set KEY member=value..., rm KEY; the key's parts are separated by '/'. "user@domain" works
+/// too.
 void add_resource(CLI::App& ctl, const std::shared_ptr<Ctl>& shared, const ResourceName& r) {
   CLI::App* sub = ctl.add_subcommand(r.command, r.help)->require_subcommand(1);
   auto key = std::make_shared<std::string>();
@@ -176,7 +185,8 @@ void add_resource(CLI::App& ctl, const std::shared_ptr<Ctl>& shared, const Resou
   const auto item = [r, key] {
     std::string path = r.path;
     std::string text = *key;
-    if (const size_t at = text.find('@'); at != std::string::npos) text = text.substr(at + 1) + "/" + text.substr(0, at);
+    if (const size_t at = text.find('@'); at != std::string::npos)
+      text = text.substr(at + 1) + "/" + text.substr(0, at);
     std::stringstream parts(text);
     for (std::string part; std::getline(parts, part, '/');) path += "/" + percent_encode(part);
     return path;
@@ -210,9 +220,11 @@ void add_routes(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
     fmt::print(stderr, "tandem ctl: {}\n", body.reason());
     *shared->exit_code = 2;
   });
-  auto from = std::make_shared<std::string>(), to = std::make_shared<std::string>(), trunk = std::make_shared<std::string>();
+  auto from = std::make_shared<std::string>(), to = std::make_shared<std::string>(),
+       trunk = std::make_shared<std::string>();
   CLI::App* explain = routes->add_subcommand("explain", "where would this call go, and why");
-  explain->add_option("--from", *from, "user@domain that calls, or the caller's number on a trunk")->required();
+  explain->add_option("--from", *from, "user@domain that calls, or the caller's number on a trunk")
+      ->required();
   explain->add_option("--to", *to, "number or URI dialled")->required();
   explain->add_option("--trunk", *trunk, "the call comes in over this trunk");
   explain->callback([shared, from, to, trunk] {
@@ -287,15 +299,17 @@ void add_cdrs(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
   cdrs->add_flag("--all", s->all, "every page");
   cdrs->callback([shared, s] {
     std::string query = fmt::format("/cdrs?limit={}", s->limit);
-    const std::pair<const char*, std::string*> filters[] = {{"from", &s->from}, {"to", &s->to}, {"party", &s->party},
-                                                            {"call_id", &s->call_id}, {"trunk", &s->trunk}, {"status", &s->status}};
+    const std::pair<const char*, std::string*> filters[] = {{"from", &s->from},   {"to", &s->to},
+                                                            {"party", &s->party}, {"call_id", &s->call_id},
+                                                            {"trunk", &s->trunk}, {"status", &s->status}};
     for (const auto& [name, value] : filters)
       if (!value->empty()) query += fmt::format("&{}={}", name, percent_encode(*value));
     if (s->csv) query += "&format=csv";
     std::string cursor;
     bool first = true;
     do {
-      const auto answer = shared->call("GET", query + (cursor.empty() ? "" : "&cursor=" + percent_encode(cursor)));
+      const auto answer =
+          shared->call("GET", query + (cursor.empty() ? "" : "&cursor=" + percent_encode(cursor)));
       if (!answer) return;
       if (s->csv) {
         cursor = answer->next_cursor;
@@ -313,7 +327,8 @@ void add_cdrs(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
             line["callee"] = row.at("callee").at("user");
             rows.emplace_back(std::move(line));
           }
-          print_table(rows, {"setup", "answer", "end", "caller", "dialled", "callee", "sip_status", "q850_cause", "release_side"});
+          print_table(rows, {"setup", "answer", "end", "caller", "dialled", "callee", "sip_status",
+                             "q850_cause", "release_side"});
         }
       }
       first = false;
@@ -322,11 +337,15 @@ void add_cdrs(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
 }
 
 void add_node_commands(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
-  ctl.add_subcommand("status", "version, start, drain and readiness")->callback([shared] { shared->run("GET", "/status"); });
+  ctl.add_subcommand("status", "version, start, drain and readiness")->callback([shared] {
+    shared->run("GET", "/status");
+  });
   ctl.add_subcommand("trunk-status", "trunks we register with")->callback([shared] {
     shared->run("GET", "/trunk-status", {"name", "state", "last_status"});
   });
-  ctl.add_subcommand("reload", "read certificates and configuration again")->callback([shared] { shared->run("POST", "/reload"); });
+  ctl.add_subcommand("reload", "read certificates and configuration again")->callback([shared] {
+    shared->run("POST", "/reload");
+  });
   auto off = std::make_shared<bool>(false);
   CLI::App* drain = ctl.add_subcommand("drain", "take no new calls; running ones go on");
   drain->add_flag("--off", *off, "take calls again");
@@ -338,24 +357,59 @@ void add_node_commands(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
 void add_ctl(CLI::App& root, int& exit_code) {
   auto shared = std::make_shared<Ctl>();
   shared->exit_code = &exit_code;
-  CLI::App* ctl = root.add_subcommand("ctl", "ask and tell a running node (client of the REST API)")->require_subcommand(1);
+  CLI::App* ctl = root.add_subcommand("ctl", "ask and tell a running node (client of the REST API)")
+                      ->require_subcommand(1);
   ctl->add_option("--url", shared->client.url, "of the node")->capture_default_str();
-  ctl->add_option("--token", shared->client.token, "bearer token; else $TANDEM_TOKEN, else credentials.json or api_token in the data directory");
-  ctl->add_option("--cacert", shared->client.certificate, "PEM certificate to trust; else web.crt in the data directory");
+  ctl->add_option(
+      "--token", shared->client.token,
+      "bearer token; else $TANDEM_TOKEN, else credentials.json or api_token in the data directory");
+  ctl->add_option("--cacert", shared->client.certificate,
+                  "PEM certificate to trust; else web.crt in the data directory");
   ctl->add_flag("--insecure", shared->client.insecure, "do not check the server's certificate");
   ctl->add_option("--data", shared->data, "data directory of a node on this machine")->capture_default_str();
   ctl->add_flag("--json", shared->as_json, "print JSON as it came");
   const std::vector<ResourceName> resources = {
-      {"subscribers", "/subscribers", "subscribers", "user@domain", {"user", "domain", "enabled", "display_name", "call_class"}},
+      {"subscribers",
+       "/subscribers",
+       "subscribers",
+       "user@domain",
+       {"user", "domain", "enabled", "display_name", "call_class"}},
       {"domains", "/domains", "domains", "name", {"name", "enabled", "aliases"}},
-      {"trunks", "/trunks", "trunks", "name", {"name", "kind", "enabled", "host", "port", "transport", "domain"}},
-      {"routes", "/routes", "dial plan rows", "id", {"id", "priority", "name", "enabled", "domain", "pattern", "action", "target", "targets"}},
-      {"ring-groups", "/ring-groups", "ring groups", "domain/name", {"domain", "name", "strategy", "timeout_seconds", "otherwise"}},
-      {"ring-group-members", "/ring-group-members", "members of ring groups", "domain/group/position", {"domain", "group", "position", "target"}},
-      {"feature-codes", "/feature-codes", "feature codes", "domain/code (- for every domain)", {"domain", "code", "feature", "enabled"}},
-      {"time-rules", "/time-rules", "time-of-day rules", "domain/name/position (- for every domain)",
+      {"trunks",
+       "/trunks",
+       "trunks",
+       "name",
+       {"name", "kind", "enabled", "host", "port", "transport", "domain"}},
+      {"routes",
+       "/routes",
+       "dial plan rows",
+       "id",
+       {"id", "priority", "name", "enabled", "domain", "pattern", "action", "target", "targets"}},
+      {"ring-groups",
+       "/ring-groups",
+       "ring groups",
+       "domain/name",
+       {"domain", "name", "strategy", "timeout_seconds", "otherwise"}},
+      {"ring-group-members",
+       "/ring-group-members",
+       "members of ring groups",
+       "domain/group/position",
+       {"domain", "group", "position", "target"}},
+      {"feature-codes",
+       "/feature-codes",
+       "feature codes",
+       "domain/code (- for every domain)",
+       {"domain", "code", "feature", "enabled"}},
+      {"time-rules",
+       "/time-rules",
+       "time-of-day rules",
+       "domain/name/position (- for every domain)",
        {"domain", "name", "position", "weekdays", "from_minute", "to_minute", "time_zone"}},
-      {"parks", "/parks", "park slots", "domain", {"domain", "enabled", "first_slot", "last_slot", "timeout_seconds"}},
+      {"parks",
+       "/parks",
+       "park slots",
+       "domain",
+       {"domain", "enabled", "first_slot", "last_slot", "timeout_seconds"}},
   };
   for (const ResourceName& r : resources) add_resource(*ctl, shared, r);
   add_routes(*ctl, shared);

@@ -41,7 +41,8 @@ Status<std::string> write_file(const std::string& path, const std::string& bytes
   {
     const Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)};
     if (file.fd < 0) return Failure{system_error("write", path)};
-    if (::fchmod(file.fd, mode) != 0) return Failure{system_error("set the mode of", path)};  // whatever the umask says
+    if (::fchmod(file.fd, mode) != 0)
+      return Failure{system_error("set the mode of", path)};  // whatever the umask says
     size_t at = 0;
     while (at < bytes.size()) {
       const ssize_t n = ::write(file.fd, bytes.data() + at, bytes.size() - at);
@@ -97,7 +98,8 @@ Result<node::NodeKeys, std::string> DataDir::keys(Rng& rng) const {
   const auto text = read_file(path);
   if (!text.ok()) return Failure{text.reason()};
   const auto bytes = from_hex(trim(*text));
-  if (!bytes || bytes->size() != size) return Failure{fmt::format("{}: expected {} hexadecimal digits", path, 2 * size)};
+  if (!bytes || bytes->size() != size)
+    return Failure{fmt::format("{}: expected {} hexadecimal digits", path, 2 * size)};
   const char* at = bytes->data();
   const auto take = [&](auto& key) {
     std::memcpy(key.data(), at, key.size());
@@ -118,15 +120,18 @@ Result<uint64_t, std::string> DataDir::next_epoch() const {
     if (!last) return Failure{fmt::format("{}: expected the number of the last boot", file("epoch"))};
     epoch = *last;
   }
-  if (auto done = write_file(file("epoch"), std::to_string(epoch + 1) + "\n", 0600); !done.ok()) return Failure{done.reason()};
+  if (auto done = write_file(file("epoch"), std::to_string(epoch + 1) + "\n", 0600); !done.ok())
+    return Failure{done.reason()};
   return epoch + 1;
 }
 
 Status<std::string> DataDir::write_credentials(const Credentials& credentials) const {
   namespace json = boost::json;
   json::array users;
-  for (const auto& u : credentials.users) users.emplace_back(json::object{{"user", u.user}, {"password", u.password}});
-  const json::object all{{"domain", credentials.domain}, {"users", std::move(users)}, {"api_token", credentials.api_token}};
+  for (const auto& u : credentials.users)
+    users.emplace_back(json::object{{"user", u.user}, {"password", u.password}});
+  const json::object all{
+      {"domain", credentials.domain}, {"users", std::move(users)}, {"api_token", credentials.api_token}};
   return write_file(file("credentials.json"), json::serialize(all) + "\n", 0600);
 }
 

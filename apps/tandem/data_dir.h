@@ -37,7 +37,8 @@ class DataDir {
   std::string path_;
 };
 
-/// Writes through a temporary file, synced, then renamed: the file is whole or not there. `mode` as for open(2).
+/// Writes through a temporary file, synced, then renamed: the file is whole or not there. `mode` as for
+/// open(2).
 Status<std::string> write_file(const std::string& path, const std::string& bytes, unsigned mode);
 Result<std::string, std::string> read_file(const std::string& path);
 

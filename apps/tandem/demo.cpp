@@ -32,7 +32,8 @@ struct DemoOptions {
 
 Result<node::NodeConfig, std::string> config_for(const DemoOptions& o, const DataDir& data) {
   const auto ip = IpAddress::parse(o.bind);
-  if (!ip || ip->is_unspecified()) return Failure{fmt::format("--bind: '{}' is not one address of this machine", o.bind)};
+  if (!ip || ip->is_unspecified())
+    return Failure{fmt::format("--bind: '{}' is not one address of this machine", o.bind)};
   node::NodeConfig c;
   c.data = o.data;
   c.workers = o.workers;
@@ -48,8 +49,10 @@ Result<node::NodeConfig, std::string> config_for(const DemoOptions& o, const Dat
                      {"tcp", {*ip, o.sip_port}, "", "", "", false},
                      {"tls", {*ip, o.tls_port}, "", "", "", false}};
   unsigned first = 0, last = 0;
-  if (std::sscanf(o.media_ports.c_str(), "%u-%u", &first, &last) != 2 || first < 1024 || last > 65535 || last < first + 3)
-    return Failure{fmt::format("--media-ports: '{}' is no range of ports such as 16384-32767", o.media_ports)};
+  if (std::sscanf(o.media_ports.c_str(), "%u-%u", &first, &last) != 2 || first < 1024 || last > 65535 ||
+      last < first + 3)
+    return Failure{
+        fmt::format("--media-ports: '{}' is no range of ports such as 16384-32767", o.media_ports)};
   realm.first_port = static_cast<uint16_t>(first);
   realm.last_port = static_cast<uint16_t>(last);
   c.realms.push_back(std::move(realm));
@@ -79,7 +82,8 @@ Status<std::string> make_domain(port::Directory& directory, const std::string& d
 }
 
 /// First start: subscribers, the API token and the file that tells of them.
-Status<std::string> make_subscribers(const DataDir& data, const std::string& domain, Credentials& credentials) {
+Status<std::string> make_subscribers(const DataDir& data, const std::string& domain,
+                                     Credentials& credentials) {
   net::SystemRng rng;
   store::SqlDirectory directory(data.file("tandem.db"));
   if (auto made = make_domain(directory, domain); !made.ok()) return made;
@@ -93,7 +97,8 @@ Status<std::string> make_subscribers(const DataDir& data, const std::string& dom
     row.ha1 = auth::make_ha1(user, domain, password);
     row.display_name = "Extension " + user;
     row.pickup_group = "demo";
-    if (const auto done = directory.put_subscriber(row, port::Directory::Put::either); !done.ok()) return Failure{done.reason().text};
+    if (const auto done = directory.put_subscriber(row, port::Directory::Put::either); !done.ok())
+      return Failure{done.reason().text};
     credentials.users.push_back({user, password});
   }
   credentials.api_token = rng.token(40);
@@ -105,18 +110,21 @@ Status<std::string> make_subscribers(const DataDir& data, const std::string& dom
   return data.write_credentials(credentials);
 }
 
-void print_welcome(const DemoOptions& o, const DataDir& data, const Credentials& fresh, const std::string& web) {
+void print_welcome(const DemoOptions& o, const DataDir& data, const Credentials& fresh,
+                   const std::string& web) {
   if (!fresh.users.empty()) {
     fmt::print("Subscribers of {} (kept in {}):\n\n", fresh.domain, data.file("credentials.json"));
     for (const auto& u : fresh.users)
-      fmt::print("  <sip:{}@{}:{}>;auth_user={};auth_pass={}\n", u.user, o.bind, o.sip_port, u.user, u.password);
+      fmt::print("  <sip:{}@{}:{}>;auth_user={};auth_pass={}\n", u.user, o.bind, o.sip_port, u.user,
+                 u.password);
     fmt::print("\nEach line is a baresip account; other phones take the same user, password and server.\n");
   } else {
     fmt::print("Subscribers and passwords are in {}.\n", data.file("credentials.json"));
   }
   fmt::print(
       "SIP {}:{} (UDP, TCP) and {} (TLS). REST and metrics: {}\n"
-      "Call another extension, or *43 for the echo test. Listening on {} only; `--bind ADDRESS` for other machines.\n",
+      "Call another extension, or *43 for the echo test. Listening on {} only; `--bind ADDRESS` for other "
+      "machines.\n",
       o.bind, o.sip_port, o.tls_port, web, o.bind);
   std::fflush(stdout);
 }
@@ -131,7 +139,9 @@ int run_demo(const DemoOptions& o) {
   const auto config = config_for(o, *data);
   if (!config.ok()) return fail(config.reason());
   if (!data->has("web.crt"))
-    if (auto made = net::make_self_signed(data->file("web.crt"), data->file("web.key"), {"localhost", o.bind}); !made.ok())
+    if (auto made =
+            net::make_self_signed(data->file("web.crt"), data->file("web.key"), {"localhost", o.bind});
+        !made.ok())
       return fail(made.reason());
   Credentials fresh;
   if (!data->has("credentials.json")) {
@@ -156,7 +166,8 @@ void add_demo(CLI::App& root, int& exit_code) {
   demo->add_option("--media-ports", o->media_ports, "RTP and RTCP")->capture_default_str();
   demo->add_option("--workers", o->workers, "worker threads; 0: one per core")->capture_default_str();
   demo->add_option("--log-level", o->log_level, "debug, info, notice, warning, error")->capture_default_str();
-  demo->add_option("--drain", o->drain_seconds, "seconds SIGTERM waits for calls to end")->capture_default_str();
+  demo->add_option("--drain", o->drain_seconds, "seconds SIGTERM waits for calls to end")
+      ->capture_default_str();
   demo->add_option("--hep", o->hep, "address:port of a Homer collector");
   demo->add_flag("--trace-sip", o->trace, "write every SIP message, credentials removed");
   demo->add_flag("--log-json", o->json, "log as JSON");

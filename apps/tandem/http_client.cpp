@@ -33,7 +33,8 @@ struct Headers {
 std::string percent_encode(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' ||
+                       c == '.' || c == '_' || c == '~';
     if (plain)
       out.push_back(c);
     else
@@ -42,8 +43,8 @@ std::string percent_encode(std::string_view text) {
   return out;
 }
 
-Result<HttpAnswer, std::string> http(const HttpClientConfig& config, const std::string& method, const std::string& path,
-                                     const std::string& body) {
+Result<HttpAnswer, std::string> http(const HttpClientConfig& config, const std::string& method,
+                                     const std::string& path, const std::string& body) {
   const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
   if (!curl) return Failure{std::string("the HTTP client could not be set up")};
   HttpAnswer answer;

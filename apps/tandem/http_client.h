@@ -21,8 +21,8 @@ struct HttpAnswer {
 };
 
 /// An error is one sentence: the server could not be reached, or its certificate is not trusted.
-Result<HttpAnswer, std::string> http(const HttpClientConfig& config, const std::string& method, const std::string& path,
-                                     const std::string& body = {});
+Result<HttpAnswer, std::string> http(const HttpClientConfig& config, const std::string& method,
+                                     const std::string& path, const std::string& body = {});
 
 std::string percent_encode(std::string_view text);
 

@@ -45,14 +45,16 @@ Program::Impl::Impl(node::NodeConfig c, DataDir d, Reread r)
     : config(std::move(c)),
       data(std::move(d)),
       reread(std::move(r)),
-      log(config.log.format == "json" ? ops::LogFormat::json : ops::LogFormat::text, ops::level_from(config.log.level), log_counters) {
+      log(config.log.format == "json" ? ops::LogFormat::json : ops::LogFormat::text,
+          ops::level_from(config.log.level), log_counters) {
   const unsigned cores = std::thread::hardware_concurrency();
   workers = config.workers ? config.workers : static_cast<uint16_t>(std::max(1U, cores));
 }
 
 Program::Impl::~Impl() { stop(); }
 
-void Program::Impl::say(port::Level level, std::string_view name, std::vector<std::pair<std::string_view, std::string>> fields) {
+void Program::Impl::say(port::Level level, std::string_view name,
+                        std::vector<std::pair<std::string_view, std::string>> fields) {
   log.event({level, name, 0, std::move(fields)}, net::now().wall, "node");
 }
 
@@ -76,7 +78,10 @@ Status<std::string> Program::Impl::start() {
   if (auto s = start_web(); !s.ok()) return s;
   started = true;
   say(port::Level::notice, "node.started",
-      {{"version", version}, {"node", std::to_string(config.node)}, {"epoch", std::to_string(*epoch)}, {"workers", std::to_string(workers)}});
+      {{"version", version},
+       {"node", std::to_string(config.node)},
+       {"epoch", std::to_string(*epoch)},
+       {"workers", std::to_string(workers)}});
   return Done{};
 }
 
@@ -90,16 +95,23 @@ Status<std::string> Program::Impl::start_store() {
 
   const auto sink = [this](const port::Event& e) { log.event(e, net::now().wall, "store"); };
   const std::string folder = data.file("spool");
-  spool_core = std::make_unique<store::SpoolCore>(disk, folder, store::SpoolOptions{}, catalog, spool_counters, sink);
+  spool_core =
+      std::make_unique<store::SpoolCore>(disk, folder, store::SpoolOptions{}, catalog, spool_counters, sink);
   if (const auto recovered = spool_core->recover(); !recovered.ok())
-    say(port::Level::error, "spool.unavailable", {{"path", folder}, {"why", std::string(port::to_text(recovered.reason()))}});
-  cdr_sink = std::make_unique<store::CdrSink>(*store_directory, disk, data.file("cdr-rejected"), store_counters);
+    say(port::Level::error, "spool.unavailable",
+        {{"path", folder}, {"why", std::string(port::to_text(recovered.reason()))}});
+  cdr_sink =
+      std::make_unique<store::CdrSink>(*store_directory, disk, data.file("cdr-rejected"), store_counters);
   shipper = std::make_unique<store::SpoolShipper>(disk, folder, catalog, *cdr_sink, store_counters, sink);
   store = std::make_unique<store::StoreService>(
       *store_directory, shipper.get(), store::StoreServiceOptions{}, store_counters,
-      [this](uint16_t worker, port::AskId id, port::Answer answer) { runtime->post_answer(worker, id, std::move(answer)); }, sink);
-  spool = std::make_unique<store::SpoolThread>(*spool_core, store::SpoolOptions{}, spool_counters,
-                                               [this](uint16_t worker, port::CommitId upto) { runtime->post_committed(worker, upto); });
+      [this](uint16_t worker, port::AskId id, port::Answer answer) {
+        runtime->post_answer(worker, id, std::move(answer));
+      },
+      sink);
+  spool = std::make_unique<store::SpoolThread>(
+      *spool_core, store::SpoolOptions{}, spool_counters,
+      [this](uint16_t worker, port::CommitId upto) { runtime->post_committed(worker, upto); });
   return Done{};
 }
 
@@ -117,11 +129,12 @@ Status<std::string> Program::Impl::first_token() {
   return Done{};
 }
 
-std::unique_ptr<port::Worker> Program::Impl::make_worker(uint16_t index, port::MediaPorts& ports, uint64_t epoch,
-                                                         const node::NodeKeys& keys) {
+std::unique_ptr<port::Worker> Program::Impl::make_worker(uint16_t index, port::MediaPorts& ports,
+                                                         uint64_t epoch, const node::NodeKeys& keys) {
   rngs.push_back(std::make_unique<net::SystemRng>());
-  auto worker = std::make_unique<node::Worker>(node::make_settings(config, keys, epoch, index, workers, realms), plan(), ports,
-                                               *rngs.back(), net::now());
+  auto worker =
+      std::make_unique<node::Worker>(node::make_settings(config, keys, epoch, index, workers, realms), plan(),
+                                     ports, *rngs.back(), net::now());
   worker->outbox().trace_sip = config.log.trace_sip || hep != nullptr;
   worker->outbox().event_level = log.level();
   worker_counters.push_back(&worker->counters());
@@ -142,7 +155,8 @@ Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::Nod
       lc.bind = l.bind;
       lc.realm = id;
       lc.advertised_host = r.advertise;
-      lc.tls = {l.certificate.empty() ? config.web.certificate : l.certificate, l.key.empty() ? config.web.key : l.key, l.client_ca};
+      lc.tls = {l.certificate.empty() ? config.web.certificate : l.certificate,
+                l.key.empty() ? config.web.key : l.key, l.client_ca};
       lc.request_client_certificate = l.request_client_certificate;
       rc.listeners.push_back(std::move(lc));
     }
@@ -150,7 +164,10 @@ Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::Nod
     rc.media.push_back({id, m.v4, m.v6, m.advertised_v4, m.advertised_v6, m.first_port, m.last_port});
   }
   runtime = std::make_unique<net::Runtime>(
-      std::move(rc), [this, epoch, keys](uint16_t index, port::MediaPorts& ports) { return make_worker(index, ports, epoch, keys); },
+      std::move(rc),
+      [this, epoch, keys](uint16_t index, port::MediaPorts& ports) {
+        return make_worker(index, ports, epoch, keys);
+      },
       *this, *this, *this);
   if (auto s = runtime->start(); !s.ok()) {
     runtime.reset();
@@ -162,16 +179,19 @@ Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::Nod
 }
 
 Status<std::string> Program::Impl::start_web() {
-  api = std::make_unique<ops::Api>(ops::ApiConfig{version, config.sip.user_agent, net::now().wall}, *control_directory, *this,
-                                   [] { return net::now().wall; }, control_counters);
+  api = std::make_unique<ops::Api>(
+      ops::ApiConfig{version, config.sip.user_agent, net::now().wall}, *control_directory, *this,
+      [] { return net::now().wall; }, control_counters);
   net::HttpConfig hc;
   hc.listeners.push_back({config.web.bind, {config.web.certificate, config.web.key, {}}});
-  web = std::make_unique<net::HttpServer>(std::move(hc), [this](const net::HttpRequest& in, net::HttpServer::Reply reply) {
-    port::HttpRequest request{in.method, in.target, in.headers, in.body, in.peer, in.secure};
-    api->handle(std::move(request), [reply = std::move(reply)](port::HttpResponse out) {
-      reply({static_cast<unsigned>(out.status), std::move(out.content_type), std::move(out.headers), std::move(out.body)});
-    });
-  });
+  web = std::make_unique<net::HttpServer>(
+      std::move(hc), [this](const net::HttpRequest& in, net::HttpServer::Reply reply) {
+        port::HttpRequest request{in.method, in.target, in.headers, in.body, in.peer, in.secure};
+        api->handle(std::move(request), [reply = std::move(reply)](port::HttpResponse out) {
+          reply({static_cast<unsigned>(out.status), std::move(out.content_type), std::move(out.headers),
+                 std::move(out.body)});
+        });
+      });
   if (auto s = web->start(); !s.ok()) return s;
   web_url = "https://" + web->bound().front().to_string();
   return Done{};
@@ -195,7 +215,9 @@ void Program::Impl::ask(uint16_t worker, port::Asked asked) {
   store->ask(worker, one);
 }
 
-void Program::Impl::append(uint16_t worker, std::vector<port::Append> records) { spool->append(worker, records); }
+void Program::Impl::append(uint16_t worker, std::vector<port::Append> records) {
+  spool->append(worker, records);
+}
 
 void Program::Impl::events(uint16_t worker, std::vector<port::Event> list) {
   const WallTime wall = net::now().wall;
@@ -251,7 +273,8 @@ int Program::Impl::run() {
     if (sigwait(&set, &signal) != 0) continue;
     if (signal == SIGHUP) {
       const auto done = reload();
-      say(done.ok() ? port::Level::notice : port::Level::error, "node.reloaded", {{"result", done.ok() ? "ok" : done.reason()}});
+      say(done.ok() ? port::Level::notice : port::Level::error, "node.reloaded",
+          {{"result", done.ok() ? "ok" : done.reason()}});
       continue;
     }
     drain(true);

@@ -1,5 +1,6 @@
 #pragma once
-// A running node: workers, store, control plane, wired together. `serve` and `demo` differ only in the configuration they give.
+// A running node: workers, store, control plane, wired together. `serve` and `demo` differ only in the
+// configuration they give.
 #include <functional>
 #include <memory>
 #include <string>

@@ -27,15 +27,18 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   // ---- start and stop (program.cpp)
   Status<std::string> start();
   Status<std::string> start_store();
-  /// Without any API token nobody could administer the node: the first is made here and left in DATA/api_token.
+  /// Without any API token nobody could administer the node: the first is made here and left in
+  /// DATA/api_token.
   Status<std::string> first_token();
   Status<std::string> start_workers(uint64_t epoch, const node::NodeKeys& keys);
   Status<std::string> start_web();
-  std::unique_ptr<port::Worker> make_worker(uint16_t index, port::MediaPorts& ports, uint64_t epoch, const node::NodeKeys& keys);
+  std::unique_ptr<port::Worker> make_worker(uint16_t index, port::MediaPorts& ports, uint64_t epoch,
+                                            const node::NodeKeys& keys);
   int run();
   void stop();
   void drain_until_idle();
-  void say(port::Level level, std::string_view name, std::vector<std::pair<std::string_view, std::string>> fields = {});
+  void say(port::Level level, std::string_view name,
+           std::vector<std::pair<std::string_view, std::string>> fields = {});
 
   // ---- from the workers
   void ask(uint16_t worker, port::Asked asked) override;

@@ -56,7 +56,9 @@ void add_serve(CLI::App& root, int& exit_code) {
       config->web.certificate = data->file("web.crt");
       config->web.key = data->file("web.key");
       if (!data->has("web.crt"))
-        if (auto made = net::make_self_signed(config->web.certificate, config->web.key, {"localhost", "127.0.0.1"}); !made.ok())
+        if (auto made =
+                net::make_self_signed(config->web.certificate, config->web.key, {"localhost", "127.0.0.1"});
+            !made.ok())
           return fail("tandem: " + made.reason());
     }
     Program program(*config, *data, configured);

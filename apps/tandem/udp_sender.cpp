@@ -37,6 +37,8 @@ Result<std::unique_ptr<UdpSender>, std::string> UdpSender::open(const SocketAddr
 
 UdpSender::~UdpSender() { ::close(fd_); }
 
-void UdpSender::send(const std::string& bytes) const { (void)::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL); }
+void UdpSender::send(const std::string& bytes) const {
+  (void)::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
 
 }  // namespace tandem::app

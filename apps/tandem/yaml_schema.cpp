@@ -13,12 +13,16 @@
 namespace tandem::app {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, int64_t>, 5> duration_units{
-    {{"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}, {"d", 86'400'000'000'000}}};
+constexpr std::array<std::pair<std::string_view, int64_t>, 5> duration_units{{{"ms", 1'000'000},
+                                                                              {"s", 1'000'000'000},
+                                                                              {"m", 60'000'000'000},
+                                                                              {"h", 3'600'000'000'000},
+                                                                              {"d", 86'400'000'000'000}}};
 
 std::optional<Duration> parse_duration(std::string_view text) {
   const size_t unit_at = text.find_first_not_of("0123456789");
-  if (unit_at == std::string_view::npos) return text == "0" ? std::optional<Duration>(Duration(0)) : std::nullopt;
+  if (unit_at == std::string_view::npos)
+    return text == "0" ? std::optional<Duration>(Duration(0)) : std::nullopt;
   const auto amount = parse_u32(text.substr(0, unit_at));
   for (const auto& [unit, ns] : duration_units)
     if (amount && text.substr(unit_at) == unit) return Duration(int64_t{*amount} * ns);
@@ -27,7 +31,8 @@ std::optional<Duration> parse_duration(std::string_view text) {
 
 std::string print_duration(Duration d) {
   for (auto unit = duration_units.rbegin(); unit != duration_units.rend(); ++unit)
-    if (d.count() && d.count() % unit->second == 0) return fmt::format("{}{}", d.count() / unit->second, unit->first);
+    if (d.count() && d.count() % unit->second == 0)
+      return fmt::format("{}{}", d.count() / unit->second, unit->first);
   return "0s";
 }
 
@@ -35,14 +40,19 @@ class YamlReader final : public node::Schema {
  public:
   YamlReader(const YAML::Node& map, std::string where, std::vector<ConfigProblem>& problems)
       : map_(map), where_(std::move(where)), problems_(problems) {
-    if (map_ && !map_.IsNull() && !map_.IsMap()) problem(map_, fmt::format("{}: expected a map of keys", name_or_file()));
+    if (map_ && !map_.IsNull() && !map_.IsMap())
+      problem(map_, fmt::format("{}: expected a map of keys", name_or_file()));
   }
   YamlReader(const YamlReader&) = delete;
   YamlReader& operator=(const YamlReader&) = delete;
   ~YamlReader() override { report_unknown(); }
 
-  void text(std::string_view key, std::string& value, std::string_view) override { scalar(key, "text", value); }
-  void secret(std::string_view key, std::string& value, std::string_view) override { scalar(key, "text", value); }
+  void text(std::string_view key, std::string& value, std::string_view) override {
+    scalar(key, "text", value);
+  }
+  void secret(std::string_view key, std::string& value, std::string_view) override {
+    scalar(key, "text", value);
+  }
 
   void flag(std::string_view key, bool& value, std::string_view) override {
     const auto n = take_scalar(key, "true or false");
@@ -55,7 +65,8 @@ class YamlReader final : public node::Schema {
       bad(key, *n, "true or false");
   }
 
-  void number(std::string_view key, uint64_t& value, uint64_t least, uint64_t most, std::string_view) override {
+  void number(std::string_view key, uint64_t& value, uint64_t least, uint64_t most,
+              std::string_view) override {
     const std::string expected = fmt::format("a number from {} to {}", least, most);
     const auto n = take_scalar(key, expected);
     if (!n) return;
@@ -64,9 +75,10 @@ class YamlReader final : public node::Schema {
     value = *parsed;
   }
 
-  void duration(std::string_view key, Duration& value, Duration least, Duration most, std::string_view) override {
-    const std::string expected =
-        fmt::format("a duration from {} to {}, such as 250ms, 30s, 5m, 24h", print_duration(least), print_duration(most));
+  void duration(std::string_view key, Duration& value, Duration least, Duration most,
+                std::string_view) override {
+    const std::string expected = fmt::format("a duration from {} to {}, such as 250ms, 30s, 5m, 24h",
+                                             print_duration(least), print_duration(most));
     const auto n = take_scalar(key, expected);
     if (!n) return;
     const auto parsed = parse_duration(*n);
@@ -107,7 +119,8 @@ class YamlReader final : public node::Schema {
     if (!n) return;
     const size_t dash = n->find('-');
     const auto low = parse_u32(std::string_view(*n).substr(0, dash));
-    const auto high = dash == std::string::npos ? std::nullopt : parse_u32(std::string_view(*n).substr(dash + 1));
+    const auto high =
+        dash == std::string::npos ? std::nullopt : parse_u32(std::string_view(*n).substr(dash + 1));
     if (!low || !high || *low < 1024 || *high > 65535 || *high < *low + 3) return bad(key, *n, expected);
     first = static_cast<uint16_t>(*low);
     last = static_cast<uint16_t>(*high);
@@ -153,7 +166,8 @@ class YamlReader final : public node::Schema {
     problems_.push_back({at.Mark().line + 1, at.Mark().column + 1, std::move(text)});
   }
   void bad(std::string_view key, std::string_view found, std::string_view expected) {
-    problem(map_[std::string(key)], fmt::format("{}: '{}' is not valid, expected {}", path(key), found, expected));
+    problem(map_[std::string(key)],
+            fmt::format("{}: '{}' is not valid, expected {}", path(key), found, expected));
   }
   YAML::Node take(std::string_view key) {
     known_.insert(std::string(key));
@@ -177,7 +191,8 @@ class YamlReader final : public node::Schema {
     for (const auto& entry : map_) {
       const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
       if (!known_.contains(key))
-        problem(entry.first, fmt::format("{}: unknown key, expected one of {}", path(key), fmt::join(known_, ", ")));
+        problem(entry.first,
+                fmt::format("{}: unknown key, expected one of {}", path(key), fmt::join(known_, ", ")));
       else if (!seen.insert(key).second)
         problem(entry.first, fmt::format("{}: the key stands twice", path(key)));
     }
@@ -194,21 +209,28 @@ class ReferenceWriter final : public node::Schema {
   ReferenceWriter(std::string where, std::string& out) : where_(std::move(where)), out_(out) {}
 
   void text(std::string_view k, std::string& v, std::string_view h) override { row(k, "text", v, h); }
-  void secret(std::string_view k, std::string&, std::string_view h) override { row(k, "text (secret)", "", h); }
-  void flag(std::string_view k, bool& v, std::string_view h) override { row(k, "true, false", v ? "true" : "false", h); }
+  void secret(std::string_view k, std::string&, std::string_view h) override {
+    row(k, "text (secret)", "", h);
+  }
+  void flag(std::string_view k, bool& v, std::string_view h) override {
+    row(k, "true, false", v ? "true" : "false", h);
+  }
   void number(std::string_view k, uint64_t& v, uint64_t least, uint64_t most, std::string_view h) override {
     row(k, fmt::format("{} to {}", least, most), std::to_string(v), h);
   }
   void duration(std::string_view k, Duration& v, Duration least, Duration most, std::string_view h) override {
     row(k, fmt::format("{} to {}", print_duration(least), print_duration(most)), print_duration(v), h);
   }
-  void choice(std::string_view k, std::string& v, const std::vector<std::string_view>& allowed, std::string_view h) override {
+  void choice(std::string_view k, std::string& v, const std::vector<std::string_view>& allowed,
+              std::string_view h) override {
     row(k, fmt::format("{}", fmt::join(allowed, ", ")), v, h);
   }
   void address(std::string_view k, SocketAddress& v, std::string_view h) override {
     row(k, "address:port", v ? v.to_string() : "", h);
   }
-  void ip(std::string_view k, IpAddress& v, std::string_view h) override { row(k, "IP address", v ? v.to_string() : "", h); }
+  void ip(std::string_view k, IpAddress& v, std::string_view h) override {
+    row(k, "IP address", v ? v.to_string() : "", h);
+  }
   void port_range(std::string_view k, uint16_t& first, uint16_t& last, std::string_view h) override {
     row(k, "first-last", fmt::format("{}-{}", first, last), h);
   }
@@ -233,7 +255,8 @@ class ReferenceWriter final : public node::Schema {
     return where_.empty() ? std::string(key) : fmt::format("{}.{}", where_, key);
   }
   void row(std::string_view key, std::string_view form, std::string_view value, std::string_view help) {
-    out_ += fmt::format("| `{}` | {} | {} | {} |\n", path(key), form, value.empty() ? "" : fmt::format("`{}`", value), help);
+    out_ += fmt::format("| `{}` | {} | {} | {} |\n", path(key), form,
+                        value.empty() ? "" : fmt::format("`{}`", value), help);
   }
   std::string where_;
   std::string& out_;
@@ -265,7 +288,8 @@ std::string reference(const Describe& describe) {
 
 std::string to_text(const std::string& file, const std::vector<ConfigProblem>& problems) {
   std::string out;
-  for (const ConfigProblem& p : problems) out += fmt::format("{}:{}:{}: {}\n", file, p.line, p.column, p.text);
+  for (const ConfigProblem& p : problems)
+    out += fmt::format("{}:{}:{}: {}\n", file, p.line, p.column, p.text);
   return out;
 }
 

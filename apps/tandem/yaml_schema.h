@@ -1,5 +1,6 @@
 #pragma once
-// Reads a YAML file against a Schema description: each problem with its line and column, what is wrong and what is expected.
+// Reads a YAML file against a Schema description: each problem with its line and column, what is wrong and
+// what is expected.
 #include <functional>
 #include <string>
 #include <vector>
@@ -16,8 +17,8 @@ struct ConfigProblem {
 
 using Describe = std::function<void(node::Schema&)>;
 
-/// Fills what `describe` names from the file's text. Every problem is found in one go, in the order of the file; the values are
-/// only to be used when there is none. Unknown keys are problems.
+/// Fills what `describe` names from the file's text. Every problem is found in one go, in the order of the
+/// file; the values are only to be used when there is none. Unknown keys are problems.
 std::vector<ConfigProblem> read_yaml(const std::string& text, const Describe& describe);
 
 /// The configuration reference, as Markdown, made from the same description.

@@ -58,7 +58,8 @@ Authenticator::Authenticator(Config config, Now started, Rng& rng, CounterSet& c
   for (size_t i = 0; i < labels.size(); ++i)
     outcomes_[i] = &counters.counter("auth_checks_total", "Credentials checked, by outcome", labels[i]);
   if (config_.md5_first_in_clear)
-    std::stable_partition(in_clear_.begin(), in_clear_.end(), [](Algorithm a) { return a == Algorithm::md5; });
+    std::stable_partition(in_clear_.begin(), in_clear_.end(),
+                          [](Algorithm a) { return a == Algorithm::md5; });
   for (Algorithm a : config_.algorithms)
     if (a == Algorithm::md5) only_md5_.push_back(a);
   for (size_t i = 0; i < algorithm_count; ++i)

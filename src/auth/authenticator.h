@@ -25,11 +25,12 @@ constexpr int challenge_status(Role role) { return role == Role::user_agent ? 40
 struct Config {
   /// Offered in this order, one challenge header each (RFC 8760 section 2.4); nothing else is accepted.
   std::vector<Algorithm> algorithms = {Algorithm::sha512_256, Algorithm::sha256, Algorithm::md5};
-  /// On a connection without TLS an offered MD5 goes first all the same: many phones read the topmost challenge only and know
-  /// nothing else, and whoever can change the challenge on the way can strip the stronger ones anyway.
+  /// On a connection without TLS an offered MD5 goes first all the same: many phones read the topmost
+  /// challenge only and know nothing else, and whoever can change the challenge on the way can strip the
+  /// stronger ones anyway.
   bool md5_first_in_clear = true;
-  /// Phones whose User-Agent begins like this give up as soon as anything but MD5 is offered, even below it: where MD5 is allowed
-  /// they are offered nothing else (libre before 2.0).
+  /// Phones whose User-Agent begins like this give up as soon as anything but MD5 is offered, even below it:
+  /// where MD5 is allowed they are offered nothing else (libre before 2.0).
   std::vector<std::string> md5_only_agents = {"baresip v0.", "baresip v1."};
   Duration nonce_lifetime = minutes(10);
   size_t nonces = 65536;     // lines in the replay table, 48 bytes each
@@ -57,7 +58,8 @@ class Authenticator {
   /// `rng` and `counters` must outlive it.
   Authenticator(Config config, Now started, Rng& rng, CounterSet& counters);
 
-  /// Adds one challenge header per algorithm to a response under way. `secure`: it leaves over TLS. `user_agent`: of the request.
+  /// Adds one challenge header per algorithm to a response under way. `secure`: it leaves over TLS.
+  /// `user_agent`: of the request.
   void challenge(Now now, std::string_view realm, Role role, bool stale, bool secure, sip::Writer& response,
                  std::string_view user_agent = {});
 

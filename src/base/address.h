@@ -26,7 +26,8 @@ struct IpAddress {
     ip.bytes = {a, b, c, d};
     return ip;
   }
-  /// Dotted quad, or IPv6 text with or without brackets. No names, no zone index. IPv4-mapped IPv6 comes out as IPv4.
+  /// Dotted quad, or IPv6 text with or without brackets. No names, no zone index. IPv4-mapped IPv6 comes out
+  /// as IPv4.
   static std::optional<IpAddress> parse(std::string_view text);
   std::string to_string() const;  // IPv6 without brackets (RFC 5952)
 
@@ -53,7 +54,7 @@ struct SocketAddressHash {
 /// Address block, e.g. 10.0.0.0/8.
 struct IpPrefix {
   IpAddress ip;
-  uint8_t length = 0;  // bits
+  uint8_t length = 0;                                           // bits
   static std::optional<IpPrefix> parse(std::string_view text);  // a bare address is a /32 or /128
   bool contains(const IpAddress& other) const;
   std::string to_string() const;

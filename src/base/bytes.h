@@ -15,8 +15,9 @@ inline std::string_view as_text(Bytes b) { return {reinterpret_cast<const char*>
 inline Bytes as_bytes(std::string_view s) { return {reinterpret_cast<const uint8_t*>(s.data()), s.size()}; }
 
 /// A movable, uniquely owned block from a per-thread pool (size classes 2 KiB, 8 KiB, 64 KiB, then the heap).
-/// Taking and giving back a pooled block costs no malloc in the steady state; a buffer may be given back on another
-/// thread than the one that took it. Data never moves when the Buffer object is moved: views into it stay valid.
+/// Taking and giving back a pooled block costs no malloc in the steady state; a buffer may be given back on
+/// another thread than the one that took it. Data never moves when the Buffer object is moved: views into it
+/// stay valid.
 class Buffer {
  public:
   Buffer() = default;

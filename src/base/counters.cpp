@@ -17,7 +17,8 @@ uint64_t CounterSet::total(std::string_view name) const {
   return sum;
 }
 
-Counter& CounterSet::find_or_add(std::string_view name, std::string_view help, std::string_view labels, Kind kind) {
+Counter& CounterSet::find_or_add(std::string_view name, std::string_view help, std::string_view labels,
+                                 Kind kind) {
   for (Entry& e : entries_)
     if (e.name == name && e.labels == labels) return e.counter;
   Entry& e = entries_.emplace_back();

@@ -1,6 +1,6 @@
 #pragma once
-// Counters: one writer (the worker that owns them), any reader at any time. A scrape reads them without a lock and
-// without asking the worker anything.
+// Counters: one writer (the worker that owns them), any reader at any time. A scrape reads them without a
+// lock and without asking the worker anything.
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -13,17 +13,22 @@ namespace tandem {
 class Counter {
  public:
   /// Owner thread only: a plain load and store, no locked instruction.
-  void add(uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  void add(uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
   void set(uint64_t n) { value_.store(n, std::memory_order_relaxed); }  // for gauges
-  void sub(uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed); }
+  void sub(uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
+  }
   uint64_t value() const { return value_.load(std::memory_order_relaxed); }
 
  private:
   std::atomic<uint64_t> value_{0};
 };
 
-/// All counters of one worker (or one service thread). Counters are created while the worker is built, before any
-/// other thread reads; after that the set never changes, so references stay valid and reading needs no lock.
+/// All counters of one worker (or one service thread). Counters are created while the worker is built, before
+/// any other thread reads; after that the set never changes, so references stay valid and reading needs no
+/// lock.
 class CounterSet {
  public:
   enum class Kind : uint8_t { counter, gauge };

@@ -1,6 +1,6 @@
 #pragma once
-// Hashes for tables and for the shard map. hash64 is stable across builds and nodes: the shard of a Call-ID must
-// come out the same on every node of a cluster, so never replace it without a migration.
+// Hashes for tables and for the shard map. hash64 is stable across builds and nodes: the shard of a Call-ID
+// must come out the same on every node of a cluster, so never replace it without a migration.
 #include <cstdint>
 #include <string>
 #include <string_view>

@@ -17,7 +17,7 @@ Failure(E) -> Failure<E>;
 template <class T, class E>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}              // NOLINT: implicit by design
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
   Result(Failure<E> failure) : state_(std::in_place_index<1>, std::move(failure.reason)) {}  // NOLINT
 
   bool ok() const { return state_.index() == 0; }

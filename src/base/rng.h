@@ -7,8 +7,8 @@
 
 namespace tandem {
 
-/// Source of random bits. Everything a peer could gain from guessing (tags, branches, nonces, SSRCs) comes from
-/// here, so the production implementation is cryptographic.
+/// Source of random bits. Everything a peer could gain from guessing (tags, branches, nonces, SSRCs) comes
+/// from here, so the production implementation is cryptographic.
 class Rng {
  public:
   virtual ~Rng() = default;

@@ -21,8 +21,8 @@ struct SlotId {
   }
 };
 
-/// Bounded: insert() gives a null id once `limit` objects are in. Objects never move (each has its own allocation),
-/// so a pointer from find() is good until erase().
+/// Bounded: insert() gives a null id once `limit` objects are in. Objects never move (each has its own
+/// allocation), so a pointer from find() is good until erase().
 template <class T>
 class SlotMap {
  public:

@@ -9,9 +9,10 @@
 
 namespace tandem {
 
-/// A heap of {deadline, sequence, key} with lazy deletion: an owner keeps its own current deadline and re-arms by
-/// pushing again; a popped entry that no longer equals the owner's deadline is stale and ignored. Entries with the same
-/// deadline come out in the order they were pushed, so a simulation replays the same way.
+/// A heap of {deadline, sequence, key} with lazy deletion: an owner keeps its own current deadline and
+/// re-arms by pushing again; a popped entry that no longer equals the owner's deadline is stale and ignored.
+/// Entries with the same deadline come out in the order they were pushed, so a simulation replays the same
+/// way.
 template <class Key>
 class TimerQueue {
  public:

@@ -203,7 +203,8 @@ void SipLeg::on_server(Turn& turn, sip::TuEvent& event) {
       break;
     case sip::TuEvent::Kind::transport_failed:
       if (purpose == Purpose::uas_invite && state_ == State::ringing) {
-        // The transaction stays until it has its final answer (RFC 6026 section 7.1), which a caller that comes back is sent.
+        // The transaction stays until it has its final answer (RFC 6026 section 7.1), which a caller that
+        // comes back is sent.
         const Cause cause = Cause::from_status(503, "Caller unreachable");
         refuse(turn, cause, 0, {});
         peer_released(turn, cause, false);

@@ -73,8 +73,9 @@ struct RuntimeConfig {
   Limits limits;
   Duration tick = milliseconds(1);        // datagrams are taken in batches this far apart while they flow
   Duration port_quarantine = seconds(3);  // a closed media port rests this long
-  Duration stop_grace = seconds(2);       // stop() waits this long for sends that wait for a commit, and write queues
-  int sip_receive_buffer = 4 << 20;       // per UDP listener and worker; the kernel may cap it
+  Duration stop_grace =
+      seconds(2);  // stop() waits this long for sends that wait for a commit, and write queues
+  int sip_receive_buffer = 4 << 20;  // per UDP listener and worker; the kernel may cap it
   int media_receive_buffer = 128 << 10;
 };
 

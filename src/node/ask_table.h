@@ -1,6 +1,7 @@
 #pragma once
-// Every question this worker has put to the world and not yet had an answer to. A question without an answer by its deadline
-// is answered here with AskFailure::timed_out, so nobody waits for ever; an answer nobody waits for is dropped and counted.
+// Every question this worker has put to the world and not yet had an answer to. A question without an answer
+// by its deadline is answered here with AskFailure::timed_out, so nobody waits for ever; an answer nobody
+// waits for is dropped and counted.
 #include <cstddef>
 #include <optional>
 #include <unordered_map>

@@ -20,7 +20,8 @@ void describe_listener(ListenerSettings& l, Schema& s) {
 void describe_realm(RealmSettings& r, Schema& s) {
   s.text("name", r.name, "name of the realm, unique");
   s.items<ListenerSettings>("listeners", r.listeners, "where SIP is listened for", describe_listener);
-  s.text("advertise", r.advertise, "host name or address peers reach us by (Via, Contact, SDP); empty: the bound address");
+  s.text("advertise", r.advertise,
+         "host name or address peers reach us by (Via, Contact, SDP); empty: the bound address");
   s.section("media", "RTP and RTCP", [&](Schema& m) {
     m.ip("bind_v4", r.media_v4, "IPv4 address media is bound to; empty: that of the first IPv4 listener");
     m.ip("bind_v6", r.media_v6, "IPv6 address media is bound to; empty: that of the first IPv6 listener");
@@ -32,16 +33,21 @@ void describe_realm(RealmSettings& r, Schema& s) {
 
 void describe_sip(SipSettings& c, Schema& s) {
   s.duration("t1", c.timers.t1, milliseconds(50), seconds(5), "RFC 3261 T1, round-trip estimate");
-  s.duration("t2", c.timers.t2, milliseconds(500), seconds(30), "RFC 3261 T2, longest retransmission interval");
-  s.duration("t4", c.timers.t4, milliseconds(500), seconds(30), "RFC 3261 T4, longest life of a message in the network");
-  s.integer("session_expires", c.session_expires, 0, 86400, "RFC 4028 session interval in seconds; 0: not asked for");
+  s.duration("t2", c.timers.t2, milliseconds(500), seconds(30),
+             "RFC 3261 T2, longest retransmission interval");
+  s.duration("t4", c.timers.t4, milliseconds(500), seconds(30),
+             "RFC 3261 T4, longest life of a message in the network");
+  s.integer("session_expires", c.session_expires, 0, 86400,
+            "RFC 4028 session interval in seconds; 0: not asked for");
   s.integer("min_se", c.min_se, 90, 86400, "RFC 4028 least session interval in seconds");
   s.texts("digest", c.digest, "digest algorithms offered, strongest first: SHA-512-256, SHA-256, MD5");
-  s.duration("nonce_lifetime", c.nonce_lifetime, seconds(10), hours(24), "how long a digest nonce may be used");
+  s.duration("nonce_lifetime", c.nonce_lifetime, seconds(10), hours(24),
+             "how long a digest nonce may be used");
   s.flag("tcp_for_large", c.tcp_for_large, "send requests over 1300 bytes by TCP (RFC 3261 section 18.1.1)");
   s.text("user_agent", c.user_agent, "User-Agent and Server header");
   s.integer("min_expires", c.min_expires, 1, 86400, "shortest registration in seconds (423 below)");
-  s.integer("default_expires", c.default_expires, 1, 86400, "registration when the phone names no time, in seconds");
+  s.integer("default_expires", c.default_expires, 1, 86400,
+            "registration when the phone names no time, in seconds");
   s.integer("max_expires", c.max_expires, 1, 604800, "longest registration in seconds");
 }
 
@@ -56,21 +62,24 @@ void describe_limits(LimitSettings& l, Schema& s) {
   s.duration("ban", l.ban, seconds(1), hours(720), "how long a banned source is ignored");
 }
 
-void check_realm(const RealmSettings& realm, std::map<std::string, std::string>& bound, std::vector<std::string>& problems) {
+void check_realm(const RealmSettings& realm, std::map<std::string, std::string>& bound,
+                 std::vector<std::string>& problems) {
   if (realm.listeners.empty())
     problems.push_back(fmt::format("realm '{}' has no listeners: nothing could reach it", realm.name));
   for (const ListenerSettings& l : realm.listeners) {
     if (!l.bind) {
-      problems.push_back(fmt::format("realm '{}': a {} listener has no bind address", realm.name, l.transport));
+      problems.push_back(
+          fmt::format("realm '{}': a {} listener has no bind address", realm.name, l.transport));
       continue;
     }
     const std::string family = l.transport == "udp" ? "udp " : "tcp ";
     const auto [other, fresh] = bound.emplace(family + l.bind.to_string(), realm.name);
     if (!fresh && l.bind.port != 0)
-      problems.push_back(fmt::format("realm '{}': {}{} is already listened on by realm '{}'", realm.name, family,
-                                     l.bind.to_string(), other->second));
+      problems.push_back(fmt::format("realm '{}': {}{} is already listened on by realm '{}'", realm.name,
+                                     family, l.bind.to_string(), other->second));
     if (l.certificate.empty() != l.key.empty())
-      problems.push_back(fmt::format("realm '{}': certificate and key of {} go together", realm.name, l.bind.to_string()));
+      problems.push_back(
+          fmt::format("realm '{}': certificate and key of {} go together", realm.name, l.bind.to_string()));
   }
 }
 
@@ -83,10 +92,12 @@ void describe(NodeConfig& c, Schema& s) {
   s.items<RealmSettings>("realms", c.realms, "networks this node stands in", describe_realm);
   s.section("sip", "SIP protocol settings", [&](Schema& in) { describe_sip(c.sip, in); });
   s.section("media", "media of all realms", [&](Schema& in) {
-    in.duration("timeout", c.media.timeout, Duration(0), hours(24), "no RTP for so long ends the call; 0s: never");
+    in.duration("timeout", c.media.timeout, Duration(0), hours(24),
+                "no RTP for so long ends the call; 0s: never");
     in.flag("symmetric", c.media.symmetric, "answer media where it comes from (phones behind NAT)");
   });
-  s.section("limits", "past each of these we refuse, and count it", [&](Schema& in) { describe_limits(c.limits, in); });
+  s.section("limits", "past each of these we refuse, and count it",
+            [&](Schema& in) { describe_limits(c.limits, in); });
   s.section("store", "the embedded database", [&](Schema& in) {
     in.text("path", c.store.path, "SQLite file; empty: tandem.db in the data directory");
     in.duration("held_send_patience", c.store.held_send_patience, milliseconds(10), seconds(30),
@@ -98,7 +109,8 @@ void describe(NodeConfig& c, Schema& s) {
     in.text("key", c.web.key, "PEM key of the certificate");
   });
   s.section("log", "log output on standard error", [&](Schema& in) {
-    in.choice("level", c.log.level, {"debug", "info", "notice", "warning", "error"}, "least level that is written");
+    in.choice("level", c.log.level, {"debug", "info", "notice", "warning", "error"},
+              "least level that is written");
     in.choice("format", c.log.format, {"text", "json"}, "text for people, JSON for machines");
     in.flag("trace_sip", c.log.trace_sip, "write every SIP message, credentials removed");
   });
@@ -117,15 +129,18 @@ std::vector<std::string> problems_with(const NodeConfig& c) {
   std::set<std::string> names;
   std::map<std::string, std::string> bound;
   for (const RealmSettings& realm : c.realms) {
-    if (!names.insert(realm.name).second) problems.push_back(fmt::format("realm '{}' stands twice", realm.name));
+    if (!names.insert(realm.name).second)
+      problems.push_back(fmt::format("realm '{}' stands twice", realm.name));
     check_realm(realm, bound, problems);
   }
   for (const std::string& name : c.sip.digest)
     if (name != "SHA-512-256" && name != "SHA-256" && name != "MD5")
       problems.push_back(fmt::format("sip.digest: '{}' is not one of SHA-512-256, SHA-256, MD5", name));
   if (c.sip.digest.empty()) problems.emplace_back("sip.digest: at least one algorithm is needed");
-  if (c.sip.min_expires > c.sip.max_expires) problems.emplace_back("sip.min_expires is greater than sip.max_expires");
-  if (c.web.certificate.empty() != c.web.key.empty()) problems.emplace_back("web: certificate and key go together");
+  if (c.sip.min_expires > c.sip.max_expires)
+    problems.emplace_back("sip.min_expires is greater than sip.max_expires");
+  if (c.web.certificate.empty() != c.web.key.empty())
+    problems.emplace_back("web: certificate and key go together");
   return problems;
 }
 

@@ -19,11 +19,13 @@ struct ListenerSettings {
   bool request_client_certificate = false;
 };
 
-/// A network the node stands in: its listeners, media addresses and the address peers see (docs/ARCHITECTURE.md, realms).
+/// A network the node stands in: its listeners, media addresses and the address peers see
+/// (docs/ARCHITECTURE.md, realms).
 struct RealmSettings {
   std::string name = "default";
   std::vector<ListenerSettings> listeners;
-  std::string advertise;  // host or address put into Via, Contact and (when an address) SDP; empty: the bound one
+  std::string
+      advertise;  // host or address put into Via, Contact and (when an address) SDP; empty: the bound one
   IpAddress media_v4, media_v6;
   IpAddress media_advertise_v4, media_advertise_v6;
   uint16_t first_port = 16384;
@@ -44,13 +46,13 @@ struct SipSettings {
 };
 
 struct LimitSettings {
-  uint64_t calls = 50'000;              // per worker
-  uint64_t transactions = 200'000;      // per worker and side
+  uint64_t calls = 50'000;          // per worker
+  uint64_t transactions = 200'000;  // per worker and side
   uint64_t contacts_per_subscriber = 10;
-  uint64_t registrations = 500'000;     // per worker
-  uint64_t connections = 20'000;        // per worker
-  uint64_t requests_per_second = 0;     // per source address; 0: no limit
-  uint64_t auth_failures = 20;          // per source and minute, then it is banned
+  uint64_t registrations = 500'000;  // per worker
+  uint64_t connections = 20'000;     // per worker
+  uint64_t requests_per_second = 0;  // per source address; 0: no limit
+  uint64_t auth_failures = 20;       // per source and minute, then it is banned
   Duration ban = minutes(10);
 };
 
@@ -60,7 +62,7 @@ struct MediaSettings {
 };
 
 struct StoreSettings {
-  std::string path;          // SQLite file; empty: DATA/tandem.db
+  std::string path;  // SQLite file; empty: DATA/tandem.db
   Duration held_send_patience = seconds(2);
 };
 
@@ -100,8 +102,8 @@ struct NodeConfig {
 /// The schema of it all: reading, checking and the reference come from this one description.
 void describe(NodeConfig& config, Schema& schema);
 
-/// What no single key can show to be wrong (no realm, two listeners on one address, a TLS listener without a certificate).
-/// One sentence a problem.
+/// What no single key can show to be wrong (no realm, two listeners on one address, a TLS listener without a
+/// certificate). One sentence a problem.
 std::vector<std::string> problems_with(const NodeConfig& config);
 
 }  // namespace tandem::node

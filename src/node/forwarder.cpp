@@ -5,7 +5,8 @@ namespace tandem::node {
 Forwarder::Forwarder(size_t limit, CounterSet& counters)
     : limit_(limit),
       full_(counters.counter("forwarder_full_total", "Names of moved calls that could not be remembered")),
-      forwarded_(counters.counter("forwarded_messages_total", "Messages passed on to the worker a call moved to")) {}
+      forwarded_(
+          counters.counter("forwarded_messages_total", "Messages passed on to the worker a call moved to")) {}
 
 bool Forwarder::add(std::string name, uint16_t to_worker) {
   if (name.empty()) return true;

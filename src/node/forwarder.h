@@ -1,6 +1,7 @@
 #pragma once
-// Where calls that moved away from this worker live now. Their tags and branches were minted here and keep arriving here until
-// they end; each arrival is passed on. The new owner says when the call is over (Worker::sweep_moved).
+// Where calls that moved away from this worker live now. Their tags and branches were minted here and keep
+// arriving here until they end; each arrival is passed on. The new owner says when the call is over
+// (Worker::sweep_moved).
 #include <cstdint>
 #include <optional>
 #include <string>

@@ -6,8 +6,9 @@ namespace tandem::node {
 
 HeldSends::HeldSends(Duration patience, CounterSet& counters)
     : patience_(patience),
-      impatient_(counters.counter("held_sends_released_undurable_total",
-                                  "Sends that left before their record was durable, because the spool did not answer")),
+      impatient_(counters.counter(
+          "held_sends_released_undurable_total",
+          "Sends that left before their record was durable, because the spool did not answer")),
       gauge_(counters.gauge("held_sends", "Sends waiting for a commit")) {}
 
 void HeldSends::hold(Now now, std::vector<port::Send>& sends) {
@@ -27,7 +28,8 @@ void HeldSends::hold(Now now, std::vector<port::Send>& sends) {
 
 void HeldSends::committed(port::CommitId upto, std::vector<port::Send>& sends) {
   durable_ = std::max(durable_, upto);
-  // Commits ascend in the order they were appended, but a send may name an older commit than the one held before it.
+  // Commits ascend in the order they were appended, but a send may name an older commit than the one held
+  // before it.
   std::deque<Held> still;
   for (Held& h : held_) {
     if (h.send.after > durable_) {

@@ -1,5 +1,6 @@
 #pragma once
-// Output commit: a send that must not leave before something is durable (a 200 to BYE before its CDR) waits here.
+// Output commit: a send that must not leave before something is durable (a 200 to BYE before its CDR) waits
+// here.
 #include <cstdint>
 #include <deque>
 #include <vector>
@@ -12,8 +13,8 @@ namespace tandem::node {
 
 class HeldSends {
  public:
-  /// `patience`: how long a send waits for a spool that does not answer. Past it the send leaves all the same (fail static: the
-  /// caller's phone must not hang because a disk does), counted.
+  /// `patience`: how long a send waits for a spool that does not answer. Past it the send leaves all the same
+  /// (fail static: the caller's phone must not hang because a disk does), counted.
   HeldSends(Duration patience, CounterSet& counters);
 
   /// Moves the sends that must wait out of `sends`; the rest stay, in order.

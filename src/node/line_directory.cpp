@@ -6,7 +6,8 @@ namespace tandem::node {
 
 LineDirectory::LineDirectory(size_t limit_per_line, CounterSet& counters)
     : limit_per_line_(limit_per_line),
-      overflow_(counters.counter("line_calls_dropped_total", "Calls not shown at a line because it has too many")) {}
+      overflow_(counters.counter("line_calls_dropped_total",
+                                 "Calls not shown at a line because it has too many")) {}
 
 void LineDirectory::update(const port::LineUpdate& change) {
   std::string key = change.aor.to_string();

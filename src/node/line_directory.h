@@ -1,6 +1,6 @@
 #pragma once
-// The calls in progress at each AOR of this worker's shards, wherever the calls themselves live: what BLF shows, what pick-up
-// and park look for, what call limits count.
+// The calls in progress at each AOR of this worker's shards, wherever the calls themselves live: what BLF
+// shows, what pick-up and park look for, what call limits count.
 #include <cstddef>
 #include <string>
 #include <unordered_map>

@@ -1,5 +1,6 @@
 #pragma once
-// What workers of one node say to each other. One-way: a worker never waits for another; an answer is a mail of its own.
+// What workers of one node say to each other. One-way: a worker never waits for another; an answer is a mail
+// of its own.
 #include <functional>
 #include <memory>
 #include <string>

@@ -29,7 +29,8 @@ uint16_t shard_of(const sip::Message& message, const sip::TokenMint& mint, const
     if (const auto to = message.to(); to.ok() && to->uri.is_sip()) return shard_of_uri(to->uri, plan);
   } else if (message.method() == sip::Method::subscribe || message.method() == sip::Method::publish ||
              message.method() == sip::Method::message) {
-    if (const auto uri = message.parsed_request_uri(); uri.ok() && uri->is_sip()) return shard_of_uri(*uri, plan);
+    if (const auto uri = message.parsed_request_uri(); uri.ok() && uri->is_sip())
+      return shard_of_uri(*uri, plan);
   }
   return sip::shard_of(message.call_id());
 }

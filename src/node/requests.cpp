@@ -1,5 +1,5 @@
-// What a message means: which room it is for, and who may ask for what. Every request outside a dialog is authenticated (by
-// digest, or as a trunk by its source) before a room sees it.
+// What a message means: which room it is for, and who may ask for what. Every request outside a dialog is
+// authenticated (by digest, or as a trunk by its source) before a room sees it.
 #include "base/text.h"
 #include "node/worker_impl.h"
 
@@ -10,7 +10,8 @@ using Kind = sip::TuEvent::Kind;
 using Room = port::Asker::Room;
 
 constexpr std::string_view allowed_methods =
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH";
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, "
+    "PUBLISH";
 
 /// REGISTER is answered by the registrar itself (401); everything else passes through to somebody (407).
 auth::Role role_for(sip::Method method) {
@@ -31,9 +32,12 @@ void Worker::Impl::events(Now now) {
 void Worker::Impl::event(Now now, sip::TuEvent&& e) {
   if (e.kind == Kind::request) return request(now, std::move(e));
   switch (e.user.room) {
-    case Room::call: return calls.on_sip(now, std::move(e), {}, out);
-    case Room::presence: return notifier.on_sip(now, std::move(e), out);
-    case Room::message: return messages.on_sip(now, std::move(e), out);
+    case Room::call:
+      return calls.on_sip(now, std::move(e), {}, out);
+    case Room::presence:
+      return notifier.on_sip(now, std::move(e), out);
+    case Room::message:
+      return messages.on_sip(now, std::move(e), out);
     case Room::auth:  // cancelled, or gone, before we knew who asks
       if (e.kind == Kind::cancel) respond(now, e.server, 487);
       if (e.kind == Kind::cancel || e.kind == Kind::done) waiting.erase(SlotId::unpack(e.user.object));
@@ -41,7 +45,8 @@ void Worker::Impl::event(Now now, sip::TuEvent&& e) {
     case Room::registrar:
     case Room::route:
     case Room::node:
-    case Room::none: break;
+    case Room::none:
+      break;
   }
   // An ACK or a stray 2xx belongs to a dialog; nothing else without an owner is worth an answer.
   if (e.kind == Kind::ack || e.kind == Kind::stray_response) calls.on_sip(now, std::move(e), {}, out);
@@ -65,7 +70,11 @@ void Worker::Impl::in_dialog(Now now, sip::TuEvent&& e, const sip::Message& m) {
 void Worker::Impl::who(Now now, sip::TuEvent&& e, const sip::Message& m) {
   const port::Path& path = e.path;
   const auto uri = m.parsed_request_uri();
-  if (!uri.ok()) return respond(now, e.server, uri.reason() == sip::Reason::bad_uri && m.request_uri().find(':') != std::string_view::npos ? 416 : 400);
+  if (!uri.ok())
+    return respond(now, e.server,
+                   uri.reason() == sip::Reason::bad_uri && m.request_uri().find(':') != std::string_view::npos
+                       ? 416
+                       : 400);
   const route::Trunk* trunk = plan->trunk_by_source(path.remote.ip, path.transport, path.realm);
   if (trunk && m.method() != sip::Method::register_) {
     call::Identity identity;
@@ -74,13 +83,15 @@ void Worker::Impl::who(Now now, sip::TuEvent&& e, const sip::Message& m) {
     identity.domain = trunk->row.domain;
     return accepted(now, e.server, path, std::move(identity));
   }
-  if (m.method() == sip::Method::options && uri->is_sip() && uri->user.empty()) return options(now, e.server, m, path);
+  if (m.method() == sip::Method::options && uri->is_sip() && uri->user.empty())
+    return options(now, e.server, m, path);
 
   const auto speaker = m.method() == sip::Method::register_ ? m.to() : m.from();
   if (!speaker.ok() || !speaker->uri.is_sip()) return respond(now, e.server, 400, "Bad From or To");
   std::string domain = plan->domain_of(lower(speaker->uri.host));
   if (domain.empty() && m.method() != sip::Method::register_) domain = plan->domain_of(lower(uri->host));
-  // A stranger to our domains gets the same challenge as a subscriber would: it learns nothing and cannot answer.
+  // A stranger to our domains gets the same challenge as a subscriber would: it learns nothing and cannot
+  // answer.
   if (domain.empty()) domain = lower(uri->host);
   const std::string realm = challenge_realm(domain);
   const auto claimed = authenticator.claimed(m, realm, role_for(m.method()));
@@ -91,7 +102,8 @@ void Worker::Impl::who(Now now, sip::TuEvent&& e, const sip::Message& m) {
     return respond(now, e.server, 503);
   }
   transactions.set_user(e.server, {Room::auth, slot.packed(), 0});
-  out.ask(port::AskSubscriber{{claimed->user, domain}}, now.mono + settings.ask_timeout, {Room::auth, slot.packed()});
+  out.ask(port::AskSubscriber{{claimed->user, domain}}, now.mono + settings.ask_timeout,
+          {Room::auth, slot.packed()});
 }
 
 void Worker::Impl::known(Now now, const Waiting& w, const port::Answer& answer) {
@@ -103,15 +115,19 @@ void Worker::Impl::known(Now now, const Waiting& w, const port::Answer& answer) 
   if (row && !row->enabled) row = nullptr;
   const auth::Check check = authenticator.check(now, *m, w.realm, role_for(m->method()), row.get());
   switch (check.outcome) {
-    case auth::Check::Outcome::no_credentials: return challenge(now, w.server, *m, w.path, w.realm, false);
-    case auth::Check::Outcome::stale: return challenge(now, w.server, *m, w.path, w.realm, true);
+    case auth::Check::Outcome::no_credentials:
+      return challenge(now, w.server, *m, w.path, w.realm, false);
+    case auth::Check::Outcome::stale:
+      return challenge(now, w.server, *m, w.path, w.realm, true);
     case auth::Check::Outcome::bad:
       gate.note_auth_failure(now, w.path);
       return challenge(now, w.server, *m, w.path, w.realm, false);
-    case auth::Check::Outcome::ok: break;
+    case auth::Check::Outcome::ok:
+      break;
   }
   gate.note_auth_success(now, w.path);
-  if (m->method() != sip::Method::register_ && !may_speak_as(*m, *row)) return respond(now, w.server, 403, "From is not yours");
+  if (m->method() != sip::Method::register_ && !may_speak_as(*m, *row))
+    return respond(now, w.server, 403, "From is not yours");
   call::Identity identity;
   identity.kind = call::Identity::Kind::subscriber;
   identity.subscriber = row;
@@ -126,7 +142,8 @@ bool Worker::Impl::may_speak_as(const sip::Message& m, const port::Subscriber& s
   return aor.user == subscriber.aor.user && plan->domain_of(aor.domain) == subscriber.aor.domain;
 }
 
-void Worker::Impl::accepted(Now now, sip::ServerTxId server, const port::Path& path, call::Identity identity) {
+void Worker::Impl::accepted(Now now, sip::ServerTxId server, const port::Path& path,
+                            call::Identity identity) {
   const sip::Message* m = transactions.request_of(server);
   if (!m) return;
   sip::TuEvent e;
@@ -134,28 +151,37 @@ void Worker::Impl::accepted(Now now, sip::ServerTxId server, const port::Path& p
   e.server = server;
   e.path = path;
   switch (m->method()) {
-    case sip::Method::invite: return calls.on_sip(now, std::move(e), identity, out);
-    case sip::Method::register_: return on_register(now, server, *m, path, identity);
+    case sip::Method::invite:
+      return calls.on_sip(now, std::move(e), identity, out);
+    case sip::Method::register_:
+      return on_register(now, server, *m, path, identity);
     case sip::Method::subscribe:
-    case sip::Method::publish: return notifier.on_request(now, std::move(e), identity.subscriber, out);
-    case sip::Method::message: return on_message(now, std::move(e), *m, identity);
-    case sip::Method::options: return options(now, server, *m, path);
+    case sip::Method::publish:
+      return notifier.on_request(now, std::move(e), identity.subscriber, out);
+    case sip::Method::message:
+      return on_message(now, std::move(e), *m, identity);
+    case sip::Method::options:
+      return options(now, server, *m, path);
     case sip::Method::bye:
     case sip::Method::update:
     case sip::Method::prack:
     case sip::Method::info:
     case sip::Method::notify:
-    case sip::Method::cancel: return respond(now, server, 481);
-    case sip::Method::ack: return;
+    case sip::Method::cancel:
+      return respond(now, server, 481);
+    case sip::Method::ack:
+      return;
     case sip::Method::refer:
-    case sip::Method::other: break;
+    case sip::Method::other:
+      break;
   }
   sip::Writer w = sip::response_to(*m, path.remote, 405, mint.mint(shard_of(*m, mint, *plan)));
   w.header(sip::HeaderId::allow, allowed_methods);
   transactions.respond(now, server, std::move(w).finish(), out);
 }
 
-void Worker::Impl::on_message(Now now, sip::TuEvent&& e, const sip::Message& m, const call::Identity& identity) {
+void Worker::Impl::on_message(Now now, sip::TuEvent&& e, const sip::Message& m,
+                              const call::Identity& identity) {
   const auto uri = m.parsed_request_uri();
   const std::string host = uri.ok() ? lower(uri->host) : std::string();
   std::string domain = plan->domain_of(host);
@@ -173,10 +199,11 @@ void Worker::Impl::on_register(Now now, sip::ServerTxId server, const sip::Messa
   binding_changes(now, changes);
 }
 
-void Worker::Impl::challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path, std::string_view realm,
-                             bool stale) {
+void Worker::Impl::challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path,
+                             std::string_view realm, bool stale) {
   const auth::Role role = role_for(m.method());
-  sip::Writer w = sip::response_to(m, path.remote, auth::challenge_status(role), mint.mint(shard_of(m, mint, *plan)));
+  sip::Writer w =
+      sip::response_to(m, path.remote, auth::challenge_status(role), mint.mint(shard_of(m, mint, *plan)));
   authenticator.challenge(now, realm, role, stale, port::is_secure(path.transport), w,
                           m.header(sip::HeaderId::user_agent).value_or(std::string_view{}));
   transactions.respond(now, server, std::move(w).finish(), out);

@@ -27,13 +27,18 @@ edge::Realm to_edge(const RealmSettings& from) {
   edge::Realm realm;
   realm.name = from.name;
   realm.advertised_host = from.advertise;
-  for (const ListenerSettings& l : from.listeners) realm.listeners.push_back({transport_from(l.transport), l.bind, "", 0});
+  for (const ListenerSettings& l : from.listeners)
+    realm.listeners.push_back({transport_from(l.transport), l.bind, "", 0});
   const auto advertised = IpAddress::parse(from.advertise);
   edge::MediaRange& m = realm.media;
   m.v4 = media_address(from, from.media_v4, IpAddress::Family::v4);
   m.v6 = media_address(from, from.media_v6, IpAddress::Family::v6);
-  m.advertised_v4 = from.media_advertise_v4 ? from.media_advertise_v4 : advertised && advertised->is_v4() ? *advertised : IpAddress{};
-  m.advertised_v6 = from.media_advertise_v6 ? from.media_advertise_v6 : advertised && advertised->is_v6() ? *advertised : IpAddress{};
+  m.advertised_v4 = from.media_advertise_v4             ? from.media_advertise_v4
+                    : advertised && advertised->is_v4() ? *advertised
+                                                        : IpAddress{};
+  m.advertised_v6 = from.media_advertise_v6             ? from.media_advertise_v6
+                    : advertised && advertised->is_v6() ? *advertised
+                                                        : IpAddress{};
   m.first_port = from.first_port;
   m.last_port = from.last_port;
   return realm;
@@ -57,16 +62,18 @@ Result<std::shared_ptr<const edge::RealmTable>, std::string> make_realms(const N
     edge::Realm realm = to_edge(r);
     const edge::MediaRange& m = realm.media;
     if ((m.v4.is_unspecified() && !m.advertised_v4) || (m.v6.is_unspecified() && !m.advertised_v6))
-      return Failure{fmt::format("realm '{}' listens on every address: say in 'advertise' (or media.advertise_v4, media.advertise_v6) "
-                                 "which one peers shall send media to",
-                                 r.name)};
+      return Failure{
+          fmt::format("realm '{}' listens on every address: say in 'advertise' (or media.advertise_v4, "
+                      "media.advertise_v6) "
+                      "which one peers shall send media to",
+                      r.name)};
     realms.push_back(std::move(realm));
   }
   return edge::RealmTable::build(std::move(realms));
 }
 
-WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uint64_t epoch, uint16_t index, uint16_t workers,
-                             std::shared_ptr<const edge::RealmTable> realms) {
+WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uint64_t epoch, uint16_t index,
+                             uint16_t workers, std::shared_ptr<const edge::RealmTable> realms) {
   WorkerSettings s;
   s.node = config.node;
   s.epoch = epoch;
@@ -83,7 +90,8 @@ WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uin
   s.auth.key = keys.nonces;
   s.auth.scope = index;
 
-  s.gate.hash_key = mix64(epoch ^ hash64({reinterpret_cast<const char*>(keys.tokens.data()), keys.tokens.size()}));
+  s.gate.hash_key =
+      mix64(epoch ^ hash64({reinterpret_cast<const char*>(keys.tokens.data()), keys.tokens.size()}));
   s.gate.requests_per_second = static_cast<double>(config.limits.requests_per_second);
   s.gate.auth_failures = static_cast<uint32_t>(config.limits.auth_failures);
   s.gate.ban = config.limits.ban;

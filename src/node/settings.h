@@ -19,8 +19,8 @@
 
 namespace tandem::node {
 
-/// Secrets of the cluster: made at first start, kept in the data directory (mode 0600), the same on every node that may see
-/// another's tokens, nonces and GRUUs.
+/// Secrets of the cluster: made at first start, kept in the data directory (mode 0600), the same on every
+/// node that may see another's tokens, nonces and GRUUs.
 struct NodeKeys {
   std::array<uint8_t, 16> tokens{};
   std::array<uint8_t, 32> nonces{};
@@ -57,8 +57,8 @@ struct WorkerSettings {
 };
 
 /// Everything but the directory's rows. `cores`: what `workers: 0` stands for.
-WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uint64_t epoch, uint16_t index, uint16_t workers,
-                             std::shared_ptr<const edge::RealmTable> realms);
+WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uint64_t epoch, uint16_t index,
+                             uint16_t workers, std::shared_ptr<const edge::RealmTable> realms);
 /// The failure is one sentence.
 Result<std::shared_ptr<const edge::RealmTable>, std::string> make_realms(const NodeConfig& config);
 

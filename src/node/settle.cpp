@@ -1,5 +1,5 @@
-// What goes out: questions find their answerer, lines and moves their worker, sends their commit. Runs after every input, until
-// nothing is left that this worker can do for itself.
+// What goes out: questions find their answerer, lines and moves their worker, sends their commit. Runs after
+// every input, until nothing is left that this worker can do for itself.
 #include <algorithm>
 
 #include "node/worker_impl.h"
@@ -100,7 +100,8 @@ void Worker::Impl::moved_here(Now now, uint16_t from, port::CallMove move) {
   for (const std::string& name : move.local_tags) forwarder.remove(name);
   for (const std::string& name : move.branches) forwarder.remove(name);
   const bool restored = calls.restore(now, move.part, move.then, out);
-  if (!restored) out.event(port::Level::error, "call.move_failed", 0, {{"from_worker", std::to_string(from)}});
+  if (!restored)
+    out.event(port::Level::error, "call.move_failed", 0, {{"from_worker", std::to_string(from)}});
   if (from == settings.index) return;
   MovedHere entry{from, move.local_tags, std::move(move.local_tags)};
   entry.names.insert(entry.names.end(), move.branches.begin(), move.branches.end());
@@ -130,8 +131,8 @@ void Worker::Impl::binding_changes(Now now, const registrar::BindingChanges& cha
 
 void MessageMail::deliver(Now now, Worker& worker) {
   Worker::Impl& impl = *worker.impl_;
-  // It may have moved on since it was sent here. Its shard no longer says where it is: a call that moved here is taken, not sent
-  // back to the worker that passed it on.
+  // It may have moved on since it was sent here. Its shard no longer says where it is: a call that moved here
+  // is taken, not sent back to the worker that passed it on.
   if (const auto to = impl.moved_to(message))
     impl.out.mail(*to, std::make_unique<MessageMail>(std::move(message), path));
   else

@@ -16,7 +16,8 @@ using Room = port::Asker::Room;
 /// The tags of a call's dialogs. After it took in legs of other calls they name other shards than its own.
 void tags_of(const proto::CallPart& call, std::vector<std::string>& tags) {
   const auto add = [&](const std::string& dialog) {
-    if (const auto d = sip::dialog_from_part(dialog); d && !d->local_tag.empty()) tags.push_back(d->local_tag);
+    if (const auto d = sip::dialog_from_part(dialog); d && !d->local_tag.empty())
+      tags.push_back(d->local_tag);
   };
   for (const proto::CallParty& party : call.parties()) {
     add(party.sip().dialog());
@@ -49,8 +50,9 @@ std::vector<Part> Worker::snapshot(Now now) const {
   w.messages.snapshot(now, open);
   for (auto& p : open) parts.push_back({Part::Kind::message, p.shard, std::move(p.bytes)});
 
-  // A transaction goes where its call goes, or where its messages arrive. Requests other than INVITE that have no call are not
-  // kept: they are sent again, and the notifier sends what it owes. An INVITE had its 100, so nobody will send it again.
+  // A transaction goes where its call goes, or where its messages arrive. Requests other than INVITE that
+  // have no call are not kept: they are sent again, and the notifier sends what it owes. An INVITE had its
+  // 100, so nobody will send it again.
   bytes.clear();
   w.transactions.snapshot(now, bytes);
   for (std::string& b : bytes) {
@@ -81,9 +83,15 @@ std::vector<Part> Worker::restore(Now now, std::vector<Part> parts) {
         understood = w.calls.restore(now, p.bytes, {}, w.out);
         if (understood) w.find_strays(p.bytes, strays);
         break;
-      case Part::Kind::bindings: understood = w.registrar.restore(now, p.bytes); break;
-      case Part::Kind::subscription: understood = w.notifier.restore(now, p.bytes); break;
-      case Part::Kind::message: understood = w.messages.restore(now, p.bytes); break;
+      case Part::Kind::bindings:
+        understood = w.registrar.restore(now, p.bytes);
+        break;
+      case Part::Kind::subscription:
+        understood = w.notifier.restore(now, p.bytes);
+        break;
+      case Part::Kind::message:
+        understood = w.messages.restore(now, p.bytes);
+        break;
       case Part::Kind::transaction:
         understood = w.restore_transaction(now, p.bytes, strays);
         break;
@@ -137,7 +145,8 @@ bool Worker::Impl::restore_transaction(Now now, const std::string& bytes, Strays
   const std::string& identity = tx.has_client() ? tx.client().identity() : tx.server().identity();
   std::string branch = identity.substr(0, identity.find('\n'));
   if (tx.has_client()) {
-    if (const auto owner = mint.owner(branch)) stray(worker_of(owner->shard), std::move(branch), call->second);
+    if (const auto owner = mint.owner(branch))
+      stray(worker_of(owner->shard), std::move(branch), call->second);
   } else if (const sip::Message* request = transactions.request_of(restored->server)) {
     stray(worker_of(shard_of(*request, mint, *plan)), std::string(request->top_via().branch), call->second);
   }

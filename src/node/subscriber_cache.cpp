@@ -30,7 +30,8 @@ port::Answer SubscriberCache::learn(Now now, const port::AddressOfRecord& aor, p
   auto it = index_.find(key);
   const auto* found = std::get_if<port::SubscriberAnswer>(&answer);
   if (!found && !std::holds_alternative<port::NotFound>(answer)) {
-    if (it == index_.end() || !it->second->subscriber || now.mono - it->second->learned > limits_.trusted) return answer;
+    if (it == index_.end() || !it->second->subscriber || now.mono - it->second->learned > limits_.trusted)
+      return answer;
     served_stale_.add();
     return it->second->subscriber;
   }

@@ -1,6 +1,6 @@
 #pragma once
-// The worker's copy of subscriber rows. A fresh row is used without asking; an old one is served when the directory is away
-// (fail static), until it is too old to trust.
+// The worker's copy of subscriber rows. A fresh row is used without asking; an old one is served when the
+// directory is away (fail static), until it is too old to trust.
 #include <cstddef>
 #include <list>
 #include <optional>
@@ -18,8 +18,9 @@ namespace tandem::node {
 struct SubscriberCacheLimits {
   size_t rows = 200'000;
   Duration fresh = seconds(60);
-  Duration trusted = hours(24);       // how long a row outlives the directory
-  Duration absent_fresh = seconds(5); // "no such subscriber" is remembered, so that a scan does not become a query flood
+  Duration trusted = hours(24);  // how long a row outlives the directory
+  Duration absent_fresh =
+      seconds(5);  // "no such subscriber" is remembered, so that a scan does not become a query flood
 };
 
 class SubscriberCache {

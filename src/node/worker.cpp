@@ -13,7 +13,8 @@ constexpr Duration sweep_interval = seconds(10);
 
 }  // namespace
 
-Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p, port::MediaPorts& ports, Rng& r, Now now)
+Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p, port::MediaPorts& ports,
+                   Rng& r, Now now)
     : settings(s),
       plan(std::move(p)),
       rng(r),
@@ -33,14 +34,20 @@ Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p
       held(s.held_send_patience, counters),
       forwarder(s.moved_names, counters),
       waiting(s.waiting_requests),
-      messages_received(counters.counter("sip_messages_received_total", "SIP messages that came in, before anything was checked")),
-      foreign_owner(counters.counter("sip_messages_passed_total", "Messages passed to the worker that owns them")),
-      parse_failures(counters.counter("sip_parse_failures_total", "Messages that could not be understood and were dropped")),
-      unknown_dialog(counters.counter("sip_unknown_dialog_total", "Requests inside a dialog nobody knows (481)")),
-      waiting_full(counters.counter("requests_refused_waiting_total", "Requests refused because too many wait for their sender's row")) {
+      messages_received(counters.counter("sip_messages_received_total",
+                                         "SIP messages that came in, before anything was checked")),
+      foreign_owner(
+          counters.counter("sip_messages_passed_total", "Messages passed to the worker that owns them")),
+      parse_failures(counters.counter("sip_parse_failures_total",
+                                      "Messages that could not be understood and were dropped")),
+      unknown_dialog(
+          counters.counter("sip_unknown_dialog_total", "Requests inside a dialog nobody knows (481)")),
+      waiting_full(counters.counter("requests_refused_waiting_total",
+                                    "Requests refused because too many wait for their sender's row")) {
   for (size_t i = 0; i < parse_errors.size(); ++i)
-    parse_errors[i] = &counters.counter("sip_parse_errors_total", "Messages dropped, by what was wrong with them",
-                                        std::string("reason=\"") + sip::to_string(static_cast<sip::Reason>(i)) + "\"");
+    parse_errors[i] =
+        &counters.counter("sip_parse_errors_total", "Messages dropped, by what was wrong with them",
+                          std::string("reason=\"") + sip::to_string(static_cast<sip::Reason>(i)) + "\"");
   apply_plan(now);
   registrar.start(now, out);
   settle(now);
@@ -97,7 +104,8 @@ bool Worker::Impl::to_owner(sip::Message& message, const port::Path& path) {
 
 std::optional<uint16_t> Worker::Impl::moved_to(const sip::Message& message) {
   if (forwarder.size() == 0) return std::nullopt;
-  return forwarder.find(message.is_request() && !message.to_tag().empty() ? message.to_tag() : message.top_via().branch);
+  return forwarder.find(message.is_request() && !message.to_tag().empty() ? message.to_tag()
+                                                                          : message.top_via().branch);
 }
 
 void Worker::Impl::take(Now now, sip::Message message, const port::Path& path) {
@@ -135,18 +143,25 @@ void Worker::Impl::deliver_answer(Now now, port::AskId id, const port::Asker& as
         known(now, request, answer);
       }
       break;
-    case Room::call: calls.on_answer(now, asker.object, id, std::move(answer), out); break;
+    case Room::call:
+      calls.on_answer(now, asker.object, id, std::move(answer), out);
+      break;
     case Room::registrar: {
       registrar::BindingChanges changes;
       registrar.on_answer(now, id, asker.object, answer, out, changes);
       binding_changes(now, changes);
       break;
     }
-    case Room::presence: notifier.on_answer(now, asker.object, id, std::move(answer), out); break;
-    case Room::message: messages.on_answer(now, asker.object, id, std::move(answer), out); break;
+    case Room::presence:
+      notifier.on_answer(now, asker.object, id, std::move(answer), out);
+      break;
+    case Room::message:
+      messages.on_answer(now, asker.object, id, std::move(answer), out);
+      break;
     case Room::route:
     case Room::node:
-    case Room::none: break;
+    case Room::none:
+      break;
   }
 }
 
@@ -196,13 +211,14 @@ void Worker::Impl::timeout(Now now) {
 
 Instant Worker::Impl::next_timeout() const {
   return std::min({transactions.next_timeout(), engine.next_timeout(), calls.next_timeout(),
-                   notifier.next_timeout(), messages.next_timeout(), registrar.next_timeout(), asks.next_timeout(),
-                   held.next_timeout(), next_sweep});
+                   notifier.next_timeout(), messages.next_timeout(), registrar.next_timeout(),
+                   asks.next_timeout(), held.next_timeout(), next_sweep});
 }
 
 // ---- the contract, passed on -----------------------------------------------------------------------------
 
-Worker::Worker(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan, port::MediaPorts& ports, Rng& rng, Now now)
+Worker::Worker(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan,
+               port::MediaPorts& ports, Rng& rng, Now now)
     : impl_(std::make_unique<Impl>(settings, std::move(plan), ports, rng, now)) {}
 Worker::~Worker() = default;
 

@@ -1,13 +1,16 @@
 #pragma once
-// Worker: all protocols of one core behind the port::Worker contract, and the dispatch between them. Start reading at
-// worker.cpp (what comes in), then requests.cpp (who may ask for what), then settle.cpp (what goes out).
+// Worker: all protocols of one core behind the port::Worker contract, and the dispatch between them. Start
+// reading at worker.cpp (what comes in), then requests.cpp (who may ask for what), then settle.cpp (what goes
+// out).
 //
 //   on_received ─ edge gate ─ parse ─ owner? ──mail──> the worker that owns it
 //                                       │ ours
 //                              transaction layer ─ TuEvent ─┬─ response ──────────> the room that asked
-//                                                           ├─ inside a dialog ───> call or presence, by To-tag
-//                                                           └─ new request ─ who? ─ trunk by source, or digest
-//                                                                             └──> registrar, call, presence, messages
+//                                                           ├─ inside a dialog ───> call or presence, by
+//                                                           To-tag └─ new request ─ who? ─ trunk by source,
+//                                                           or digest
+//                                                                             └──> registrar, call, presence,
+//                                                                             messages
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,7 +29,8 @@ namespace tandem::node {
 class Worker final : public port::Worker {
  public:
   /// `ports`, `rng` outlive the worker. The counters are the worker's own and may be read from any thread.
-  Worker(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan, port::MediaPorts& ports, Rng& rng, Now now);
+  Worker(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan, port::MediaPorts& ports,
+         Rng& rng, Now now);
   ~Worker() override;
 
   void on_received(Now now, port::Received received) override;
@@ -59,20 +63,29 @@ class Worker final : public port::Worker {
 
   /// What still lives here; all zero when nothing leaks after everything ended.
   struct Load {
-    size_t calls = 0, legs = 0, dialogs = 0, server_transactions = 0, client_transactions = 0, asks = 0, held_sends = 0,
-           waiting = 0, forwarded_names = 0, lines = 0, endpoints = 0, subscriptions = 0, contacts = 0, messages = 0;
+    size_t calls = 0, legs = 0, dialogs = 0, server_transactions = 0, client_transactions = 0, asks = 0,
+           held_sends = 0, waiting = 0, forwarded_names = 0, lines = 0, endpoints = 0, subscriptions = 0,
+           contacts = 0, messages = 0;
   };
   Load load() const;
 
   // ---- a node is a value
-  /// Everything worth keeping, as parts that know their shard, so that a restore may deal them to another number of workers.
+  /// Everything worth keeping, as parts that know their shard, so that a restore may deal them to another
+  /// number of workers.
   struct Part {
-    enum class Kind : uint8_t { call = 1, bindings, subscription, message, transaction } kind;  // in the order of a restore
+    enum class Kind : uint8_t {
+      call = 1,
+      bindings,
+      subscription,
+      message,
+      transaction
+    } kind;  // in the order of a restore
     uint16_t shard = 0;
     std::string bytes;
   };
   std::vector<Part> snapshot(Now now) const;
-  /// All parts of the shards this worker owns, at once. Gives back what was not understood (a newer version's): keep it.
+  /// All parts of the shards this worker owns, at once. Gives back what was not understood (a newer
+  /// version's): keep it.
   std::vector<Part> restore(Now now, std::vector<Part> parts);
 
  private:

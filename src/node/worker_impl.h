@@ -31,9 +31,14 @@ struct Waiting {
 /// Our Contact as the realm advertises itself; local is what the realms or the dial plan call ours.
 class Contacts final : public call::ContactProvider {
  public:
-  Contacts(const edge::RealmTable& realms, const std::shared_ptr<const route::Plan>& plan) : realms_(realms), plan_(plan) {}
-  std::string contact_for(const port::Path& path, std::string_view user) const override { return realms_.contact_for(path, user); }
-  bool is_local(std::string_view host) const override { return realms_.is_local(host) || !plan_->domain_of(host).empty(); }
+  Contacts(const edge::RealmTable& realms, const std::shared_ptr<const route::Plan>& plan)
+      : realms_(realms), plan_(plan) {}
+  std::string contact_for(const port::Path& path, std::string_view user) const override {
+    return realms_.contact_for(path, user);
+  }
+  bool is_local(std::string_view host) const override {
+    return realms_.is_local(host) || !plan_->domain_of(host).empty();
+  }
 
  private:
   const edge::RealmTable& realms_;
@@ -41,7 +46,8 @@ class Contacts final : public call::ContactProvider {
 };
 
 struct Worker::Impl {
-  Impl(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan, port::MediaPorts& ports, Rng& rng, Now now);
+  Impl(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan, port::MediaPorts& ports,
+       Rng& rng, Now now);
 
   // ---- in (worker.cpp)
   void received(Now now, port::Received received);
@@ -54,7 +60,8 @@ struct Worker::Impl {
   void timeout(Now now);
   Instant next_timeout() const;
   bool to_owner(sip::Message& message, const port::Path& path);
-  std::optional<uint16_t> moved_to(const sip::Message& message);  // where the call it belongs to went from here
+  std::optional<uint16_t> moved_to(
+      const sip::Message& message);  // where the call it belongs to went from here
 
   // ---- what a message means (requests.cpp)
   void events(Now now);
@@ -65,8 +72,10 @@ struct Worker::Impl {
   void known(Now now, const Waiting& waiting, const port::Answer& answer);
   void accepted(Now now, sip::ServerTxId server, const port::Path& path, call::Identity identity);
   void on_message(Now now, sip::TuEvent&& e, const sip::Message& m, const call::Identity& identity);
-  void on_register(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path, const call::Identity& identity);
-  void challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path, std::string_view realm, bool stale);
+  void on_register(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path,
+                   const call::Identity& identity);
+  void challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path,
+                 std::string_view realm, bool stale);
   void respond(Now now, sip::ServerTxId server, int status, std::string_view reason = {});
   void options(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path);
   bool may_speak_as(const sip::Message& m, const port::Subscriber& subscriber) const;
@@ -124,7 +133,7 @@ struct Worker::Impl {
   // ---- state
   port::Outbox out;
   SlotMap<Waiting> waiting;
-  std::vector<sip::TuEvent> pending;                             // of the transaction layer, in order
+  std::vector<sip::TuEvent> pending;                               // of the transaction layer, in order
   std::deque<std::pair<port::AskId, port::Answer>> local_answers;  // to questions this worker answers itself
   std::unordered_map<port::AskId, port::AddressOfRecord> subscriber_asks;
   std::vector<media::MediaEvent> media_scratch;

@@ -56,16 +56,29 @@ void Exchange::store_error(const port::StoreError& e) const {
   using Kind = port::StoreError::Kind;
   int status = 500;
   switch (e.kind) {
-    case Kind::not_found: status = 404; break;
-    case Kind::conflict: status = 409; break;
-    case Kind::invalid: status = 422; break;
-    case Kind::limit: status = 429; break;
+    case Kind::not_found:
+      status = 404;
+      break;
+    case Kind::conflict:
+      status = 409;
+      break;
+    case Kind::invalid:
+      status = 422;
+      break;
+    case Kind::limit:
+      status = 429;
+      break;
     case Kind::unavailable:
     case Kind::read_only:
     case Kind::corrupt:
-    case Kind::newer: status = 503; break;
-    case Kind::full: status = 507; break;
-    case Kind::internal: break;
+    case Kind::newer:
+      status = 503;
+      break;
+    case Kind::full:
+      status = 507;
+      break;
+    case Kind::internal:
+      break;
   }
   error(status, port::to_text(e.kind), e.text);
 }
@@ -109,7 +122,8 @@ std::unordered_map<std::string, std::string> split_query(std::string_view query)
   return out;
 }
 
-void plain(const port::HttpReply& reply, int status, std::string body, const char* type = "text/plain; charset=utf-8") {
+void plain(const port::HttpReply& reply, int status, std::string body,
+           const char* type = "text/plain; charset=utf-8") {
   port::HttpResponse r;
   r.status = status;
   r.content_type = type;
@@ -122,7 +136,8 @@ constexpr size_t json_depth = 16;
 
 }  // namespace
 
-ApiImpl::ApiImpl(ApiConfig c, port::Directory& d, NodeControl& n, std::function<WallTime()> w, CounterSet& counters)
+ApiImpl::ApiImpl(ApiConfig c, port::Directory& d, NodeControl& n, std::function<WallTime()> w,
+                 CounterSet& counters)
     : config(std::move(c)),
       directory(d),
       node(n),
@@ -139,16 +154,19 @@ ApiImpl::ApiImpl(ApiConfig c, port::Directory& d, NodeControl& n, std::function<
 Scope ApiImpl::scope_of(const port::HttpRequest& request, WallTime now) const {
   const std::string_view header = request.header("Authorization");
   if (!istarts_with(header, "Bearer ")) return Scope::none;
-  const std::string digest = std::string(crypto::hash_hex(crypto::Hash::sha256, {trim(header.substr(7))}).view());
+  const std::string digest =
+      std::string(crypto::hash_hex(crypto::Hash::sha256, {trim(header.substr(7))}).view());
   Scope scope = Scope::none;
-  for (const port::ApiTokenRow& row : tokens)  // all of them, so that the time tells nothing about which matched
-    if (crypto::constant_time_equal(row.sha256, digest) && row.enabled && (row.expires.ns == 0 || now < row.expires))
+  for (const port::ApiTokenRow& row :
+       tokens)  // all of them, so that the time tells nothing about which matched
+    if (crypto::constant_time_equal(row.sha256, digest) && row.enabled &&
+        (row.expires.ns == 0 || now < row.expires))
       scope = row.scopes == "admin" ? Scope::admin : Scope::read;
   return scope;
 }
 
 const Operation* ApiImpl::match(const std::string& method, const std::vector<std::string>& segments,
-                                  std::vector<std::string>& path, std::string& allowed) const {
+                                std::vector<std::string>& path, std::string& allowed) const {
   for (const Operation& op : operations) {
     const std::vector<std::string> wanted = split_path(op.path);
     if (wanted.size() != segments.size()) continue;
@@ -196,7 +214,10 @@ void ApiImpl::dispatch(port::HttpRequest request, port::HttpReply reply) {
     port::HttpResponse r;
     r.status = 401;
     r.headers.emplace_back("WWW-Authenticate", "Bearer");
-    r.body = json::serialize(json::value{{"error", json::object{{"kind", "unauthorized"}, {"message", "a valid bearer token is needed"}}}}) + "\n";
+    r.body =
+        json::serialize(json::value{{"error", json::object{{"kind", "unauthorized"},
+                                                           {"message", "a valid bearer token is needed"}}}}) +
+        "\n";
     return x.reply(std::move(r));
   }
   if (metrics) return plain(x.reply, 200, node.metrics_text(), "text/plain; version=0.0.4; charset=utf-8");
@@ -215,7 +236,8 @@ void ApiImpl::dispatch(port::HttpRequest request, port::HttpReply reply) {
   }
   if (question != std::string_view::npos) x.query = split_query(target.substr(question + 1));
   for (const auto& [name, value] : x.query) {
-    const bool known = name == "format" || std::any_of(op->query.begin(), op->query.end(), [&](const auto& q) { return name == q.first; });
+    const bool known = name == "format" || std::any_of(op->query.begin(), op->query.end(),
+                                                       [&](const auto& q) { return name == q.first; });
     if (!known) {
       bad.add();
       return x.error(400, "invalid", fmt::format("unknown query parameter '{}'", name));
@@ -238,16 +260,20 @@ void ApiImpl::dispatch(port::HttpRequest request, port::HttpReply reply) {
   op->run(*this, x);
 }
 
-Api::Api(ApiConfig config, port::Directory& directory, NodeControl& node, std::function<WallTime()> wall, CounterSet& counters)
+Api::Api(ApiConfig config, port::Directory& directory, NodeControl& node, std::function<WallTime()> wall,
+         CounterSet& counters)
     : impl_(std::make_unique<ApiImpl>(std::move(config), directory, node, std::move(wall), counters)) {
   reload_tokens();
 }
 Api::~Api() = default;
 
-void Api::handle(port::HttpRequest request, port::HttpReply reply) { impl_->dispatch(std::move(request), std::move(reply)); }
+void Api::handle(port::HttpRequest request, port::HttpReply reply) {
+  impl_->dispatch(std::move(request), std::move(reply));
+}
 
 json::object ApiImpl::document() const {
-  return openapi_document(operations, {{"title", config.server_name + " REST API"}, {"version", config.version}});
+  return openapi_document(operations,
+                          {{"title", config.server_name + " REST API"}, {"version", config.version}});
 }
 
 std::string Api::openapi() const { return json::serialize(impl_->document()); }

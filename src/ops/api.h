@@ -1,7 +1,7 @@
 #pragma once
-// REST under /api/v1: a table of operations serves to dispatch a request, to check who may do it, and to write the OpenAPI
-// document, so that the three cannot disagree. Runs on a control thread; workers are reached through NodeControl, by
-// mailbox, and answer when they can: no request here ever stops one.
+// REST under /api/v1: a table of operations serves to dispatch a request, to check who may do it, and to
+// write the OpenAPI document, so that the three cannot disagree. Runs on a control thread; workers are
+// reached through NodeControl, by mailbox, and answer when they can: no request here ever stops one.
 #include <functional>
 #include <memory>
 #include <optional>
@@ -18,21 +18,24 @@
 
 namespace tandem::ops {
 
-/// The running node, as the API sees it. Each call returns at once; `then` comes later, on any thread, exactly once.
+/// The running node, as the API sees it. Each call returns at once; `then` comes later, on any thread,
+/// exactly once.
 class NodeControl {
  public:
   virtual ~NodeControl() = default;
   virtual void calls(size_t limit, std::function<void(std::vector<call::CallInfo>)> then) = 0;
   virtual void call(call::CallId id, std::function<void(std::optional<call::CallInfo>)> then) = 0;
   virtual void hangup(call::CallId id, std::function<void(bool found)> then) = 0;
-  virtual void transfer(call::CallId id, uint16_t leg, std::string target, std::function<void(bool found)> then) = 0;
+  virtual void transfer(call::CallId id, uint16_t leg, std::string target,
+                        std::function<void(bool found)> then) = 0;
   virtual void registrations(std::string domain, std::string search, size_t limit,
                              std::function<void(std::vector<RegistrationView>)> then) = 0;
   virtual void unregister(port::AddressOfRecord aor, std::function<void(bool found)> then) = 0;
   virtual void trunk_status(std::function<void(std::vector<TrunkStatusView>)> then) = 0;
   /// Where would this call go, and why: the dial plan in use now.
   virtual route::Decision explain(const route::CallRequest& request) = 0;
-  /// The directory changed: workers take the new plan (at once) and ask for that subscriber anew (empty user: for all).
+  /// The directory changed: workers take the new plan (at once) and ask for that subscriber anew (empty user:
+  /// for all).
   virtual void plan_changed() = 0;
   virtual void subscriber_changed(const port::AddressOfRecord& aor) = 0;
   /// Configuration and certificates; what cannot change at run time is told in the text.
@@ -47,7 +50,7 @@ class NodeControl {
 struct ApiImpl;
 
 struct ApiConfig {
-  std::string version;              // of the program
+  std::string version;  // of the program
   std::string server_name = "Tandem";
   WallTime started;
 };

@@ -44,13 +44,14 @@ struct Operation {
 };
 
 struct ApiImpl {
-  ApiImpl(ApiConfig config, port::Directory& directory, NodeControl& node, std::function<WallTime()> wall, CounterSet& counters);
+  ApiImpl(ApiConfig config, port::Directory& directory, NodeControl& node, std::function<WallTime()> wall,
+          CounterSet& counters);
 
   boost::json::object document() const;
   void dispatch(port::HttpRequest request, port::HttpReply reply);
   Scope scope_of(const port::HttpRequest& request, WallTime now) const;
-  const Operation* match(const std::string& method, const std::vector<std::string>& segments, std::vector<std::string>& path,
-                         std::string& allowed) const;
+  const Operation* match(const std::string& method, const std::vector<std::string>& segments,
+                         std::vector<std::string>& path, std::string& allowed) const;
 
   ApiConfig config;
   port::Directory& directory;

@@ -104,22 +104,75 @@ void status(ApiImpl& api, const Exchange& x) {
 }  // namespace
 
 void add_live_operations(std::vector<Operation>& table) {
-  table.push_back({"GET", "/calls", Scope::read, "Calls in progress", nullptr, "[Call]", {{"limit", "calls shown at most"}}, calls});
+  table.push_back({"GET",
+                   "/calls",
+                   Scope::read,
+                   "Calls in progress",
+                   nullptr,
+                   "[Call]",
+                   {{"limit", "calls shown at most"}},
+                   calls});
   table.push_back({"GET", "/calls/{id}", Scope::read, "Show a call", nullptr, "Call", {}, call});
   table.push_back({"DELETE", "/calls/{id}", Scope::admin, "Hang up a call", nullptr, nullptr, {}, hangup});
-  table.push_back({"POST", "/calls/{id}/transfer", Scope::admin, "Transfer a call: the leg leaves, its peer goes to the target",
-                   "Transfer", nullptr, {}, transfer});
-  table.push_back({"GET", "/registrations", Scope::read, "Live contacts", nullptr, "[Registration]",
-                   {{"domain", "only this domain"}, {"search", "part of the user"}, {"limit", "contacts shown at most"}}, registrations});
-  table.push_back({"DELETE", "/registrations/{domain}/{user}", Scope::admin, "Remove all contacts of an address-of-record", nullptr,
-                   nullptr, {}, unregister});
-  table.push_back({"GET", "/trunk-status", Scope::read, "State of the trunks we register with", nullptr, "[TrunkStatus]", {}, trunk_status});
-  table.push_back({"POST", "/reload", Scope::admin, "Read certificates and configuration again", nullptr, nullptr, {}, reload});
-  table.push_back({"POST", "/drain", Scope::admin, "Take no new calls; running ones go on", nullptr, nullptr, {},
+  table.push_back({"POST",
+                   "/calls/{id}/transfer",
+                   Scope::admin,
+                   "Transfer a call: the leg leaves, its peer goes to the target",
+                   "Transfer",
+                   nullptr,
+                   {},
+                   transfer});
+  table.push_back(
+      {"GET",
+       "/registrations",
+       Scope::read,
+       "Live contacts",
+       nullptr,
+       "[Registration]",
+       {{"domain", "only this domain"}, {"search", "part of the user"}, {"limit", "contacts shown at most"}},
+       registrations});
+  table.push_back({"DELETE",
+                   "/registrations/{domain}/{user}",
+                   Scope::admin,
+                   "Remove all contacts of an address-of-record",
+                   nullptr,
+                   nullptr,
+                   {},
+                   unregister});
+  table.push_back({"GET",
+                   "/trunk-status",
+                   Scope::read,
+                   "State of the trunks we register with",
+                   nullptr,
+                   "[TrunkStatus]",
+                   {},
+                   trunk_status});
+  table.push_back({"POST",
+                   "/reload",
+                   Scope::admin,
+                   "Read certificates and configuration again",
+                   nullptr,
+                   nullptr,
+                   {},
+                   reload});
+  table.push_back({"POST",
+                   "/drain",
+                   Scope::admin,
+                   "Take no new calls; running ones go on",
+                   nullptr,
+                   nullptr,
+                   {},
                    [](ApiImpl& api, const Exchange& x) { api.node.drain(true), x.none(); }});
-  table.push_back({"DELETE", "/drain", Scope::admin, "Take calls again", nullptr, nullptr, {},
+  table.push_back({"DELETE",
+                   "/drain",
+                   Scope::admin,
+                   "Take calls again",
+                   nullptr,
+                   nullptr,
+                   {},
                    [](ApiImpl& api, const Exchange& x) { api.node.drain(false), x.none(); }});
-  table.push_back({"GET", "/status", Scope::read, "Version, start, drain and readiness", nullptr, "Status", {}, status});
+  table.push_back(
+      {"GET", "/status", Scope::read, "Version, start, drain and readiness", nullptr, "Status", {}, status});
 }
 
 }  // namespace tandem::ops

@@ -1,4 +1,5 @@
-// The dial plan: domains, trunks, routes, ring groups, feature codes, time rules, parks; and where a call would go.
+// The dial plan: domains, trunks, routes, ring groups, feature codes, time rules, parks; and where a call
+// would go.
 #include <fmt/format.h>
 
 #include "base/text.h"
@@ -52,8 +53,10 @@ void put_row(ApiImpl& api, const Exchange& x, const Resource<Row>& resource, boo
   const Row* known = create ? nullptr : find_row(*rows, resource, key);
   Row row = known ? *known : key;
   if (const auto read = from_json(x.body, row); !read.ok()) return x.error(422, "invalid", read.reason());
-  if (!create && !resource.same(row, key)) return x.error(422, "invalid", "the key is in the path and cannot change");
-  const auto done = api.directory.put_plan_row(row, create ? port::Directory::Put::create : port::Directory::Put::either);
+  if (!create && !resource.same(row, key))
+    return x.error(422, "invalid", "the key is in the path and cannot change");
+  const auto done =
+      api.directory.put_plan_row(row, create ? port::Directory::Put::create : port::Directory::Put::either);
   if (!done.ok()) return x.store_error(done.reason());
   if constexpr (requires { row.id; })
     if (row.id == 0) row.id = done->id;
@@ -72,17 +75,47 @@ void remove_row(ApiImpl& api, const Exchange& x, const Resource<Row>& resource) 
 }
 
 template <class Row>
-void add_resource(std::vector<Operation>& table, const char* collection, const char* item, const char* name, const char* list_of,
-                  Resource<Row> resource) {
-  table.push_back({"GET", collection, Scope::read, "List all rows", nullptr, list_of, {},
+void add_resource(std::vector<Operation>& table, const char* collection, const char* item, const char* name,
+                  const char* list_of, Resource<Row> resource) {
+  table.push_back({"GET",
+                   collection,
+                   Scope::read,
+                   "List all rows",
+                   nullptr,
+                   list_of,
+                   {},
                    [resource](ApiImpl& api, const Exchange& x) { list_rows(api, x, resource); }});
-  table.push_back({"POST", collection, Scope::admin, "Create a row; 409 when it exists", name, name, {},
+  table.push_back({"POST",
+                   collection,
+                   Scope::admin,
+                   "Create a row; 409 when it exists",
+                   name,
+                   name,
+                   {},
                    [resource](ApiImpl& api, const Exchange& x) { put_row(api, x, resource, true); }});
-  table.push_back({"GET", item, Scope::read, "Show a row", nullptr, name, {},
+  table.push_back({"GET",
+                   item,
+                   Scope::read,
+                   "Show a row",
+                   nullptr,
+                   name,
+                   {},
                    [resource](ApiImpl& api, const Exchange& x) { show_row(api, x, resource); }});
-  table.push_back({"PUT", item, Scope::admin, "Create or change a row; members left out stay", name, name, {},
+  table.push_back({"PUT",
+                   item,
+                   Scope::admin,
+                   "Create or change a row; members left out stay",
+                   name,
+                   name,
+                   {},
                    [resource](ApiImpl& api, const Exchange& x) { put_row(api, x, resource, false); }});
-  table.push_back({"DELETE", item, Scope::admin, "Remove a row", nullptr, nullptr, {},
+  table.push_back({"DELETE",
+                   item,
+                   Scope::admin,
+                   "Remove a row",
+                   nullptr,
+                   nullptr,
+                   {},
                    [resource](ApiImpl& api, const Exchange& x) { remove_row(api, x, resource); }});
 }
 
@@ -109,19 +142,27 @@ void explain(ApiImpl& api, const Exchange& x) {
   const route::Decision decision = api.node.explain(request);
   json::array why;
   for (const std::string& line : decision.why) why.emplace_back(line);
-  x.json(200, {{"action", describe_action(decision)}, {"number", decision.number}, {"rule", decision.rule}, {"why", std::move(why)}});
+  x.json(200, {{"action", describe_action(decision)},
+               {"number", decision.number},
+               {"rule", decision.rule},
+               {"why", std::move(why)}});
 }
 
 }  // namespace
 
 std::string describe_action(const route::Decision& decision) {
   struct Describer {
-    std::string operator()(const route::Reject& a) const { return fmt::format("refused with {} (cause {}): {}", a.status, a.cause, a.text); }
+    std::string operator()(const route::Reject& a) const {
+      return fmt::format("refused with {} (cause {}): {}", a.status, a.cause, a.text);
+    }
     std::string operator()(const route::Extension& a) const { return "extension " + a.aor.to_string(); }
-    std::string operator()(const route::RingGroup& a) const { return fmt::format("ring group {} of {} phones", a.name, a.steps.size()); }
+    std::string operator()(const route::RingGroup& a) const {
+      return fmt::format("ring group {} of {} phones", a.name, a.steps.size());
+    }
     std::string operator()(const route::TrunkCall& a) const {
       std::string hops;
-      for (const route::TrunkHop& hop : a.hops) hops += fmt::format("{}{} as {}", hops.empty() ? "" : ", then ", hop.trunk, hop.number);
+      for (const route::TrunkHop& hop : a.hops)
+        hops += fmt::format("{}{} as {}", hops.empty() ? "" : ", then ", hop.trunk, hop.number);
       return "trunk " + hops;
     }
     std::string operator()(const route::Redirect& a) const { return "redirected to " + a.uri; }
@@ -131,33 +172,40 @@ std::string describe_action(const route::Decision& decision) {
     std::string operator()(const route::ExternalUri& a) const { return "outside URI " + a.uri; }
   };
   std::string text = std::visit(Describer{}, decision.action);
-  if (decision.local_first) text = "extension " + decision.local_first->to_string() + " if it exists, else " + text;
+  if (decision.local_first)
+    text = "extension " + decision.local_first->to_string() + " if it exists, else " + text;
   return text;
 }
 
 void add_plan_operations(std::vector<Operation>& table) {
   using Path = std::vector<std::string>;
-  add_resource<port::DomainRow>(table, "/domains", "/domains/{name}", "Domain", "[Domain]",
-                                {&port::PlanRows::domains, [](port::DomainRow& r, const Path& p) { return r.name = p[0], true; },
-                                 [](const port::DomainRow& a, const port::DomainRow& b) { return a.name == b.name; }});
-  add_resource<port::TrunkRow>(table, "/trunks", "/trunks/{name}", "Trunk", "[Trunk]",
-                               {&port::PlanRows::trunks, [](port::TrunkRow& r, const Path& p) { return r.name = p[0], true; },
-                                [](const port::TrunkRow& a, const port::TrunkRow& b) { return a.name == b.name; }});
-  add_resource<port::RouteRow>(table, "/routes", "/routes/{id}", "Route", "[Route]",
-                               {&port::PlanRows::routes,
-                                [](port::RouteRow& r, const Path& p) {
-                                  const auto id = parse_u64(p[0]);
-                                  r.id = id.value_or(0);
-                                  return r.id != 0;
-                                },
-                                [](const port::RouteRow& a, const port::RouteRow& b) { return a.id == b.id; }});
+  add_resource<port::DomainRow>(
+      table, "/domains", "/domains/{name}", "Domain", "[Domain]",
+      {&port::PlanRows::domains, [](port::DomainRow& r, const Path& p) { return r.name = p[0], true; },
+       [](const port::DomainRow& a, const port::DomainRow& b) { return a.name == b.name; }});
+  add_resource<port::TrunkRow>(
+      table, "/trunks", "/trunks/{name}", "Trunk", "[Trunk]",
+      {&port::PlanRows::trunks, [](port::TrunkRow& r, const Path& p) { return r.name = p[0], true; },
+       [](const port::TrunkRow& a, const port::TrunkRow& b) { return a.name == b.name; }});
+  add_resource<port::RouteRow>(
+      table, "/routes", "/routes/{id}", "Route", "[Route]",
+      {&port::PlanRows::routes,
+       [](port::RouteRow& r, const Path& p) {
+         const auto id = parse_u64(p[0]);
+         r.id = id.value_or(0);
+         return r.id != 0;
+       },
+       [](const port::RouteRow& a, const port::RouteRow& b) { return a.id == b.id; }});
   add_resource<port::RingGroupRow>(
       table, "/ring-groups", "/ring-groups/{domain}/{name}", "RingGroup", "[RingGroup]",
       {&port::PlanRows::ring_groups,
        [](port::RingGroupRow& r, const Path& p) { return r.domain = p[0], r.name = p[1], true; },
-       [](const port::RingGroupRow& a, const port::RingGroupRow& b) { return a.domain == b.domain && a.name == b.name; }});
+       [](const port::RingGroupRow& a, const port::RingGroupRow& b) {
+         return a.domain == b.domain && a.name == b.name;
+       }});
   add_resource<port::RingGroupMemberRow>(
-      table, "/ring-group-members", "/ring-group-members/{domain}/{group}/{position}", "RingGroupMember", "[RingGroupMember]",
+      table, "/ring-group-members", "/ring-group-members/{domain}/{group}/{position}", "RingGroupMember",
+      "[RingGroupMember]",
       {&port::PlanRows::ring_group_members,
        [](port::RingGroupMemberRow& r, const Path& p) {
          const auto position = parse_u32(p[2]);
@@ -171,7 +219,9 @@ void add_plan_operations(std::vector<Operation>& table) {
       table, "/feature-codes", "/feature-codes/{domain}/{code}", "FeatureCode", "[FeatureCode]",
       {&port::PlanRows::feature_codes,
        [](port::FeatureCodeRow& r, const Path& p) { return r.domain = domain_of(p[0]), r.code = p[1], true; },
-       [](const port::FeatureCodeRow& a, const port::FeatureCodeRow& b) { return a.domain == b.domain && a.code == b.code; }});
+       [](const port::FeatureCodeRow& a, const port::FeatureCodeRow& b) {
+         return a.domain == b.domain && a.code == b.code;
+       }});
   add_resource<port::TimeRuleRow>(
       table, "/time-rules", "/time-rules/{domain}/{name}/{position}", "TimeRule", "[TimeRule]",
       {&port::PlanRows::time_rules,
@@ -183,12 +233,20 @@ void add_plan_operations(std::vector<Operation>& table) {
        [](const port::TimeRuleRow& a, const port::TimeRuleRow& b) {
          return a.domain == b.domain && a.name == b.name && a.position == b.position;
        }});
-  add_resource<port::ParkRow>(table, "/parks", "/parks/{domain}", "Park", "[Park]",
-                              {&port::PlanRows::parks, [](port::ParkRow& r, const Path& p) { return r.domain = p[0], true; },
-                               [](const port::ParkRow& a, const port::ParkRow& b) { return a.domain == b.domain; }});
-  table.push_back({"GET", "/route", Scope::read, "Where would this call go, and why", nullptr, "Explanation",
-                   {{"from", "user@domain that calls, or the caller's number on a trunk"}, {"to", "number or URI dialled"},
-                    {"trunk", "the call comes in over this trunk"}, {"domain", "of a trunk's call"}},
+  add_resource<port::ParkRow>(
+      table, "/parks", "/parks/{domain}", "Park", "[Park]",
+      {&port::PlanRows::parks, [](port::ParkRow& r, const Path& p) { return r.domain = p[0], true; },
+       [](const port::ParkRow& a, const port::ParkRow& b) { return a.domain == b.domain; }});
+  table.push_back({"GET",
+                   "/route",
+                   Scope::read,
+                   "Where would this call go, and why",
+                   nullptr,
+                   "Explanation",
+                   {{"from", "user@domain that calls, or the caller's number on a trunk"},
+                    {"to", "number or URI dialled"},
+                    {"trunk", "the call comes in over this trunk"},
+                    {"domain", "of a trunk's call"}},
                    explain});
 }
 

@@ -13,7 +13,8 @@ namespace {
 /// One CSV field: quoted when it must be, and never a formula to a spreadsheet that opens the file.
 std::string csv_field(std::string_view text) {
   std::string out;
-  const bool formula = !text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos;
+  const bool formula =
+      !text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos;
   const bool number = !text.empty() && text.front() == '+' && parse_u64(text.substr(1));
   if (formula && !number) out = "'";
   out += text;
@@ -29,21 +30,26 @@ std::string csv_field(std::string_view text) {
 std::string to_csv(const std::vector<port::Cdr>& rows) {
   std::string out =
       "node,epoch,call,pair,direction,setup,ring,answer,end,caller,callee,dialled,status,cause,release_side,"
-      "caller_codec,callee_codec,caller_packets,callee_packets,caller_lost,callee_lost,caller_mos,callee_mos,route\r\n";
+      "caller_codec,callee_codec,caller_packets,callee_packets,caller_lost,callee_lost,caller_mos,callee_mos,"
+      "route\r\n";
   for (const port::Cdr& c : rows) {
-    fmt::format_to(std::back_inserter(out), "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", c.key.node,
-                   c.key.epoch, c.key.call, c.key.pair, port::to_text(c.direction), to_rfc3339(c.setup), to_rfc3339(c.ring),
-                   to_rfc3339(c.answer), to_rfc3339(c.end), csv_field(c.caller.party.user), csv_field(c.callee.party.user),
-                   csv_field(c.dialled), c.sip_status, c.q850_cause, port::to_text(c.release_side), csv_field(c.caller.codec),
-                   csv_field(c.callee.codec), c.caller.packets_received, c.callee.packets_received, c.caller.packets_lost,
-                   c.callee.packets_lost, c.caller.mos_x100 / 100.0, c.callee.mos_x100 / 100.0, csv_field(c.route));
+    fmt::format_to(std::back_inserter(out),
+                   "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", c.key.node,
+                   c.key.epoch, c.key.call, c.key.pair, port::to_text(c.direction), to_rfc3339(c.setup),
+                   to_rfc3339(c.ring), to_rfc3339(c.answer), to_rfc3339(c.end),
+                   csv_field(c.caller.party.user), csv_field(c.callee.party.user), csv_field(c.dialled),
+                   c.sip_status, c.q850_cause, port::to_text(c.release_side), csv_field(c.caller.codec),
+                   csv_field(c.callee.codec), c.caller.packets_received, c.callee.packets_received,
+                   c.caller.packets_lost, c.callee.packets_lost, c.caller.mos_x100 / 100.0,
+                   c.callee.mos_x100 / 100.0, csv_field(c.route));
   }
   return out;
 }
 
 bool read_query(const Exchange& x, port::CdrQuery& q) {
   const auto limit = x.number("limit", 100), status = x.number("status", 0), cause = x.number("cause", 0);
-  const auto from = x.text("from").empty() ? std::optional<WallTime>(WallTime{}) : from_rfc3339(x.text("from"));
+  const auto from =
+      x.text("from").empty() ? std::optional<WallTime>(WallTime{}) : from_rfc3339(x.text("from"));
   const auto to = x.text("to").empty() ? std::optional<WallTime>(WallTime{}) : from_rfc3339(x.text("to"));
   const auto fail = [&](const char* what) { return x.error(400, "invalid", what), false; };
   if (!limit || *limit == 0 || *limit > 1000) return fail("limit: expected 1 to 1000");
@@ -83,10 +89,21 @@ void search(ApiImpl& api, const Exchange& x) {
 }  // namespace
 
 void add_record_operations(std::vector<Operation>& table) {
-  table.push_back({"GET", "/cdrs", Scope::read, "Search call detail records, latest first; format=csv for an export", nullptr, "[Cdr]",
-                   {{"from", "set up at or after (UTC)"}, {"to", "set up before (UTC)"}, {"party", "user of either party, or the number dialled"},
-                    {"domain", "of either party"}, {"call_id", "SIP Call-ID of either leg"}, {"trunk", "of either leg"},
-                    {"status", "SIP status"}, {"cause", "Q.850 cause"}, {"cursor", "`next` of the page before"},
+  table.push_back({"GET",
+                   "/cdrs",
+                   Scope::read,
+                   "Search call detail records, latest first; format=csv for an export",
+                   nullptr,
+                   "[Cdr]",
+                   {{"from", "set up at or after (UTC)"},
+                    {"to", "set up before (UTC)"},
+                    {"party", "user of either party, or the number dialled"},
+                    {"domain", "of either party"},
+                    {"call_id", "SIP Call-ID of either leg"},
+                    {"trunk", "of either leg"},
+                    {"status", "SIP status"},
+                    {"cause", "Q.850 cause"},
+                    {"cursor", "`next` of the page before"},
                     {"limit", "records a page, at most 1000"}},
                    search});
 }

@@ -11,7 +11,8 @@ constexpr size_t least_password = 8;
 void list(ApiImpl& api, const Exchange& x) {
   const auto limit = x.number("limit", 100);
   if (!limit) return x.error(400, "invalid", "limit: expected a number");
-  const auto page = api.directory.list_subscribers({x.text("domain"), x.text("search"), x.text("cursor"), *limit});
+  const auto page =
+      api.directory.list_subscribers({x.text("domain"), x.text("search"), x.text("cursor"), *limit});
   if (!page.ok()) return x.store_error(page.reason());
   json::array items;
   for (const port::Subscriber& row : page->rows) items.emplace_back(to_json(row));
@@ -43,7 +44,8 @@ void put(ApiImpl& api, const Exchange& x) {
     return x.store_error(known.reason());
   input.row.aor = aor;
   if (const auto read = from_json(x.body, input); !read.ok()) return x.error(422, "invalid", read.reason());
-  if (input.row.aor != aor) return x.error(422, "invalid", "user and domain: they are in the path and cannot change");
+  if (input.row.aor != aor)
+    return x.error(422, "invalid", "user and domain: they are in the path and cannot change");
   if (!input.password.empty()) {
     if (input.password.size() < least_password)
       return x.error(422, "invalid", "password: expected at least 8 characters");
@@ -69,15 +71,41 @@ void remove(ApiImpl& api, const Exchange& x) {
 }  // namespace
 
 void add_subscriber_operations(std::vector<Operation>& table) {
-  table.push_back({"GET", "/subscribers", Scope::read, "List subscribers", nullptr, "[Subscriber]",
-                   {{"domain", "only this domain"}, {"search", "part of user or display name"}, {"cursor", "`next` of the page before"},
+  table.push_back({"GET",
+                   "/subscribers",
+                   Scope::read,
+                   "List subscribers",
+                   nullptr,
+                   "[Subscriber]",
+                   {{"domain", "only this domain"},
+                    {"search", "part of user or display name"},
+                    {"cursor", "`next` of the page before"},
                     {"limit", "rows a page, at most 1000"}},
                    list});
-  table.push_back({"GET", "/subscribers/{domain}/{user}", Scope::read, "Show a subscriber", nullptr, "Subscriber", {}, show});
-  table.push_back({"PUT", "/subscribers/{domain}/{user}", Scope::admin, "Create or change a subscriber; members left out stay",
-                   "Subscriber", "Subscriber", {}, put});
-  table.push_back({"DELETE", "/subscribers/{domain}/{user}", Scope::admin, "Remove a subscriber and its registrations", nullptr,
-                   nullptr, {}, remove});
+  table.push_back({"GET",
+                   "/subscribers/{domain}/{user}",
+                   Scope::read,
+                   "Show a subscriber",
+                   nullptr,
+                   "Subscriber",
+                   {},
+                   show});
+  table.push_back({"PUT",
+                   "/subscribers/{domain}/{user}",
+                   Scope::admin,
+                   "Create or change a subscriber; members left out stay",
+                   "Subscriber",
+                   "Subscriber",
+                   {},
+                   put});
+  table.push_back({"DELETE",
+                   "/subscribers/{domain}/{user}",
+                   Scope::admin,
+                   "Remove a subscriber and its registrations",
+                   nullptr,
+                   nullptr,
+                   {},
+                   remove});
 }
 
 }  // namespace tandem::ops

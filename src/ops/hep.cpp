@@ -36,7 +36,9 @@ void chunk(std::string& out, ChunkType type, std::string_view payload) {
   put16(out, payload.size() + 6);
   out.append(payload);
 }
-void chunk8(std::string& out, ChunkType type, uint8_t v) { chunk(out, type, std::string(1, static_cast<char>(v))); }
+void chunk8(std::string& out, ChunkType type, uint8_t v) {
+  chunk(out, type, std::string(1, static_cast<char>(v)));
+}
 void chunk16(std::string& out, ChunkType type, uint16_t v) {
   std::string payload;
   put16(payload, v);

@@ -1,6 +1,6 @@
 #pragma once
-// HEP3, the capture protocol of Homer: one UDP datagram a SIP message. Chunk figures as in the HEP3 network protocol
-// specification, revision 36: {vendor 16, type 16, length 16, payload}, all big-endian.
+// HEP3, the capture protocol of Homer: one UDP datagram a SIP message. Chunk figures as in the HEP3 network
+// protocol specification, revision 36: {vendor 16, type 16, length 16, payload}, all big-endian.
 #include <cstdint>
 #include <string>
 #include <string_view>

@@ -16,7 +16,9 @@ namespace json = boost::json;
 namespace {
 
 template <class T>
-concept Enumerated = std::is_enum_v<T> && requires { port::EnumText<T>::names; };
+concept Enumerated = std::is_enum_v<T> && requires {
+  port::EnumText<T>::names;
+};
 
 template <class T>
 std::string enum_list() {
@@ -54,7 +56,8 @@ template <class V>
 void members(V& v, port::DomainRow& r) {
   v.member("name", r.name, "the domain");
   v.member("enabled", r.enabled, "false: not served");
-  v.member("digest_realm", r.digest_realm, "realm of challenges; empty: the name. Changing it makes stored secrets useless");
+  v.member("digest_realm", r.digest_realm,
+           "realm of challenges; empty: the name. Changing it makes stored secrets useless");
   v.member("aliases", r.aliases, "other names and addresses that mean this domain");
   v.member("emergency_numbers", r.emergency_numbers, "never refused for load or class");
   v.member("country_code", r.country_code, "such as 49");
@@ -253,10 +256,7 @@ class JsonWriter {
   void member(const char* name, bool v, const char*) { out[name] = v; }
   void member(const char* name, double v, const char*) { out[name] = v; }
   template <std::integral T>
-    requires(!std::same_as<T, bool>)
-  void member(const char* name, T v, const char*) {
-    out[name] = v;
-  }
+  requires(!std::same_as<T, bool>) void member(const char* name, T v, const char*) { out[name] = v; }
   template <Enumerated E>
   void member(const char* name, E v, const char*) {
     out[name] = port::to_text(v);
@@ -323,8 +323,7 @@ class JsonReader {
     }
   }
   template <std::unsigned_integral T>
-    requires(!std::same_as<T, bool>)
-  void member(const char* name, T& v, const char*) {
+  requires(!std::same_as<T, bool>) void member(const char* name, T& v, const char*) {
     if (const json::value* j = take(name)) {
       const auto* sign = j->if_int64();
       const auto* plain = j->if_uint64();
@@ -378,7 +377,8 @@ class JsonReader {
   Status<std::string> finish() {
     for (const auto& entry : from_)
       if (error_.empty() && !known_.contains(std::string(entry.key())))
-        error_ = fmt::format("{}: unknown member, expected one of {}", path(std::string(entry.key())), fmt::join(known_, ", "));
+        error_ = fmt::format("{}: unknown member, expected one of {}", path(std::string(entry.key())),
+                             fmt::join(known_, ", "));
     if (!error_.empty()) return Failure{error_};
     return Done{};
   }
@@ -422,12 +422,13 @@ class SchemaWriter {
  public:
   json::object properties;
 
-  void member(const char* name, const std::string&, const char* help) { add(name, {{"type", "string"}}, help); }
+  void member(const char* name, const std::string&, const char* help) {
+    add(name, {{"type", "string"}}, help);
+  }
   void member(const char* name, bool, const char* help) { add(name, {{"type", "boolean"}}, help); }
   void member(const char* name, double, const char* help) { add(name, {{"type", "number"}}, help); }
   template <std::integral T>
-    requires(!std::same_as<T, bool>)
-  void member(const char* name, T, const char* help) {
+  requires(!std::same_as<T, bool>) void member(const char* name, T, const char* help) {
     add(name, {{"type", "integer"}}, help);
   }
   template <Enumerated E>
@@ -449,7 +450,9 @@ class SchemaWriter {
   }
   void text_number(const char* name, uint64_t, const char* help) { add(name, {{"type", "string"}}, help); }
   void time(const char* name, WallTime, const char* help) { add(name, {{"type", "string"}}, help); }
-  void address(const char* name, const SocketAddress&, const char* help) { add(name, {{"type", "string"}}, help); }
+  void address(const char* name, const SocketAddress&, const char* help) {
+    add(name, {{"type", "string"}}, help);
+  }
   template <class T>
   void object(const char* name, T& v, const char* help) {
     SchemaWriter inner;
@@ -461,7 +464,10 @@ class SchemaWriter {
     T one{};
     SchemaWriter inner;
     members(inner, one);
-    add(name, {{"type", "array"}, {"items", json::object{{"type", "object"}, {"properties", std::move(inner.properties)}}}}, help);
+    add(name,
+        {{"type", "array"},
+         {"items", json::object{{"type", "object"}, {"properties", std::move(inner.properties)}}}},
+        help);
   }
 
  private:
@@ -479,7 +485,8 @@ json::object schema_of() {
   return {{"type", "object"}, {"properties", std::move(w.properties)}, {"additionalProperties", false}};
 }
 
-// Days since 1970-01-01 of a proleptic Gregorian date, and back (the arithmetic of the civil calendar: an era is 400 years).
+// Days since 1970-01-01 of a proleptic Gregorian date, and back (the arithmetic of the civil calendar: an era
+// is 400 years).
 int64_t days_from_civil(int64_t y, int64_t m, int64_t d) {
   y -= m <= 2;
   const int64_t era = (y >= 0 ? y : y - 399) / 400;
@@ -508,8 +515,12 @@ Status<std::string> from_json(const json::value& from, port::DomainRow& into) { 
 Status<std::string> from_json(const json::value& from, port::TrunkRow& into) { return read(from, into); }
 Status<std::string> from_json(const json::value& from, port::RouteRow& into) { return read(from, into); }
 Status<std::string> from_json(const json::value& from, port::RingGroupRow& into) { return read(from, into); }
-Status<std::string> from_json(const json::value& from, port::RingGroupMemberRow& into) { return read(from, into); }
-Status<std::string> from_json(const json::value& from, port::FeatureCodeRow& into) { return read(from, into); }
+Status<std::string> from_json(const json::value& from, port::RingGroupMemberRow& into) {
+  return read(from, into);
+}
+Status<std::string> from_json(const json::value& from, port::FeatureCodeRow& into) {
+  return read(from, into);
+}
 Status<std::string> from_json(const json::value& from, port::TimeRuleRow& into) { return read(from, into); }
 Status<std::string> from_json(const json::value& from, port::ParkRow& into) { return read(from, into); }
 
@@ -538,9 +549,10 @@ std::string to_rfc3339(WallTime t) {
   const int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097, doe = z - era * 146097;
   const int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
   const int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-  const int64_t d = doy - (153 * mp + 2) / 5 + 1, m = mp < 10 ? mp + 3 : mp - 9, y = yoe + era * 400 + (m <= 2);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", y, m, d, rest / 3600, rest / 60 % 60, rest % 60,
-                     t.unix_millis() % 1000);
+  const int64_t d = doy - (153 * mp + 2) / 5 + 1, m = mp < 10 ? mp + 3 : mp - 9,
+                y = yoe + era * 400 + (m <= 2);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", y, m, d, rest / 3600, rest / 60 % 60,
+                     rest % 60, t.unix_millis() % 1000);
 }
 
 std::optional<WallTime> from_rfc3339(std::string_view s) {
@@ -551,12 +563,14 @@ std::optional<WallTime> from_rfc3339(std::string_view s) {
     return v ? std::optional<int64_t>(*v) : std::nullopt;
   };
   const auto y = number(0, 4), m = number(5, 2), d = number(8, 2);
-  if (!y || !m || !d || s[4] != '-' || s[7] != '-' || *m < 1 || *m > 12 || *d < 1 || *d > 31) return std::nullopt;
+  if (!y || !m || !d || s[4] != '-' || s[7] != '-' || *m < 1 || *m > 12 || *d < 1 || *d > 31)
+    return std::nullopt;
   if (*y < 1970 || *y > 2261) return std::nullopt;  // 64 bits of nanoseconds end in 2262
   int64_t ns = days_from_civil(*y, *m, *d) * 86'400'000'000'000;
   if (s.size() == 10) return WallTime{ns};
   const auto h = number(11, 2), mi = number(14, 2), se = number(17, 2);
-  if (!h || !mi || !se || s[10] != 'T' || s[13] != ':' || s[16] != ':' || *h > 23 || *mi > 59 || *se > 60) return std::nullopt;
+  if (!h || !mi || !se || s[10] != 'T' || s[13] != ':' || s[16] != ':' || *h > 23 || *mi > 59 || *se > 60)
+    return std::nullopt;
   ns += ((*h * 60 + *mi) * 60 + *se) * 1'000'000'000;
   std::string_view rest = s.substr(19);
   if (!rest.empty() && rest.front() == '.') {

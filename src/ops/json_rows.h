@@ -1,6 +1,7 @@
 #pragma once
-// Rows of the directory, live calls and records as JSON: one list of fields a type serves to write it, to read it (unknown and
-// ill-typed members are errors that name the member) and to describe it in the OpenAPI document.
+// Rows of the directory, live calls and records as JSON: one list of fields a type serves to write it, to
+// read it (unknown and ill-typed members are errors that name the member) and to describe it in the OpenAPI
+// document.
 #include <boost/json/fwd.hpp>
 #include <string>
 #include <vector>
@@ -12,7 +13,8 @@
 
 namespace tandem::ops {
 
-/// What a PUT or POST of a subscriber may carry besides the row: a password to make HA1 values of. Never written out.
+/// What a PUT or POST of a subscriber may carry besides the row: a password to make HA1 values of. Never
+/// written out.
 struct SubscriberInput {
   port::Subscriber row;
   std::string password;

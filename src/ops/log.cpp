@@ -23,7 +23,8 @@ constexpr std::string_view level_names[] = {"debug", "info", "notice", "warning"
 constexpr size_t queue_lines = 65536;
 
 bool is_number(std::string_view field) {
-  static constexpr std::string_view names[] = {"caller", "callee", "number", "dialled", "target", "from", "to", "by", "party", "instead_of"};
+  static constexpr std::string_view names[] = {"caller", "callee", "number", "dialled", "target",
+                                               "from",   "to",     "by",     "party",   "instead_of"};
   return std::find(std::begin(names), std::end(names), field) != std::end(names);
 }
 
@@ -52,7 +53,8 @@ port::Level level_from(std::string_view name) {
 std::string format_event(const port::Event& event, WallTime time, LogFormat format, std::string_view source) {
   const std::string_view level = level_names[static_cast<size_t>(event.level)];
   if (format == LogFormat::json) {
-    json::object line{{"time", to_rfc3339(time)}, {"level", level}, {"event", event.name}, {"source", source}};
+    json::object line{
+        {"time", to_rfc3339(time)}, {"level", level}, {"event", event.name}, {"source", source}};
     if (event.trail) line["call"] = std::to_string(event.trail);
     for (const auto& [key, value] : event.fields) line[key] = is_number(key) ? shorten_number(value) : value;
     return json::serialize(line);
@@ -78,8 +80,9 @@ std::string format_trace(const port::SipTrace& trace, LogFormat format) {
                                         {"local", trace.path.local.to_string()},
                                         {"remote", trace.path.remote.to_string()},
                                         {"message", message}});
-  std::string out = fmt::format("{} {} {} {} {}\n", to_rfc3339(trace.time), direction, port::to_string(trace.path.transport),
-                                trace.outbound ? "to" : "from", trace.path.remote.to_string());
+  std::string out = fmt::format("{} {} {} {} {}\n", to_rfc3339(trace.time), direction,
+                                port::to_string(trace.path.transport), trace.outbound ? "to" : "from",
+                                trace.path.remote.to_string());
   std::string_view rest = message;
   while (!rest.empty()) {
     const size_t end = rest.find('\n');
@@ -104,9 +107,11 @@ struct Log::Impl {
       : format(f),
         level(l),
         pool(std::make_shared<spdlog::details::thread_pool>(queue_lines, 1)),
-        logger(std::make_shared<spdlog::async_logger>("tandem", std::make_shared<spdlog::sinks::stderr_sink_mt>(), pool,
+        logger(std::make_shared<spdlog::async_logger>("tandem",
+                                                      std::make_shared<spdlog::sinks::stderr_sink_mt>(), pool,
                                                       spdlog::async_overflow_policy::overrun_oldest)),
-        dropped(counters.gauge("log_lines_dropped", "Log lines dropped because they could not be written fast enough")) {
+        dropped(counters.gauge("log_lines_dropped",
+                               "Log lines dropped because they could not be written fast enough")) {
     logger->set_pattern("%v");
     logger->set_level(spdlog::level::trace);
   }
@@ -123,11 +128,13 @@ struct Log::Impl {
   Counter& dropped;
 };
 
-Log::Log(LogFormat format, port::Level level, CounterSet& counters) : impl_(std::make_unique<Impl>(format, level, counters)) {}
+Log::Log(LogFormat format, port::Level level, CounterSet& counters)
+    : impl_(std::make_unique<Impl>(format, level, counters)) {}
 Log::~Log() { flush(); }
 
 void Log::event(const port::Event& event, WallTime time, std::string_view source) {
-  if (event.level >= impl_->level.load(std::memory_order_relaxed)) impl_->line(format_event(event, time, impl_->format, source));
+  if (event.level >= impl_->level.load(std::memory_order_relaxed))
+    impl_->line(format_event(event, time, impl_->format, source));
 }
 void Log::trace(const port::SipTrace& trace) { impl_->line(format_trace(trace, impl_->format)); }
 void Log::set_level(port::Level level) { impl_->level = level; }

@@ -1,6 +1,6 @@
 #pragma once
-// Events and SIP traces as log lines: text for people, JSON for machines. Written by one background thread; when it cannot keep
-// up, lines are dropped and counted, never waited for.
+// Events and SIP traces as log lines: text for people, JSON for machines. Written by one background thread;
+// when it cannot keep up, lines are dropped and counted, never waited for.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -13,7 +13,8 @@ namespace tandem::ops {
 
 enum class LogFormat : uint8_t { text, json };
 
-/// One line, without the line end. Numbers in fields that name a party (caller, callee, from, to, by, ...) are shortened.
+/// One line, without the line end. Numbers in fields that name a party (caller, callee, from, to, by, ...)
+/// are shortened.
 std::string format_event(const port::Event& event, WallTime time, LogFormat format, std::string_view source);
 /// A SIP message for people: direction, path, then the message with credentials removed, indented.
 std::string format_trace(const port::SipTrace& trace, LogFormat format);

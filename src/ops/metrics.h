@@ -1,6 +1,6 @@
 #pragma once
-// The Prometheus text format (version 0.0.4) over counters that their owners keep writing: a scrape takes no lock and asks no
-// worker anything.
+// The Prometheus text format (version 0.0.4) over counters that their owners keep writing: a scrape takes no
+// lock and asks no worker anything.
 #include <string>
 #include <vector>
 

@@ -8,7 +8,9 @@ namespace tandem::ops {
 namespace json = boost::json;
 namespace {
 
-json::object reference(std::string_view name) { return {{"$ref", fmt::format("#/components/schemas/{}", name)}}; }
+json::object reference(std::string_view name) {
+  return {{"$ref", fmt::format("#/components/schemas/{}", name)}};
+}
 
 json::object content(json::object schema) {
   return {{"application/json", json::object{{"schema", std::move(schema)}}}};
@@ -16,12 +18,15 @@ json::object content(json::object schema) {
 
 json::object response_schema(std::string_view name) {
   if (name.front() != '[') return reference(name);
-  return {{"type", "object"},
-          {"properties",
-           json::object{{"items", json::object{{"type", "array"}, {"items", reference(name.substr(1, name.size() - 2))}}},
-                        {"next", json::object{{"type", "string"}, {"description", "cursor of the next page; empty: that was all"}}},
-                        {"version", json::object{{"type", "integer"}, {"description", "of the plan"}}}}},
-          {"required", json::array{"items"}}};
+  return {
+      {"type", "object"},
+      {"properties",
+       json::object{
+           {"items", json::object{{"type", "array"}, {"items", reference(name.substr(1, name.size() - 2))}}},
+           {"next", json::object{{"type", "string"},
+                                 {"description", "cursor of the next page; empty: that was all"}}},
+           {"version", json::object{{"type", "integer"}, {"description", "of the plan"}}}}},
+      {"required", json::array{"items"}}};
 }
 
 json::array parameters(const Operation& op) {
@@ -29,20 +34,27 @@ json::array parameters(const Operation& op) {
   const std::string_view path = op.path;
   for (size_t at = path.find('{'); at != std::string_view::npos; at = path.find('{', at + 1)) {
     const std::string_view name = path.substr(at + 1, path.find('}', at) - at - 1);
-    out.emplace_back(json::object{{"name", name}, {"in", "path"}, {"required", true}, {"schema", json::object{{"type", "string"}}}});
+    out.emplace_back(json::object{
+        {"name", name}, {"in", "path"}, {"required", true}, {"schema", json::object{{"type", "string"}}}});
   }
   for (const auto& [name, meaning] : op.query)
-    out.emplace_back(json::object{{"name", name}, {"in", "query"}, {"description", meaning}, {"schema", json::object{{"type", "string"}}}});
+    out.emplace_back(json::object{{"name", name},
+                                  {"in", "query"},
+                                  {"description", meaning},
+                                  {"schema", json::object{{"type", "string"}}}});
   return out;
 }
 
-/// "PUT", "/ring-groups/{domain}/{name}" -> "put_ring_groups_domain_name": unique, and a name in every language.
+/// "PUT", "/ring-groups/{domain}/{name}" -> "put_ring_groups_domain_name": unique, and a name in every
+/// language.
 std::string operation_id(const Operation& op) {
   std::string id = lower(op.method);
   for (const char c : std::string_view(op.path)) {
     const bool plain = (c >= 'a' && c <= 'z') || c == '_';
-    if (plain) id.push_back(c);
-    else if (id.back() != '_') id.push_back('_');
+    if (plain)
+      id.push_back(c);
+    else if (id.back() != '_')
+      id.push_back('_');
   }
   while (id.back() == '_') id.pop_back();
   return id;
@@ -52,16 +64,20 @@ json::object describe(const Operation& op) {
   json::object responses;
   if (op.response) {
     const char* status = "200";
-    responses[status] = json::object{{"description", "done"}, {"content", content(response_schema(op.response))}};
+    responses[status] =
+        json::object{{"description", "done"}, {"content", content(response_schema(op.response))}};
     if (op.request)
-      responses["201"] = json::object{{"description", "created"}, {"content", content(response_schema(op.response))}};
+      responses["201"] =
+          json::object{{"description", "created"}, {"content", content(response_schema(op.response))}};
   } else {
     responses["204"] = json::object{{"description", "done"}};
   }
   responses["default"] = json::object{{"description", "why not"}, {"content", content(reference("Error"))}};
-  json::object out{{"summary", op.summary}, {"operationId", operation_id(op)}, {"responses", std::move(responses)}};
+  json::object out{
+      {"summary", op.summary}, {"operationId", operation_id(op)}, {"responses", std::move(responses)}};
   if (json::array list = parameters(op); !list.empty()) out["parameters"] = std::move(list);
-  if (op.request) out["requestBody"] = json::object{{"required", true}, {"content", content(reference(op.request))}};
+  if (op.request)
+    out["requestBody"] = json::object{{"required", true}, {"content", content(reference(op.request))}};
   out["x-scope"] = op.scope == Scope::admin ? "admin" : "read";
   return out;
 }
@@ -84,18 +100,23 @@ json::object openapi_document(const std::vector<Operation>& table, json::object 
   json::object schemas = json_schemas();
   schemas["Error"] = object_of({{"error", object_of({{"kind", text()}, {"message", text()}})}});
   schemas["Transfer"] = object_of({{"leg", json::object{{"type", "integer"}}}, {"target", text()}});
-  schemas["TrunkStatus"] = object_of({{"name", text()}, {"state", text()}, {"last_status", json::object{{"type", "integer"}}}});
-  schemas["Explanation"] = object_of({{"action", text()}, {"number", text()}, {"rule", text()},
+  schemas["TrunkStatus"] =
+      object_of({{"name", text()}, {"state", text()}, {"last_status", json::object{{"type", "integer"}}}});
+  schemas["Explanation"] = object_of({{"action", text()},
+                                      {"number", text()},
+                                      {"rule", text()},
                                       {"why", json::object{{"type", "array"}, {"items", text()}}}});
   const json::object flag{{"type", "boolean"}};
-  schemas["Status"] = object_of({{"version", text()}, {"started", text()}, {"draining", flag}, {"ready", flag}, {"reason", text()}});
+  schemas["Status"] = object_of(
+      {{"version", text()}, {"started", text()}, {"draining", flag}, {"ready", flag}, {"reason", text()}});
   return {{"openapi", "3.1.0"},
           {"info", std::move(info)},
           {"security", json::array{json::object{{"bearer", json::array{}}}}},
           {"paths", std::move(paths)},
           {"components",
            json::object{{"schemas", std::move(schemas)},
-                        {"securitySchemes", json::object{{"bearer", json::object{{"type", "http"}, {"scheme", "bearer"}}}}}}}};
+                        {"securitySchemes",
+                         json::object{{"bearer", json::object{{"type", "http"}, {"scheme", "bearer"}}}}}}}};
 }
 
 }  // namespace tandem::ops

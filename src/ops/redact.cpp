@@ -8,8 +8,8 @@
 namespace tandem::ops {
 namespace {
 
-constexpr std::array<std::string_view, 4> secret_headers{"Authorization:", "Proxy-Authorization:", "Authentication-Info:",
-                                                         "Proxy-Authentication-Info:"};
+constexpr std::array<std::string_view, 4> secret_headers{
+    "Authorization:", "Proxy-Authorization:", "Authentication-Info:", "Proxy-Authentication-Info:"};
 
 bool is_secret_header(std::string_view line) {
   // White space may stand between the name and its colon (RFC 3261 section 7.3.1).

@@ -1,6 +1,6 @@
 #pragma once
-// Questions to the world and their answers. A machine that does not own a thing asks for it; the answer comes back later
-// with the same AskId, or late (then it is dropped), or as a failure when its deadline passes.
+// Questions to the world and their answers. A machine that does not own a thing asks for it; the answer comes
+// back later with the same AskId, or late (then it is dropped), or as a failure when its deadline passes.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -63,8 +63,8 @@ struct AskLine {
   AddressOfRecord aor;
 };
 
-using Question = std::variant<AskSubscriber, AskBindings, AskLine, AskStoredBindings, SaveBindings, AskDns, SaveMessage, AskMessages,
-                              DeleteMessages, SetFeature>;
+using Question = std::variant<AskSubscriber, AskBindings, AskLine, AskStoredBindings, SaveBindings, AskDns,
+                              SaveMessage, AskMessages, DeleteMessages, SetFeature>;
 
 // ---- answers ---------------------------------------------------------------------------------------------
 
@@ -81,13 +81,13 @@ struct Stored {
 
 struct DnsRecord {
   uint16_t type = 1;
-  uint32_t ttl = 0;  // seconds
-  IpAddress address;            // A, AAAA
-  uint16_t priority = 0;        // SRV; NAPTR order
-  uint16_t weight = 0;          // SRV; NAPTR preference
-  uint16_t port = 0;            // SRV
-  std::string target;           // SRV target; NAPTR replacement; CNAME
-  std::string flags, service;   // NAPTR
+  uint32_t ttl = 0;            // seconds
+  IpAddress address;           // A, AAAA
+  uint16_t priority = 0;       // SRV; NAPTR order
+  uint16_t weight = 0;         // SRV; NAPTR preference
+  uint16_t port = 0;           // SRV
+  std::string target;          // SRV target; NAPTR replacement; CNAME
+  std::string flags, service;  // NAPTR
 };
 struct DnsAnswer {
   std::vector<DnsRecord> records;  // empty: the name exists without that type, or does not exist
@@ -95,14 +95,14 @@ struct DnsAnswer {
 
 /// What a call needs to know of a live contact.
 struct Contact {
-  std::string uri;                // Contact URI to put into the request line
-  Path path;                      // how to reach it: RFC 5626 flow, the observed NAT source, or no flow
-  bool fixed = false;             // path.remote is where to send, whatever the URI says (NAT, Outbound, Path)
-  std::vector<std::string> route; // RFC 3327 Path set, as Route values in order
-  uint16_t q = 1000;              // 0..1000
-  std::string instance;           // +sip.instance, without quotes
+  std::string uri;     // Contact URI to put into the request line
+  Path path;           // how to reach it: RFC 5626 flow, the observed NAT source, or no flow
+  bool fixed = false;  // path.remote is where to send, whatever the URI says (NAT, Outbound, Path)
+  std::vector<std::string> route;  // RFC 3327 Path set, as Route values in order
+  uint16_t q = 1000;               // 0..1000
+  std::string instance;            // +sip.instance, without quotes
   uint32_t reg_id = 0;
-  std::string gruu;               // pub-gruu, or empty
+  std::string gruu;  // pub-gruu, or empty
   std::string key;
 };
 struct BindingsAnswer {
@@ -120,10 +120,10 @@ using SubscriberAnswer = std::shared_ptr<const Subscriber>;
 /// A call as the shard of an AOR knows it: enough for BLF (RFC 4235), pick-up, park and call limits.
 struct LineCall {
   enum class State : uint8_t { trying, proceeding, early, confirmed, parked, terminated };
-  uint64_t call = 0;        // the call's id on its worker (SlotId::packed())
-  uint16_t worker = 0;      // where the call lives now
+  uint64_t call = 0;    // the call's id on its worker (SlotId::packed())
+  uint16_t worker = 0;  // where the call lives now
   State state = State::trying;
-  bool initiator = false;   // the AOR placed the call
+  bool initiator = false;                      // the AOR placed the call
   std::string call_id, local_tag, remote_tag;  // of the leg towards the AOR
   std::string remote_uri, remote_display;
   WallTime since;
@@ -131,14 +131,14 @@ struct LineCall {
 struct LineAnswer {
   std::vector<LineCall> calls;
 };
-/// Sent by a call to the shard of each AOR it touches, at each change of state. Park slots are AORs too: "park+701" at the
-/// domain.
+/// Sent by a call to the shard of each AOR it touches, at each change of state. Park slots are AORs too:
+/// "park+701" at the domain.
 struct LineUpdate {
   AddressOfRecord aor;
   LineCall call;
 };
 
-using Answer = std::variant<AskFailure, NotFound, Stored, SubscriberAnswer, BindingsAnswer, StoredBindingsAnswer, DnsAnswer,
-                            MessagesAnswer, LineAnswer>;
+using Answer = std::variant<AskFailure, NotFound, Stored, SubscriberAnswer, BindingsAnswer,
+                            StoredBindingsAnswer, DnsAnswer, MessagesAnswer, LineAnswer>;
 
 }  // namespace tandem::port

@@ -1,5 +1,6 @@
 #pragma once
-// What happened, as data: logs, HEP, live views and tests read the same stream. A call's events share its trail.
+// What happened, as data: logs, HEP, live views and tests read the same stream. A call's events share its
+// trail.
 #include <cstdint>
 #include <string>
 #include <string_view>

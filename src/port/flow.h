@@ -17,8 +17,8 @@ const char* to_string(Transport t);  // "UDP", as in a Via
 /// Index into the configured realms; 0 is the default realm.
 using RealmId = uint16_t;
 
-/// A listener socket (UDP) or a connection (TCP, TLS, WS, WSS). It belongs to the worker that opened it; other workers
-/// may send to it by name. generation 0 names nothing.
+/// A listener socket (UDP) or a connection (TCP, TLS, WS, WSS). It belongs to the worker that opened it;
+/// other workers may send to it by name. generation 0 names nothing.
 struct FlowId {
   uint16_t node = 0;
   uint16_t worker = 0;
@@ -47,7 +47,7 @@ using SendId = uint64_t;
 struct Send {
   Path path;
   Buffer bytes;
-  CommitId after = 0;       // held by the worker until this commit is durable (output commit); drivers see 0
+  CommitId after = 0;  // held by the worker until this commit is durable (output commit); drivers see 0
   SendId notify = 0;
   std::string server_name;  // TLS: the name the peer's certificate must carry; empty: not verified by name
 };
@@ -60,12 +60,12 @@ struct Received {
 
 struct FlowEvent {
   enum class Kind : uint8_t {
-    opened,        // a connection is up (accepted or connected)
-    closed,        // gone, whoever ended it
-    send_failed,   // `send` was not and will not be delivered (refused, no route, timed out, queue full)
-    congested,     // the peer reads too slowly: this flow's queue passed its high-water mark
-    drained,       // and is below its low-water mark again
-    keepalive,     // RFC 5626 ping or STUN binding seen on this flow
+    opened,       // a connection is up (accepted or connected)
+    closed,       // gone, whoever ended it
+    send_failed,  // `send` was not and will not be delivered (refused, no route, timed out, queue full)
+    congested,    // the peer reads too slowly: this flow's queue passed its high-water mark
+    drained,      // and is below its low-water mark again
+    keepalive,    // RFC 5626 ping or STUN binding seen on this flow
   };
   Kind kind;
   FlowId flow;

@@ -1,5 +1,6 @@
 #pragma once
-// An HTTP exchange as its handler sees it: no sockets, no streaming; `net` enforces the limits on sizes and times.
+// An HTTP exchange as its handler sees it: no sockets, no streaming; `net` enforces the limits on sizes and
+// times.
 #include <functional>
 #include <string>
 #include <string_view>

@@ -11,7 +11,8 @@
 
 namespace tandem::port {
 
-/// A bound UDP media port of this worker. Slots are dense and reused; generation tells an old tenant from a new one.
+/// A bound UDP media port of this worker. Slots are dense and reused; generation tells an old tenant from a
+/// new one.
 struct MediaPortId {
   uint32_t slot = 0;
   uint32_t generation = 0;
@@ -21,13 +22,14 @@ struct MediaPortId {
 
 struct MediaPort {
   MediaPortId id;
-  SocketAddress local;       // bound address
-  IpAddress advertised;      // what goes into SDP
+  SocketAddress local;   // bound address
+  IpAddress advertised;  // what goes into SDP
 };
 
-/// Binding a datagram port is immediate and cannot block, so it is a capability handed to the worker (as Rng is), not
-/// a question: an SDP answer needs the number in the same breath. `net` implements it with sockets, the simulator
-/// with a table. Every number comes from the realm's range; a port in use by a stranger is skipped and counted.
+/// Binding a datagram port is immediate and cannot block, so it is a capability handed to the worker (as Rng
+/// is), not a question: an SDP answer needs the number in the same breath. `net` implements it with sockets,
+/// the simulator with a table. Every number comes from the realm's range; a port in use by a stranger is
+/// skipped and counted.
 class MediaPorts {
  public:
   virtual ~MediaPorts() = default;
@@ -43,8 +45,8 @@ class MediaPorts {
   virtual void close(MediaPortId id) = 0;
 };
 
-/// A datagram in a receive batch. `bytes` may be rewritten in place, and has `headroom` writable bytes after it
-/// (SRTP tags, RTCP growth).
+/// A datagram in a receive batch. `bytes` may be rewritten in place, and has `headroom` writable bytes after
+/// it (SRTP tags, RTCP growth).
 struct MediaPacket {
   MediaPortId port;
   SocketAddress remote;

@@ -1,5 +1,6 @@
 #pragma once
-// Outbox: everything a protocol machine wants from the world, as values in the order it asked. The worker's driver
+// Outbox: everything a protocol machine wants from the world, as values in the order it asked. The worker's
+// driver
 // (`net`, or the simulator) empties it after each batch of input.
 #include <cstdint>
 #include <memory>
@@ -37,8 +38,8 @@ struct Append {
   std::string bytes;
 };
 
-/// A call that must continue on another worker (Replaces, pick-up, park): its snapshot, and the names under which its messages
-/// may still arrive here, so that the dispatch can forward them until they end.
+/// A call that must continue on another worker (Replaces, pick-up, park): its snapshot, and the names under
+/// which its messages may still arrive here, so that the dispatch can forward them until they end.
 struct CallMove {
   uint16_t to_worker = 0;
   std::string part;

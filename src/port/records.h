@@ -10,7 +10,8 @@
 
 namespace tandem::port {
 
-/// user@domain, lower-case domain, user as given (SIP user parts are case-sensitive, RFC 3261 section 19.1.4).
+/// user@domain, lower-case domain, user as given (SIP user parts are case-sensitive, RFC 3261
+/// section 19.1.4).
 struct AddressOfRecord {
   std::string user;
   std::string domain;
@@ -18,8 +19,8 @@ struct AddressOfRecord {
   std::string to_string() const { return user + "@" + domain; }
 };
 
-/// Digest secrets H(user:realm:password) in lower-case hex (RFC 7616 section 3.4.2); empty: algorithm not set up.
-/// Behind it may stand a second one, for the username "user@domain" (auth::make_ha1 writes both).
+/// Digest secrets H(user:realm:password) in lower-case hex (RFC 7616 section 3.4.2); empty: algorithm not set
+/// up. Behind it may stand a second one, for the username "user@domain" (auth::make_ha1 writes both).
 struct Ha1 {
   std::string md5;
   std::string sha256;
@@ -51,15 +52,15 @@ struct Subscriber {
   uint64_t revision = 0;
 };
 
-/// One registered contact (RFC 3261 section 10, RFC 3327, RFC 5626, RFC 5627). Serialised whole by the registrar; the store
-/// keeps it as an opaque part with the columns operators look for beside it.
+/// One registered contact (RFC 3261 section 10, RFC 3327, RFC 5626, RFC 5627). Serialised whole by the
+/// registrar; the store keeps it as an opaque part with the columns operators look for beside it.
 struct StoredBinding {
   AddressOfRecord aor;
   std::string key;         // contact identity inside the AOR: "+sip.instance;reg-id" or the contact URI
   std::string contact;     // for people
   std::string user_agent;  // for people
   WallTime expires;
-  std::string part;        // the registrar's snapshot of the binding
+  std::string part;  // the registrar's snapshot of the binding
 };
 
 struct StoredMessage {

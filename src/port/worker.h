@@ -1,5 +1,6 @@
 #pragma once
-// The contract between a worker (all protocols of one core, no I/O) and whoever drives it (`net` or the simulator).
+// The contract between a worker (all protocols of one core, no I/O) and whoever drives it (`net` or the
+// simulator).
 #include <memory>
 #include <span>
 #include <vector>
@@ -9,8 +10,9 @@
 
 namespace tandem::port {
 
-/// Inputs come with the time; outputs are left in the Outbox. The driver calls from one thread only, never re-enters,
-/// empties the Outbox after each call (or after a batch of calls), and calls on_timeout() at next_timeout() or later.
+/// Inputs come with the time; outputs are left in the Outbox. The driver calls from one thread only, never
+/// re-enters, empties the Outbox after each call (or after a batch of calls), and calls on_timeout() at
+/// next_timeout() or later.
 class Worker {
  public:
   virtual ~Worker() = default;

@@ -41,9 +41,10 @@ class MessageCentre {
   ~MessageCentre();
 
   /// A MESSAGE outside a dialog from an authenticated subscriber (null: 403). `domain`: ours that the
-  /// host of its Request-URI means; empty: it is not ours. `shard`: the request's, on which the message lives from now on.
-  void on_request(Now now, sip::TuEvent&& event, const port::SubscriberAnswer& who, std::string_view domain, uint16_t shard,
-                  port::Outbox& out);
+  /// host of its Request-URI means; empty: it is not ours. `shard`: the request's, on which the message lives
+  /// from now on.
+  void on_request(Now now, sip::TuEvent&& event, const port::SubscriberAnswer& who, std::string_view domain,
+                  uint16_t shard, port::Outbox& out);
   void on_sip(Now now, sip::TuEvent&& event, port::Outbox& out);
   /// A contact was added: deliver what is stored.
   void on_registered(Now now, const port::AddressOfRecord& aor, port::Outbox& out);

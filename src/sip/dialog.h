@@ -19,19 +19,21 @@ struct Dialog {
   bool secure = false;
   std::string call_id;
   std::string local_tag, remote_tag;
-  std::string local_uri, remote_uri;          // From/To content without the tag, e.g. "\"A\" <sip:a@b>"
-  std::string remote_target;                  // Contact URI of the peer
-  std::string local_target;                   // our Contact, as "<sip:...>"
-  std::vector<std::string> route_set;         // each "<sip:...;lr>", in the order to put into Route
+  std::string local_uri, remote_uri;   // From/To content without the tag, e.g. "\"A\" <sip:a@b>"
+  std::string remote_target;           // Contact URI of the peer
+  std::string local_target;            // our Contact, as "<sip:...>"
+  std::vector<std::string> route_set;  // each "<sip:...;lr>", in the order to put into Route
   std::optional<uint32_t> local_cseq, remote_cseq;
-  port::Path path;                            // where the next in-dialog request goes when nothing says otherwise
+  port::Path path;  // where the next in-dialog request goes when nothing says otherwise
 
   /// UAS side (12.1.1), from a dialog-making request.
-  static Result<Dialog, Reason> from_request(const Message& request, const port::Path& path, std::string local_tag,
-                                             std::string local_target);
-  /// UAC side (12.1.2), from a response with To-tag. `sent`: what the INVITE was sent with (call_id, local_tag, local_uri,
-  /// remote_uri, local_target, local_cseq, secure, and remote_target for answers without Contact).
-  static Result<Dialog, Reason> from_response(const Message& response, const port::Path& path, const Dialog& sent);
+  static Result<Dialog, Reason> from_request(const Message& request, const port::Path& path,
+                                             std::string local_tag, std::string local_target);
+  /// UAC side (12.1.2), from a response with To-tag. `sent`: what the INVITE was sent with (call_id,
+  /// local_tag, local_uri, remote_uri, local_target, local_cseq, secure, and remote_target for answers
+  /// without Contact).
+  static Result<Dialog, Reason> from_response(const Message& response, const port::Path& path,
+                                              const Dialog& sent);
   /// UAC side, the 2xx of an early dialog (13.2.2.4): confirmed, remote target and route set taken anew.
   void confirm(const Message& response);
 
@@ -39,8 +41,8 @@ struct Dialog {
   bool accept_cseq(uint32_t cseq);
   /// Target refresh (12.2.1.2): new remote Contact from a re-INVITE/UPDATE and their 2xx.
   void refresh_target(const Message& message);
-  /// In-dialog request: request line (strict or loose routing, 12.2.1.1), Route, From, To, Call-ID, CSeq (the next, or for ACK
-  /// and CANCEL `cseq`), Max-Forwards, Contact. No Via: the transaction layer adds it.
+  /// In-dialog request: request line (strict or loose routing, 12.2.1.1), Route, From, To, Call-ID, CSeq (the
+  /// next, or for ACK and CANCEL `cseq`), Max-Forwards, Contact. No Via: the transaction layer adds it.
   Writer request(Method method, std::optional<uint32_t> cseq = {});
   /// Host and port the next request goes to: first Route, or the remote target.
   std::string_view next_hop_uri() const;

@@ -6,8 +6,8 @@ namespace tandem::sip {
 
 struct Timers {
   Duration t1 = milliseconds(500);  // round-trip estimate
-  Duration t2 = seconds(4);         // most between retransmissions of non-INVITE requests and INVITE responses
-  Duration t4 = seconds(5);         // longest a message stays in the network
+  Duration t2 = seconds(4);  // most between retransmissions of non-INVITE requests and INVITE responses
+  Duration t4 = seconds(5);  // longest a message stays in the network
   Duration timer_c = seconds(180);  // INVITE client: proceeding without a final response
   Duration timer_d = seconds(32);   // INVITE client: absorb response retransmissions (UDP)
 

@@ -42,7 +42,8 @@ class AuthTest : public ::testing::Test {
         "To: <sip:1001@example.com>\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\n" +
         extra + "Content-Length: 0\r\n\r\n");
   }
-  std::vector<std::string> challenge(bool stale = false, bool secure = true, std::string_view user_agent = {}) {
+  std::vector<std::string> challenge(bool stale = false, bool secure = true,
+                                     std::string_view user_agent = {}) {
     sip::Writer w = sip::Writer::response(401);
     w.header(sip::HeaderId::via, "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1")
         .header(sip::HeaderId::from, "<sip:1001@example.com>;tag=1")

@@ -100,7 +100,8 @@ class TestWorker final : public port::Worker {
 
   uint16_t index() const { return index_; }
   port::MediaPorts& media() { return media_; }
-  void send(const port::Path& path, std::string_view text, port::SendId notify = 0, std::string server_name = {}) {
+  void send(const port::Path& path, std::string_view text, port::SendId notify = 0,
+            std::string server_name = {}) {
     out.send({path, Buffer::copy_of(text), 0, notify, std::move(server_name)});
   }
 

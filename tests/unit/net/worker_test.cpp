@@ -107,7 +107,11 @@ TEST(Stopping, WaitsForWhatTheWorkerHoldsAndIsIdempotent) {
   UdpClient client;
   world.on_worker(0, [&](Now, TestWorker& w) {
     w.out.append("record");
-    w.held.push_back({{Transport::udp, 0, {}, {}, client.address()}, Buffer::copy_of(std::string_view("last words")), 0, 0, {}});
+    w.held.push_back({{Transport::udp, 0, {}, {}, client.address()},
+                      Buffer::copy_of(std::string_view("last words")),
+                      0,
+                      0,
+                      {}});
   });
   std::thread spool([&] { world.runtime->post_committed(0, world.appends.take("record").commit); });
   world.runtime->stop();

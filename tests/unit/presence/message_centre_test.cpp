@@ -20,7 +20,8 @@ class MessageFlow : public SipFlow {
   void build() { centre = std::make_unique<MessageCentre>(config, transactions, mint, sent_by, counters); }
   void dispatch(sip::TuEvent&& event) override {
     if (event.kind == sip::TuEvent::Kind::request)
-      return centre->on_request(at(now), std::move(event), bob, "example.com", sip::shard_of("1002@example.com"), out);
+      return centre->on_request(at(now), std::move(event), bob, "example.com",
+                                sip::shard_of("1002@example.com"), out);
     if (event.user.room == port::Asker::Room::message) centre->on_sip(at(now), std::move(event), out);
   }
   void room_timeout() override { centre->on_timeout(at(now), out); }
