@@ -1,0 +1,1 @@
+set(test_libs PkgConfig::SRTP2 OpenSSL::Crypto)
