@@ -332,6 +332,10 @@ def bench_programs(report):
     m = re.search(r"parser: (\d+) msg/s", out)
     rate = int(m[1]) if m else 0
     report.bar("parser at least 1,000,000 a core-second", rate >= 1_000_000, f"{rate:,}")
+    report.say("SRTP (one core, no I/O)")
+    done = subprocess.run(GENERATOR + [str(ROOT / "build" / "bench_srtp")], capture_output=True, text=True)
+    report.say("  " + done.stdout.strip().replace("\n", "\n  "))
+    report.bar("SRTP packets at most 1.5x the raw EVP work", done.returncode == 0, (done.stdout.strip().splitlines() or ["no result"])[-1])
     report.say("Relay engine (one core, no I/O)")
     out = subprocess.run(GENERATOR + [str(ROOT / "build" / "bench_media_relay"), "--benchmark_filter=relay", "--benchmark_format=json"],
                          capture_output=True, text=True).stdout
