@@ -202,11 +202,20 @@ void Worker::Impl::on_register(Now now, sip::ServerTxId server, const sip::Messa
 void Worker::Impl::challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path,
                              std::string_view realm, bool stale) {
   const auth::Role role = role_for(m.method());
-  sip::Writer w =
-      sip::response_to(m, path.remote, auth::challenge_status(role), mint.mint(shard_of(m, mint, *plan)));
+  // A request without credentials leaves nothing behind, neither here nor in `auth`: a flood of them fills no
+  // table, and a registration costs one lingering transaction instead of two. With credentials a repetition
+  // must be absorbed, since it would count against its sender once more.
+  const bool repeatable = !m.has(sip::HeaderId::authorization) && !m.has(sip::HeaderId::proxy_authorization);
+  sip::Writer w = sip::response_to(
+      m, path.remote, auth::challenge_status(role),
+      repeatable ? transactions.repeatable_tag(server) : mint.mint(shard_of(m, mint, *plan)));
   authenticator.challenge(now, realm, role, stale, port::is_secure(path.transport), w,
                           m.header(sip::HeaderId::user_agent).value_or(std::string_view{}));
-  transactions.respond(now, server, std::move(w).finish(), out);
+  Buffer response = std::move(w).finish();
+  if (repeatable)
+    transactions.respond_repeatable(now, server, std::move(response), out);
+  else
+    transactions.respond(now, server, std::move(response), out);
 }
 
 void Worker::Impl::respond(Now now, sip::ServerTxId server, int status, std::string_view reason) {

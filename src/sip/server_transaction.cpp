@@ -29,6 +29,8 @@ int status_of(std::string_view response) {
   return status && *status >= 100 && *status <= 699 ? static_cast<int>(*status) : 0;
 }
 
+std::string stateless_tag(uint64_t hash) { return to_hex(std::to_string(hash)); }
+
 Identity server_identity(const Message& request, std::string_view method) {
   const Via& via = request.top_via();
   std::array<char, 12> number;
@@ -122,7 +124,7 @@ void TransactionLayer::Impl::on_request(Now now, Message message, const port::Pa
   if (!has_room(servers, message.to_tag().empty())) {
     count.server_full.add();
     // Section 8.2.7: without state the tag must still be the same for each retransmission.
-    return reply_stateless(message, path, 503, to_hex(std::to_string(hash64(identity.text(), key))), out);
+    return reply_stateless(message, path, 503, stateless_tag(hash64(identity.text(), key)), out);
   }
   on_new_request(now, std::move(message), path, std::move(identity), out, events);
 }
@@ -188,7 +190,7 @@ void TransactionLayer::Impl::on_cancel(Message message, const port::Path& path, 
   std::string tag;
   ServerTransaction* tx = id ? servers.find(id) : nullptr;
   if (tx && !tx->response.empty()) tag = to_tag_of(tx->response);
-  if (tag.empty()) tag = to_hex(std::to_string(hash64(identity.text(), key)));
+  if (tag.empty()) tag = stateless_tag(hash64(identity.text(), key));
   reply_stateless(message, path, tx ? 200 : 481, tag, out);
   if (!tx || tx->state != TxState::proceeding || tx->cancelled) return;
   tx->cancelled = true;
@@ -213,6 +215,17 @@ void TransactionLayer::Impl::respond(Now now, ServerTxId id, Buffer response, po
     respond_invite(now, *tx, id, status, std::move(response), out);
   else
     respond_non_invite(now, *tx, id, status, std::move(response), out);
+}
+
+void TransactionLayer::Impl::respond_repeatable(Now now, ServerTxId id, Buffer response, port::Outbox& out) {
+  const ServerTransaction* tx = servers.find(id);
+  if (!tx || tx->state != TxState::trying || port::is_reliable(tx->path.transport) ||
+      status_of(response.text()) < 200)
+    return respond(now, id, std::move(response), 0, out);
+  send_response(*tx, id, std::move(response), out);
+  server_index.erase(tx->hash, id);
+  servers.erase(id);
+  count.server.set(servers.size());
 }
 
 void TransactionLayer::Impl::respond_invite(Now now, ServerTransaction& tx, ServerTxId id, int status,

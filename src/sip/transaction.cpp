@@ -119,6 +119,14 @@ void TransactionLayer::respond(Now now, ServerTxId id, Buffer response, port::Ou
   impl_->respond(now, id, std::move(response), after, out);
 }
 
+void TransactionLayer::respond_repeatable(Now now, ServerTxId id, Buffer response, port::Outbox& out) {
+  impl_->respond_repeatable(now, id, std::move(response), out);
+}
+std::string TransactionLayer::repeatable_tag(ServerTxId id) const {
+  const ServerTransaction* tx = impl_->servers.find(id);
+  return tx ? stateless_tag(tx->hash) : std::string();
+}
+
 const Message* TransactionLayer::request_of(ServerTxId id) const {
   const ServerTransaction* tx = impl_->servers.find(id);
   return tx && tx->request ? &*tx->request : nullptr;

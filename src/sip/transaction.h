@@ -129,6 +129,11 @@ class TransactionLayer {
   /// accepted state absorbs INVITE retransmissions): give each retransmission to respond() again. Nothing
   /// happens for a dead id, or when the final response was given before.
   void respond(Now now, ServerTxId id, Buffer response, port::Outbox& out, port::CommitId after = 0);
+  /// A final response that any repetition of the request may get again (a challenge): over UDP nothing is
+  /// kept of it for Timer J, the id is dead at once and no `done` comes. Section 8.2.7 wants the same To tag
+  /// each time: repeatable_tag(). To an INVITE, and over connections, it is respond().
+  void respond_repeatable(Now now, ServerTxId id, Buffer response, port::Outbox& out);
+  std::string repeatable_tag(ServerTxId id) const;
   /// The request of a server transaction (for building responses): from its event until respond() was given
   /// the final response, null afterwards. The pointer is good until then.
   const Message* request_of(ServerTxId id) const;

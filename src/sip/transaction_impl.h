@@ -144,6 +144,7 @@ struct TransactionLayer::Impl {
   void on_ack(Now now, Message message, const port::Path& path, Events& events);
   void on_cancel(Message message, const port::Path& path, port::Outbox& out, Events& events);
   void respond(Now now, ServerTxId id, Buffer response, port::CommitId after, port::Outbox& out);
+  void respond_repeatable(Now now, ServerTxId id, Buffer response, port::Outbox& out);
   void respond_invite(Now now, ServerTransaction& tx, ServerTxId id, int status, Buffer response,
                       port::Outbox& out);
   void respond_non_invite(Now now, ServerTransaction& tx, ServerTxId id, int status, Buffer response,
@@ -195,6 +196,8 @@ inline port::SendId send_id(ClientTxId id) { return id.packed(); }
 Identity client_identity(std::string_view branch, std::string_view method);
 /// 17.2.3; `method` is INVITE for the ACK and the CANCEL of an INVITE.
 Identity server_identity(const Message& request, std::string_view method);
+/// The To tag of an answer that is given without state, from the keyed hash of what the request is known by.
+std::string stateless_tag(uint64_t hash);
 /// Status of a response text; 0 when it is none.
 int status_of(std::string_view response);
 

@@ -248,6 +248,42 @@ TEST(ServerNonInvite, trying_is_silent_proceeding_and_completed_repeat) {
   h.begin(options, udp_path());  // forgotten: new again
 }
 
+TEST(ServerNonInvite, repeatable_answer_leaves_nothing_and_is_given_again_with_the_same_tag) {
+  Server h;
+  const std::string request = peer_request("REGISTER", udp_via());
+  const auto answer = [&](ServerTxId id) {
+    const std::string tag = h.layer.repeatable_tag(id);
+    h.layer.respond_repeatable(
+        h.now, id, response_to(*h.layer.request_of(id), udp_path().remote, 401, tag).finish(), h.out);
+    h.take_sends();
+    return tag;
+  };
+  const std::string tag = answer(h.begin(request, udp_path()));
+  EXPECT_FALSE(tag.empty());
+  EXPECT_THAT(h.last_text(), StartsWith("SIP/2.0 401"));
+  EXPECT_EQ(h.layer.server_count(), 0u);
+  EXPECT_TRUE(h.layer.next_timeout().is_never());
+  EXPECT_EQ(answer(h.begin(request, udp_path())), tag);
+  EXPECT_NE(answer(h.begin(peer_request("REGISTER", udp_via("z9hG4bKother")), udp_path())), tag);
+  h.fail(h.sends.back().notify);  // of an id that is dead already
+  EXPECT_THAT(h.kinds(), IsEmpty());
+}
+
+TEST(ServerNonInvite, repeatable_answer_lingers_where_it_has_to) {
+  Server h;
+  const auto answer = [&](ServerTxId id, const port::Path& path) {
+    h.layer.respond_repeatable(h.now, id,
+                               response_to(*h.layer.request_of(id), path.remote, 407, "us").finish(), h.out);
+    h.take_sends();
+  };
+  answer(h.begin(udp_invite, udp_path()), udp_path());  // until its ACK
+  EXPECT_EQ(h.layer.server_count(), 1u);
+  answer(h.begin(peer_request("REGISTER", tcp_via("z9hG4bKtcp")), tcp_path()), tcp_path());
+  EXPECT_EQ(h.layer.server_count(), 2u);
+  h.run(Duration::zero());
+  EXPECT_EQ(h.layer.server_count(), 1u);
+}
+
 TEST(ServerNonInvite, over_tcp_timer_j_is_zero) {
   Server h;
   const ServerTxId id = h.begin(peer_request("OPTIONS", tcp_via()), tcp_path());
