@@ -5,6 +5,16 @@
 #include "node/worker_impl.h"
 
 namespace tandem::node {
+namespace {
+
+/// The address whose shard's worker answers; null: that is somebody else's to answer.
+const port::AddressOfRecord* asked_of_shard(const port::Question& question) {
+  if (const auto* b = std::get_if<port::AskBindings>(&question)) return &b->aor;
+  if (const auto* l = std::get_if<port::AskLine>(&question)) return &l->aor;
+  return nullptr;
+}
+
+}  // namespace
 
 void Worker::Impl::settle(Now now) {
   for (;;) {
@@ -16,9 +26,9 @@ void Worker::Impl::settle(Now now) {
       if (pending.empty() && out.new_asks.empty() && out.lines.empty() && out.moves.empty()) break;
       continue;
     }
-    auto [id, answer] = std::move(local_answers.front());
+    LocalAnswer local = std::move(local_answers.front());
     local_answers.pop_front();
-    if (const auto asker = asks.take(id)) deliver_answer(now, id, *asker, std::move(answer));
+    deliver_answer(now, local.id, local.asker, std::move(local.answer));
   }
   if (out.trace_sip) trace_sends(now);
   held.hold(now, out.sends);
@@ -29,34 +39,40 @@ void Worker::Impl::trace_sends(Now now) {
     out.traces.push_back({true, out.sends[traced].path, now.wall, out.sends[traced].bytes.clone()});
 }
 
+/// The new questions are the last of out.asks; those before them wait for the driver already.
 void Worker::Impl::settle_asks(Now now) {
   if (out.new_asks.empty()) return;
-  for (const auto& ask : out.new_asks) asks.add(ask);
-  out.new_asks.clear();
-  const auto stays_inside = [&](port::Asked& asked) {
-    if (const auto* q = std::get_if<port::AskSubscriber>(&asked.question)) {
-      if (auto row = subscribers.fresh(now, q->aor)) {
-        local_answers.emplace_back(asked.id, std::move(*row));
-        return true;
-      }
-      subscriber_asks.emplace(asked.id, q->aor);
-      return false;
+  const size_t first = out.asks.size() - out.new_asks.size();
+  size_t kept = first;
+  for (size_t i = 0; i < out.new_asks.size(); ++i) {
+    port::Asked& asked = out.asks[first + i];
+    const port::Outbox::NewAsk& ask = out.new_asks[i];
+    // What is answered here and now cannot be late: it needs no line in the table and no timer.
+    if (auto answer = own_answer(now, asked.question)) {
+      local_answers.push_back({ask.id, ask.asker, std::move(*answer)});
+      continue;
     }
-    const port::AddressOfRecord* aor = nullptr;
-    if (const auto* b = std::get_if<port::AskBindings>(&asked.question)) aor = &b->aor;
-    if (const auto* l = std::get_if<port::AskLine>(&asked.question)) aor = &l->aor;
-    if (!aor) return false;
-    const uint16_t owner = worker_of(shard_of(*aor));
-    if (owner != settings.index) {
+    asks.add(ask);
+    if (const port::AddressOfRecord* aor = asked_of_shard(asked.question)) {
+      const uint16_t owner = worker_of(shard_of(*aor));
       out.mail(owner, std::make_unique<AskMail>(settings.index, asked.id, std::move(asked.question)));
-    } else if (const auto* b = std::get_if<port::AskBindings>(&asked.question)) {
-      local_answers.emplace_back(asked.id, registrar.lookup(now, *b));
-    } else {
-      local_answers.emplace_back(asked.id, lines.calls(*aor));
+      continue;
     }
-    return true;
-  };
-  std::erase_if(out.asks, stays_inside);
+    if (const auto* q = std::get_if<port::AskSubscriber>(&asked.question))
+      subscriber_asks.emplace(asked.id, q->aor);
+    if (kept != first + i) out.asks[kept] = std::move(asked);
+    ++kept;
+  }
+  out.asks.erase(out.asks.begin() + static_cast<std::ptrdiff_t>(kept), out.asks.end());
+  out.new_asks.clear();
+}
+
+std::optional<port::Answer> Worker::Impl::own_answer(Now now, const port::Question& question) {
+  if (const auto* q = std::get_if<port::AskSubscriber>(&question)) return subscribers.fresh(now, q->aor);
+  const port::AddressOfRecord* aor = asked_of_shard(question);
+  if (!aor || worker_of(shard_of(*aor)) != settings.index) return std::nullopt;
+  if (const auto* b = std::get_if<port::AskBindings>(&question)) return registrar.lookup(now, *b);
+  return lines.calls(*aor);
 }
 
 void Worker::Impl::settle_lines(Now now) {

@@ -84,6 +84,7 @@ struct Worker::Impl {
   // ---- between rooms and workers (settle.cpp)
   void settle(Now now);
   void settle_asks(Now now);
+  std::optional<port::Answer> own_answer(Now now, const port::Question& question);
   void settle_lines(Now now);
   void settle_moves(Now now);
   void binding_changes(Now now, const registrar::BindingChanges& changes);
@@ -133,8 +134,13 @@ struct Worker::Impl {
   // ---- state
   port::Outbox out;
   SlotMap<Waiting> waiting;
-  std::vector<sip::TuEvent> pending;                               // of the transaction layer, in order
-  std::deque<std::pair<port::AskId, port::Answer>> local_answers;  // to questions this worker answers itself
+  std::vector<sip::TuEvent> pending;  // of the transaction layer, in order
+  struct LocalAnswer {
+    port::AskId id = 0;
+    port::Asker asker;
+    port::Answer answer;
+  };
+  std::deque<LocalAnswer> local_answers;  // to questions this worker answers itself
   std::unordered_map<port::AskId, port::AddressOfRecord> subscriber_asks;
   std::vector<media::MediaEvent> media_scratch;
   struct MovedHere {
