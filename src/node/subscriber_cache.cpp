@@ -12,43 +12,45 @@ SubscriberCache::SubscriberCache(Limits limits, CounterSet& counters)
 std::optional<port::Answer> SubscriberCache::fresh(Now now, const port::AddressOfRecord& aor) {
   const auto it = index_.find(aor.to_string());
   if (it != index_.end()) {
-    Row& row = *it->second;
+    const Row& row = *it->second;
     const Duration age = now.mono - row.learned;
-    if (!row.stale && age < (row.subscriber ? limits_.fresh : limits_.absent_fresh)) {
+    const bool present = row.subscriber.present();
+    if (!row.stale && age < (present ? limits_.fresh : limits_.absent_fresh)) {
       touch(it->second);
       hits_.add();
-      if (!row.subscriber) return port::Answer{port::NotFound{}};
-      return port::Answer{row.subscriber};
+      if (!present) return port::Answer{port::NotFound{}};
+      return port::Answer{unpacked(row)};
     }
   }
   misses_.add();
   return std::nullopt;
 }
 
+port::SubscriberAnswer SubscriberCache::unpacked(const Row& row) {
+  return std::make_shared<const port::Subscriber>(row.subscriber.unpack());
+}
+
 port::Answer SubscriberCache::learn(Now now, const port::AddressOfRecord& aor, port::Answer answer) {
-  std::string key = aor.to_string();
-  auto it = index_.find(key);
+  const auto it = index_.find(aor.to_string());
   const auto* found = std::get_if<port::SubscriberAnswer>(&answer);
   if (!found && !std::holds_alternative<port::NotFound>(answer)) {
-    if (it == index_.end() || !it->second->subscriber || now.mono - it->second->learned > limits_.trusted)
+    if (it == index_.end() || !it->second->subscriber.present() ||
+        now.mono - it->second->learned > limits_.trusted)
       return answer;
     served_stale_.add();
-    return it->second->subscriber;
+    return unpacked(*it->second);
   }
-  if (it == index_.end()) {
-    rows_.push_front(Row{key, nullptr, now.mono, false});
-    it = index_.emplace(std::move(key), rows_.begin()).first;
-    if (rows_.size() > limits_.rows) {
-      index_.erase(rows_.back().key);
-      rows_.pop_back();
-    }
-  } else {
-    touch(it->second);
+  if (it != index_.end()) {  // before its row: the key lies there
+    const auto old = it->second;
+    index_.erase(it);
+    rows_.erase(old);
   }
-  Row& row = *it->second;
-  row.subscriber = found ? *found : nullptr;
-  row.learned = now.mono;
-  row.stale = false;
+  rows_.push_front({found && *found ? PackedSubscriber(**found) : PackedSubscriber(aor), now.mono, false});
+  index_.emplace(rows_.front().subscriber.key(), rows_.begin());
+  if (rows_.size() > limits_.rows) {
+    index_.erase(rows_.back().subscriber.key());
+    rows_.pop_back();
+  }
   return answer;
 }
 

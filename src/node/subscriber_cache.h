@@ -4,13 +4,13 @@
 #include <cstddef>
 #include <list>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <unordered_map>
 
 #include "base/counters.h"
 #include "base/hash.h"
 #include "base/time.h"
+#include "node/packed_subscriber.h"
 #include "port/ask.h"
 
 namespace tandem::node {
@@ -39,16 +39,16 @@ class SubscriberCache {
 
  private:
   struct Row {
-    std::string key;
-    port::SubscriberAnswer subscriber;  // null: known to be absent
+    PackedSubscriber subscriber;
     Instant learned;
     bool stale = false;  // forgotten, kept only for the day the directory is away
   };
+  static port::SubscriberAnswer unpacked(const Row& row);
   void touch(std::list<Row>::iterator row) { rows_.splice(rows_.begin(), rows_, row); }
 
   Limits limits_;
   std::list<Row> rows_;  // most recently used first
-  std::unordered_map<std::string, std::list<Row>::iterator, TextHash, std::equal_to<>> index_;
+  std::unordered_map<std::string_view, std::list<Row>::iterator, TextHash> index_;  // views into the rows
   Counter& hits_;
   Counter& misses_;
   Counter& served_stale_;

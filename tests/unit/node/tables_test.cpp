@@ -229,6 +229,53 @@ TEST(SubscriberCache, IsBoundedAndLosesTheLeastUsed) {
   EXPECT_FALSE(t.cache.fresh(now_at(2), b));
 }
 
+TEST(SubscriberCache, ARowComesOutAsItWentIn) {
+  port::Subscriber in;
+  in.aor = {"al@ice", "example.com"};
+  in.enabled = false;
+  in.ha1 = {std::string(64, 'a'), "not hex", "ABCD"};
+  in.display_name = std::string(300, 'x');
+  in.caller_number = "+4930";
+  in.call_class = port::CallClass::national;
+  in.do_not_disturb = true;
+  in.forwarding = {"1", "sip:2@b", "3", "4", 4'000'000'000U};
+  in.max_contacts = 7;
+  in.max_calls = 300;
+  in.pickup_group = "g";
+  in.revision = ~uint64_t{0};
+  const PackedSubscriber packed(in);
+  EXPECT_TRUE(packed.present());
+  EXPECT_EQ(packed.key(), "al@ice@example.com");
+  const port::Subscriber out = packed.unpack();
+  EXPECT_EQ(out.aor, in.aor);
+  EXPECT_EQ(out.enabled, in.enabled);
+  EXPECT_EQ(out.ha1.md5, in.ha1.md5);
+  EXPECT_EQ(out.ha1.sha256, in.ha1.sha256);
+  EXPECT_EQ(out.ha1.sha512_256, in.ha1.sha512_256);
+  EXPECT_EQ(out.display_name, in.display_name);
+  EXPECT_EQ(out.caller_number, in.caller_number);
+  EXPECT_EQ(out.call_class, in.call_class);
+  EXPECT_EQ(out.do_not_disturb, in.do_not_disturb);
+  EXPECT_EQ(out.forwarding.always, in.forwarding.always);
+  EXPECT_EQ(out.forwarding.busy, in.forwarding.busy);
+  EXPECT_EQ(out.forwarding.no_answer, in.forwarding.no_answer);
+  EXPECT_EQ(out.forwarding.unreachable, in.forwarding.unreachable);
+  EXPECT_EQ(out.forwarding.no_answer_seconds, in.forwarding.no_answer_seconds);
+  EXPECT_EQ(out.max_contacts, in.max_contacts);
+  EXPECT_EQ(out.max_calls, in.max_calls);
+  EXPECT_EQ(out.pickup_group, in.pickup_group);
+  EXPECT_EQ(out.revision, in.revision);
+}
+
+TEST(SubscriberCache, ARowOfAUsualPhoneIsSmall) {
+  port::Subscriber row;
+  row.aor = {"1001", "pbx.example.com"};
+  row.ha1 = {std::string(64, 'a'), std::string(128, 'b'), std::string(128, 'c')};
+  row.display_name = "Alice Example";
+  EXPECT_LT(PackedSubscriber(row).size(), 220U);
+  EXPECT_FALSE(PackedSubscriber(row.aor).present());
+}
+
 // ---- LineDirectory ---------------------------------------------------------------------------------------
 
 port::LineUpdate line(std::string call_id, port::LineCall::State state, std::string tag = "t") {
