@@ -152,8 +152,10 @@ void Registrar::bind(Now now, const sip::Message& request, const port::Path& pat
   }
   const bool moved = it->uri() != fresh.uri() || it->path != fresh.path || it->flow_lost ||
                      it->texts.get(Texts::routes) != fresh.texts.get(Texts::routes);
+  // A new Call-ID alone changes nothing that a restart would need, but for the temporary GRUUs it voids.
   const bool other =
-      moved || it->q != fresh.q || it->texts.get(Texts::call_id) != fresh.texts.get(Texts::call_id);
+      moved || it->q != fresh.q ||
+      (!w.instance.empty() && it->texts.get(Texts::call_id) != fresh.texts.get(Texts::call_id));
   // Devices that re-register every few seconds to keep a NAT open do not write to the store each time.
   const bool store_would_lapse = aor.saved_until - now.mono < seconds(w.expires) / 2;
   if (it->path.flow != fresh.path.flow) {

@@ -118,6 +118,22 @@ TEST_F(Persistence, RefreshesOfAPhoneThatKeepsItsNatOpenAreNotAllWritten) {
   EXPECT_LE(writes, 3u);
 }
 
+TEST_F(Persistence, ANewCallIdAloneIsWrittenOnlyWhereGruusHangOnIt) {
+  const auto register_as = [&](const std::string& call_id, const std::string& params) {
+    EXPECT_EQ(send("Contact: <sip:a@10.0.0.1>;expires=3600" + params + "\r\n", {.call_id = call_id}), 200);
+    pass(seconds(1));
+    const size_t writes = take_saves().size();
+    answer_all(port::Stored{});
+    return writes;
+  };
+  EXPECT_EQ(register_as("one", ""), 1u);
+  EXPECT_EQ(register_as("two", ""), 0u);
+  const std::string instance = ";+sip.instance=\"<urn:uuid:1>\"";
+  register_as("three", instance);
+  EXPECT_EQ(register_as("four", instance), 1u);
+  EXPECT_EQ(register_as("four", instance), 0u);
+}
+
 TEST_F(Persistence, ARestartBringsTheBindingsBack) {
   path.transport = port::Transport::udp;
   path.remote = *SocketAddress::parse("203.0.113.5:40000");
