@@ -39,7 +39,7 @@ struct Troubles {
 };
 
 inline constexpr size_t max_datagram = 16384;  // more than a record can hold
-/// Handshakes begun anew after one failed, before the association does.
+/// Handshakes that may fail before the association does.
 inline constexpr int max_attempts = 5;
 
 struct Options {

@@ -108,6 +108,16 @@ constexpr bool is_client_hello(Bytes datagram) {
   return datagram[0] == 22 && datagram.size() > 13 && datagram[13] == 1;
 }
 
+/// The random of a ClientHello (RFC 6347 section 4.2.2: 13 octets of record, 12 of handshake header, 2 of
+/// version). Empty when this is no first fragment of a first ClientHello.
+Bytes client_random(Bytes datagram) {
+  constexpr size_t at = 13 + 12 + 2, octets = 32;
+  if (!is_client_hello(datagram) || datagram.size() < at + octets) return {};
+  const Bytes sequence = datagram.subspan(17, 2), fragment_offset = datagram.subspan(19, 3);
+  const auto zero = [](Bytes b) { return std::all_of(b.begin(), b.end(), [](uint8_t o) { return o == 0; }); };
+  return zero(sequence) && zero(fragment_offset) ? datagram.subspan(at, octets) : Bytes{};
+}
+
 class OpensslAssociation final : public Association {
  public:
   OpensslAssociation(SSL_CTX* context, Options options, Troubles& troubles);
@@ -128,10 +138,11 @@ class OpensslAssociation final : public Association {
 
  private:
   void begin_attempt();
+  void prefer_latest_hello(Bytes datagram);
   void handshake(Now now, Datagrams& out);
   void after_handshake(Datagrams& out);
   void finish();
-  void attempt_failed(Now now, Reason reason, Datagrams& out);
+  void attempt_failed(Now now, Reason reason, Datagrams& out, size_t sent_before);
   void fail(Reason reason);
   void set_timer(Now now);
 
@@ -144,12 +155,14 @@ class OpensslAssociation final : public Association {
   Owned<SSL> ssl_;
   // state
   State state_ = State::idle;
-  int attempts_ = 0;
+  int attempts_failed_ = 0;
+  std::array<uint8_t, 32> hello_random_{};  // of the ClientHello a server is at
   bool wrong_fingerprint_ = false;
   bool closed_by_peer_ = false;
   std::optional<Reason> failure_;
   std::optional<Keys> keys_;
   Instant retransmit_ = Instant::never();
+  Instant resume_ = Instant::never();  // a client between two attempts hears nothing until then
   Instant limit_ = Instant::never();
 };
 
@@ -160,7 +173,6 @@ OpensslAssociation::OpensslAssociation(SSL_CTX* context, Options options, Troubl
 }
 
 void OpensslAssociation::begin_attempt() {
-  ++attempts_;
   wrong_fingerprint_ = false;
   retransmit_ = Instant::never();
   ssl_.reset(SSL_new(context_));
@@ -208,11 +220,13 @@ void OpensslAssociation::on_datagram(Now now, Bytes datagram, Source source, Dat
   if (datagram.size() > max_datagram) return troubles_->add(Reason::too_large);
   if (!is_dtls(datagram)) return troubles_->add(Reason::not_dtls);
   if (state_ == State::failed || (state_ == State::idle && options_.role == Role::client)) return;
+  if (!resume_.is_never()) return;
   if (state_ == State::idle) {
     if (!is_client_hello(datagram)) return troubles_->add(Reason::not_dtls);
     state_ = State::handshaking;
     limit_ = now.mono + options_.limit;
   }
+  if (options_.role == Role::server && state_ == State::handshaking) prefer_latest_hello(datagram);
   link_.in = datagram;
   if (state_ == State::handshaking)
     handshake(now, out);
@@ -221,7 +235,21 @@ void OpensslAssociation::on_datagram(Now now, Bytes datagram, Source source, Dat
   link_.in = {};
 }
 
+/// Until its answer has been answered a server cannot tell which of two ClientHellos is its peer's, and a
+/// peer that was not answered repeats its own: the later one counts. From then on the peer is committed, and
+/// so are we.
+void OpensslAssociation::prefer_latest_hello(Bytes datagram) {
+  const Bytes random = client_random(datagram);
+  if (random.empty()) return;
+  const OSSL_HANDSHAKE_STATE at = SSL_get_state(ssl_.get());
+  if (at == TLS_ST_SW_SRVR_DONE && !std::equal(random.begin(), random.end(), hello_random_.begin()))
+    begin_attempt();
+  if (SSL_get_state(ssl_.get()) == TLS_ST_BEFORE)
+    std::copy(random.begin(), random.end(), hello_random_.begin());
+}
+
 void OpensslAssociation::handshake(Now now, Datagrams& out) {
+  const size_t sent_before = out.size();
   link_.out = &out;
   ERR_clear_error();
   const int done = SSL_do_handshake(ssl_.get());
@@ -234,7 +262,7 @@ void OpensslAssociation::handshake(Now now, Datagrams& out) {
     if (wrong_fingerprint_)
       fail(Reason::wrong_fingerprint);
     else
-      attempt_failed(now, Reason::handshake_failed, out);
+      attempt_failed(now, Reason::handshake_failed, out, sent_before);
     return;
   }
   set_timer(now);
@@ -276,20 +304,23 @@ void OpensslAssociation::finish() {
 }
 
 /// Alerts are not authenticated before the handshake is over, and neither is a first flight: whoever can send
-/// from the peer's address can ruin an attempt, not the association.
-void OpensslAssociation::attempt_failed(Now now, Reason reason, Datagrams& out) {
-  if (attempts_ >= max_attempts) return fail(reason);
+/// from the peer's address can ruin an attempt, not the association. Our own alert is kept back but for the
+/// last attempt: it would end the peer's good one.
+void OpensslAssociation::attempt_failed(Now now, Reason reason, Datagrams& out, size_t sent_before) {
+  if (++attempts_failed_ >= max_attempts) return fail(reason);
   troubles_->add(reason);
+  out.resize(sent_before);
   begin_attempt();
   link_.in = {};
-  if (options_.role == Role::client) handshake(now, out);
+  // A client waits before it begins anew: flights that answer its last ClientHello are still on their way.
+  if (options_.role == Role::client) resume_ = now.mono + options_.first_retransmit;
 }
 
 void OpensslAssociation::fail(Reason reason) {
   troubles_->add(reason);
   failure_ = reason;
   state_ = State::failed;
-  retransmit_ = limit_ = Instant::never();
+  retransmit_ = resume_ = limit_ = Instant::never();
 }
 
 void OpensslAssociation::set_timer(Now now) {
@@ -304,18 +335,23 @@ void OpensslAssociation::set_timer(Now now) {
 void OpensslAssociation::on_timeout(Now now, Datagrams& out) {
   if (state_ != State::handshaking) return;
   if (now.mono >= limit_) return fail(Reason::timed_out);
+  if (now.mono >= resume_) {
+    resume_ = Instant::never();
+    return handshake(now, out);
+  }
   if (now.mono < retransmit_) return;
+  const size_t sent_before = out.size();
   link_.out = &out;
   ERR_clear_error();
   // 0: by OpenSSL's own clock it is not yet time. It tells how long it still is.
   const long done = DTLSv1_handle_timeout(ssl_.get());
   link_.out = nullptr;
   ERR_clear_error();
-  if (done < 0) return attempt_failed(now, Reason::handshake_failed, out);
+  if (done < 0) return attempt_failed(now, Reason::handshake_failed, out, sent_before);
   set_timer(now);
 }
 
-Instant OpensslAssociation::next_timeout() const { return std::min(retransmit_, limit_); }
+Instant OpensslAssociation::next_timeout() const { return std::min({retransmit_, resume_, limit_}); }
 
 }  // namespace
 
