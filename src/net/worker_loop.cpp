@@ -17,6 +17,7 @@ constexpr int looks_per_tick = 16;  // at most so many datagram batches before o
 constexpr int udp_batches_per_look = 16;
 constexpr int handlers_per_step = 256;
 constexpr int flush_rounds = 8;
+constexpr int quiet_ticks = 4;  // so many without a datagram, and it is waited for them again
 constexpr Duration stall = milliseconds(100);
 
 }  // namespace
@@ -87,7 +88,16 @@ void WorkerLoop::wait_mailbox() {
   });
 }
 
+/// Asio would be woken by each datagram although nobody waits for one: while the loop ticks the descriptor is
+/// not on its reactor. Coming back on it tells of what is there already.
 void WorkerLoop::wait_datagrams() {
+  boost::system::error_code refused;
+  if (!datagrams_wait_.is_open()) datagrams_wait_.assign(datagrams_.get(), refused);
+  if (refused) {  // out of memory, say: looking at each tick goes on, and this is tried again
+    next_tick_ = batch_now().mono + world_.config.tick;
+    return;
+  }
+  ticking_ = false;
   datagrams_wait_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](auto error) {
     if (!error) datagrams_ready_ = true;
   });
@@ -211,11 +221,11 @@ void WorkerLoop::read_datagrams() {
     if (n < events_per_look) break;
   }
   datagrams_ready_ = false;
-  ticking_ = seen > 0;
-  if (ticking_)
-    next_tick_ = batch_now().mono + world_.config.tick;
-  else
-    wait_datagrams();
+  quiet_ = seen > 0 ? 0 : quiet_ + 1;
+  if (quiet_ >= quiet_ticks) return wait_datagrams();
+  if (!ticking_) datagrams_wait_.release();
+  ticking_ = true;
+  next_tick_ = batch_now().mono + world_.config.tick;
 }
 
 size_t WorkerLoop::read_ready() {

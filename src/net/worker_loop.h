@@ -30,7 +30,7 @@ struct World {
 
 /// Asio's reactor is the one wait: connections and the mailbox hang on it directly, all datagram sockets
 /// through one nested epoll descriptor. While datagrams flow that descriptor is not waited for but looked at
-/// once per tick: taking what has gathered costs less than being woken for each.
+/// once per tick, until a few ticks saw none: taking what has gathered costs less than being woken for each.
 class WorkerLoop final : private FlowSink {
  public:
   WorkerLoop(uint16_t index, World& world);
@@ -90,6 +90,7 @@ class WorkerLoop final : private FlowSink {
   Now now_{};
   bool now_read_ = false;
   bool datagrams_ready_ = false, ticking_ = false;
+  int quiet_ = 0;  // ticks in a row that saw no datagram
   Instant next_tick_;
   bool flushing_ = false;
   std::vector<port::FlowEvent> late_events_;  // came up while flushing
