@@ -45,9 +45,9 @@ Result<node::NodeConfig, std::string> config_for(const DemoOptions& o, const Dat
   c.log.trace_sip = o.trace;
   c.drain = seconds(o.drain_seconds);
   node::RealmSettings realm;
-  realm.listeners = {{"udp", {*ip, o.sip_port}, "", "", "", false},
-                     {"tcp", {*ip, o.sip_port}, "", "", "", false},
-                     {"tls", {*ip, o.tls_port}, "", "", "", false}};
+  realm.listeners = {{"udp", {*ip, o.sip_port}, {}, "", false},
+                     {"tcp", {*ip, o.sip_port}, {}, "", false},
+                     {"tls", {*ip, o.tls_port}, {}, "", false}};
   unsigned first = 0, last = 0;
   if (std::sscanf(o.media_ports.c_str(), "%u-%u", &first, &last) != 2 || first < 1024 || last > 65535 ||
       last < first + 3)

@@ -27,12 +27,12 @@ struct LoadOptions {
   std::string from = "sip:caller@127.0.0.1", to = "sip:callee@127.0.0.1";
   std::string user, password, domain, users, register_at;
   std::string hold = "0s", ring = "0s", patience = "60s", duration = "0s";
-  std::string media_ports = "40000-59999", certificate, key, server_name, output;
+  std::string media_ports = "40000-59999", certificate, key, server_name, ca, output;
   double rate = 10;
   uint64_t count = 0;
   uint32_t expires = 3600;
   size_t limit = 100'000;
-  bool poisson = false, rtp = false, allow_remote = false, quiet = false;
+  bool poisson = false, rtp = false, allow_remote = false, quiet = false, insecure = false;
 };
 
 enum class Mode : uint8_t { uac, uas, call, register_ };
@@ -240,6 +240,8 @@ class Run {
       if (auto s = listen(o_.bind, load::caller_realm); !s.ok()) return Failure{s.reason()};
     if (settings_.callee)
       if (auto s = listen(o_.callee_bind, load::callee_realm); !s.ok()) return Failure{s.reason()};
+    for (const port::RealmId realm : {load::caller_realm, load::callee_realm})
+      rc.tls.push_back({realm, o_.ca, !o_.insecure});
     unsigned first = 0, last = 0;
     if (std::sscanf(o_.media_ports.c_str(), "%u-%u", &first, &last) != 2 || first < 1024 || last > 65535 ||
         last < first + 3)
@@ -331,7 +333,9 @@ void add_common(CLI::App* c, LoadOptions& o) {
       ->check(CLI::IsMember({"udp", "tcp", "tls"}))
       ->capture_default_str();
   c->add_option("--server-name", o.server_name,
-                "TLS: name the target's certificate must carry (empty: not checked)");
+                "TLS: name the target's certificate must carry (default: its address)");
+  c->add_option("--ca", o.ca, "TLS: PEM authorities that vouch for the target (default: the system's)");
+  c->add_flag("--insecure", o.insecure, "TLS: do not verify the target");
   c->add_option("--certificate", o.certificate, "TLS: own certificate (default: one for the run)");
   c->add_option("--key", o.key, "TLS: its key");
   c->add_option("--limit", o.limit, "calls or registrations at once")->capture_default_str();

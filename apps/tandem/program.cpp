@@ -155,11 +155,18 @@ Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::Nod
       lc.bind = l.bind;
       lc.realm = id;
       lc.advertised_host = r.advertise;
-      lc.tls = {l.certificate.empty() ? config.web.certificate : l.certificate,
-                l.key.empty() ? config.web.key : l.key, l.client_ca};
+      lc.tls = {config.web.certificate, config.web.key, l.client_ca};
+      for (size_t i = 0; i < l.certificates.size(); ++i) {
+        net::TlsFiles files{l.certificates[i].chain, l.certificates[i].key, l.client_ca};
+        if (i == 0)
+          lc.tls = std::move(files);
+        else
+          lc.more_certificates.push_back(std::move(files));
+      }
       lc.request_client_certificate = l.request_client_certificate;
       rc.listeners.push_back(std::move(lc));
     }
+    rc.tls.push_back({id, r.tls_ca, r.tls_verify});
     const edge::MediaRange& m = realms->realm(id).media;
     rc.media.push_back({id, m.v4, m.v6, m.advertised_v4, m.advertised_v6, m.first_port, m.last_port});
   }
@@ -180,8 +187,11 @@ Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::Nod
 
 Status<std::string> Program::Impl::start_web() {
   api = std::make_unique<ops::Api>(
-      ops::ApiConfig{version, config.sip.user_agent, net::now().wall}, *control_directory, *this,
-      [] { return net::now().wall; }, control_counters);
+      ops::ApiConfig{.version = version,
+                     .server_name = config.sip.user_agent,
+                     .started = net::now().wall,
+                     .guess_key = net::SystemRng().next()},
+      *control_directory, *this, [] { return net::now().wall; }, control_counters);
   net::HttpConfig hc;
   hc.listeners.push_back({config.web.bind, {config.web.certificate, config.web.key, {}}});
   web = std::make_unique<net::HttpServer>(

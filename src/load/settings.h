@@ -55,7 +55,7 @@ struct Settings {
   std::optional<CallerSettings> caller;
   std::optional<CalleeSettings> callee;
   std::optional<RegistrarSettings> registrations;
-  std::string server_name;    // TLS: the name the target's certificate must carry; empty: not verified
+  std::string server_name;    // TLS: the name the target's certificate must carry; empty: its address
   bool allow_remote = false;  // media may go to an address that is not loopback
 };
 

@@ -22,8 +22,18 @@ struct ListenerConfig {
   SocketAddress bind;                                // port 0: the system picks one (tests)
   port::RealmId realm = 0;
   std::string advertised_host;  // for whoever writes Via and Contact; net itself does not use it
-  TlsFiles tls;
+  TlsFiles tls;                 // the certificate of clients that name no server, or one we do not know
+  std::vector<TlsFiles>
+      more_certificates;  // chosen by the names in them (RFC 6066 section 3); `ca` is unused
   bool request_client_certificate = false;
+};
+
+/// How a realm stands towards the servers it connects to over TLS.
+struct RealmTls {
+  port::RealmId realm = 0;
+  std::string ca;  // PEM authorities servers are verified with; empty: the system's trust store
+  /// False: whoever answers is taken for whom we meant. It hides the call from listeners only.
+  bool verify = true;
 };
 
 /// Media addresses and ports of a realm. A family without a bind address has no media there.
@@ -68,7 +78,7 @@ struct RuntimeConfig {
   uint16_t workers = 1;
   std::vector<ListenerConfig> listeners;
   std::vector<RealmMedia> media;
-  std::string tls_ca;  // verifies servers we connect to by name; empty: the system's trust store
+  std::vector<RealmTls> tls;  // realms left out verify with the system's trust store
   DnsConfig dns;
   Limits limits;
   Duration tick = milliseconds(1);        // datagrams are taken in batches this far apart while they flow

@@ -1,6 +1,7 @@
 // Reading, writing and handshaking of one connection; the rest of Connections is in connections.cpp.
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <boost/asio/post.hpp>
@@ -9,6 +10,7 @@
 #include <array>
 #include <cerrno>
 
+#include "net/certified_names.h"
 #include "net/connections.h"
 
 namespace tandem::net {
@@ -67,6 +69,7 @@ bool Connections::progress(Connection& c) {
 
 bool Connections::handshake(Connection& c) {
   ERR_clear_error();
+  SSL_set_app_data(c.ssl.get(), &c.peer_name);  // for verify_peer(); the table may have moved it since
   const int r = SSL_do_handshake(c.ssl.get());
   if (r == 1) return opened(c);
   switch (SSL_get_error(c.ssl.get(), r)) {
@@ -77,10 +80,33 @@ bool Connections::handshake(Connection& c) {
       wait_write(c);
       return true;
     default:
-      end(c, &counts_.handshake_failed);
-      ERR_clear_error();
-      return false;
+      break;
   }
+  const bool untrusted =
+      SSL_get_verify_mode(c.ssl.get()) != SSL_VERIFY_NONE && SSL_get_verify_result(c.ssl.get()) != X509_V_OK;
+  if (!c.accepted) tell_handshake_failed(c, untrusted);
+  ERR_clear_error();
+  end(c, untrusted ? &counts_.untrusted : &counts_.handshake_failed);
+  return false;
+}
+
+/// Only of connections we opened: strangers must not fill the log.
+void Connections::tell_handshake_failed(const Connection& c, bool untrusted) {
+  const char* error = ERR_reason_error_string(ERR_peek_last_error());
+  const std::string why = untrusted ? X509_verify_cert_error_string(SSL_get_verify_result(c.ssl.get()))
+                          : error   ? error
+                                    : "the peer closed the connection";
+  sink_.event(port::Level::warning, untrusted ? "tls.peer_untrusted" : "tls.handshake_failed",
+              {{"remote", c.path.remote.to_string()}, {"expected", c.peer_name}, {"why", why}});
+}
+
+/// The names of the peer, when its certificate was asked for and verified.
+port::CertifiedNames Connections::names_of_peer(const Connection& c) {
+  const SSL* ssl = c.ssl.get();
+  const X509* certificate = SSL_get0_peer_certificate(ssl);
+  if (!certificate || SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE || SSL_get_verify_result(ssl) != X509_V_OK)
+    return nullptr;
+  return std::make_shared<const std::vector<std::string>>(certified_names(certificate));
 }
 
 bool Connections::opened(Connection& c) {
@@ -88,7 +114,10 @@ bool Connections::opened(Connection& c) {
   c.was_opened = true;
   c.last_used = now();
   if (c.queued > 0) c.write_since = c.last_used;
-  by_identity_.try_emplace(identity(c), c.id);
+  if (c.ssl) c.path.peer = names_of_peer(c);
+  // Whoever connected to us over TLS did not prove to be the one a send of ours is meant for: answers go back
+  // by the flow, and nothing else shares it.
+  if (!c.ssl || !c.accepted) by_identity_.try_emplace(identity(c), c.id);
   sink_.flow_event({port::FlowEvent::Kind::opened, c.path.flow, c.path, 0});
   rearm(c);
   if (c.queued > 0 && !write_some(c)) return false;

@@ -8,6 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/text.h"
+#include "net/certified_names.h"
+
 namespace tandem::net {
 namespace {
 
@@ -26,6 +29,18 @@ void tune(int fd, const IpAddress& ip) {
 
 boost::asio::ip::tcp protocol_of(const IpAddress& ip) {
   return ip.is_v6() ? boost::asio::ip::tcp::v6() : boost::asio::ip::tcp::v4();
+}
+
+/// At the leaf of a trusted chain: is it whom we meant (RFC 5922 section 7.3)? Here and not after the
+/// handshake, so that an impostor learns of it by an alert and sees no byte of ours.
+int verify_peer(int trusted, X509_STORE_CTX* store) {
+  if (trusted == 0 || X509_STORE_CTX_get_error_depth(store) != 0) return trusted;
+  const auto* ssl =
+      static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  const auto* wanted = static_cast<const std::string*>(SSL_get_app_data(ssl));
+  if (is_certified(certified_names(X509_STORE_CTX_get_current_cert(store)), *wanted)) return 1;
+  X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
+  return 0;
 }
 
 }  // namespace
@@ -48,6 +63,7 @@ Connections::Counts::Counts(CounterSet& set)
           set.counter("net_connections_closed_total", "Connections ended", "reason=\"connect_failed\"")),
       handshake_failed(
           set.counter("net_connections_closed_total", "Connections ended", "reason=\"handshake_failed\"")),
+      untrusted(set.counter("net_connections_closed_total", "Connections ended", "reason=\"untrusted\"")),
       by_peer(set.counter("net_connections_closed_total", "Connections ended", "reason=\"peer\"")),
       framing(set.counter("net_connections_closed_total", "Connections ended", "reason=\"framing\"")),
       slow_reader(set.counter("net_connections_closed_total", "Connections ended", "reason=\"slow_reader\"")),
@@ -142,21 +158,28 @@ void Connections::stop_listening() { listeners_.clear(); }
 
 // ---- connecting and sending ----
 
-void Connections::set_outgoing(port::RealmId realm, const TlsContext* tls, IpAddress from_v4,
+void Connections::set_outgoing(port::RealmId realm, const TlsContext* tls, bool verify, IpAddress from_v4,
                                IpAddress from_v6) {
   Outgoing& o = outgoing_[realm];
   if (tls) o.tls = tls;
+  o.verify = verify;
   if (from_v4) o.from_v4 = from_v4;
   if (from_v6) o.from_v6 = from_v6;
 }
 
 Connections::Identity Connections::identity(const Connection& c) const {
-  return {c.path.transport, c.path.realm, c.path.remote, c.server_name};
+  return {c.path.transport, c.path.realm, c.path.remote, c.peer_name};
+}
+
+/// Whom a TLS connection is meant for: the domain asked for, or else the address itself.
+std::string Connections::peer_name(const port::Send& send) {
+  if (send.path.transport != port::Transport::tls) return {};
+  return send.server_name.empty() ? send.path.remote.ip.to_string() : lower(send.server_name);
 }
 
 Connections::Connection* Connections::reusable(const port::Send& send) {
   const auto it =
-      by_identity_.find({send.path.transport, send.path.realm, send.path.remote, send.server_name});
+      by_identity_.find({send.path.transport, send.path.realm, send.path.remote, peer_name(send)});
   Connection* c = it == by_identity_.end() ? nullptr : table_.find(it->second);
   return c && !c->closing ? c : nullptr;
 }
@@ -186,7 +209,7 @@ Connections::Connection* Connections::connect(const port::Send& send) {
   Connection& c = *add(std::move(fd), path, false);
   counts_.connected.add();
   c.state = State::connecting;
-  c.server_name = send.server_name;
+  c.peer_name = peer_name(send);
   by_identity_.insert_or_assign(identity(c), c.id);
   wait_write(c);
   rearm(c);
@@ -208,6 +231,13 @@ bool Connections::finish_connect(Connection& c) {
   return begin_tls(c, outgoing_[c.path.realm].tls) && handshake(c);
 }
 
+bool Connections::expect_peer(Connection& c) {
+  SSL* ssl = c.ssl.get();
+  if (outgoing_[c.path.realm].verify) SSL_set_verify(ssl, SSL_VERIFY_PEER, verify_peer);
+  // RFC 6066 section 3: addresses are not sent as server names.
+  return IpAddress::parse(c.peer_name) || SSL_set_tlsext_host_name(ssl, c.peer_name.c_str()) == 1;
+}
+
 bool Connections::begin_tls(Connection& c, const TlsContext* tls) {
   const SslContext context = tls ? tls->current() : nullptr;
   c.ssl.reset(context ? SSL_new(context.get()) : nullptr);
@@ -218,17 +248,7 @@ bool Connections::begin_tls(Connection& c, const TlsContext* tls) {
     SSL_set_accept_state(c.ssl.get());
   } else {
     SSL_set_connect_state(c.ssl.get());
-    if (!c.server_name.empty()) {
-      // Whom we were told to reach is whom we must have reached (RFC 5922 section 7.1).
-      SSL_set_verify(c.ssl.get(), SSL_VERIFY_PEER, nullptr);
-      bool set = false;
-      if (IpAddress::parse(c.server_name))
-        set = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(c.ssl.get()), c.server_name.c_str()) == 1;
-      else
-        set = SSL_set_tlsext_host_name(c.ssl.get(), c.server_name.c_str()) == 1 &&
-              SSL_set1_host(c.ssl.get(), c.server_name.c_str()) == 1;
-      if (!set) return end(c, &counts_.handshake_failed), false;
-    }
+    if (!expect_peer(c)) return end(c, &counts_.handshake_failed), false;
   }
   rearm(c);
   return true;

@@ -33,9 +33,10 @@ class Connections {
   ~Connections();
 
   void add_listener(Fd fd, port::Transport transport, port::RealmId realm, const TlsContext* tls);
-  /// TLS for connections of the realm that we open, and the address they leave from (unset: the system's
-  /// choice).
-  void set_outgoing(port::RealmId realm, const TlsContext* tls, IpAddress from_v4, IpAddress from_v6);
+  /// TLS for connections of the realm that we open, whether their peers must prove who they are (RFC 5922),
+  /// and the address they leave from (unset: the system's choice).
+  void set_outgoing(port::RealmId realm, const TlsContext* tls, bool verify, IpAddress from_v4,
+                    IpAddress from_v6);
 
   /// Queues on the flow, on a connection of the same identity, or on a new one. flush() writes.
   /// `from` is the worker that hears of a failure.
@@ -72,7 +73,7 @@ class Connections {
     boost::asio::ip::tcp::socket socket;
     std::unique_ptr<ssl_st, SslFree> ssl;
     port::Path path;
-    std::string server_name;
+    std::string peer_name;  // TLS we opened: who the peer must prove to be
     bool accepted = false;
     // state
     State state = State::open;
@@ -95,6 +96,7 @@ class Connections {
   };
   struct Outgoing {
     const TlsContext* tls = nullptr;
+    bool verify = true;
     IpAddress from_v4, from_v6;
   };
 
@@ -103,6 +105,9 @@ class Connections {
   void accepted(Listener& listener, Fd fd);
   Connection* connect(const port::Send& send);
   bool begin_tls(Connection& c, const TlsContext* tls);
+  bool expect_peer(Connection& c);
+  void tell_handshake_failed(const Connection& c, bool untrusted);
+  static port::CertifiedNames names_of_peer(const Connection& c);
   Connection* add(Fd fd, const port::Path& path, bool accepted);
   Connection* reusable(const port::Send& send);
 
@@ -129,6 +134,7 @@ class Connections {
   void expire(Connection& c);
   void end(Connection& c, Counter* why);
   Identity identity(const Connection& c) const;
+  static std::string peer_name(const port::Send& send);
 
   boost::asio::io_context& io_;
   const uint16_t node_, worker_;
@@ -147,8 +153,8 @@ class Connections {
   struct Counts {
     explicit Counts(CounterSet& set);
     Counter &accepted, &connected, &open, &received_tcp, &received_tls, &sent_tcp, &sent_tls, &keepalives;
-    Counter &refused_full, &refused_source, &accept_errors, &connect_failed, &handshake_failed, &by_peer,
-        &framing;
+    Counter &refused_full, &refused_source, &accept_errors, &connect_failed, &handshake_failed, &untrusted,
+        &by_peer, &framing;
     Counter &slow_reader, &slow_sender, &slow_handshake, &slow_connect, &idle, &by_us;
   } counts_;
 };

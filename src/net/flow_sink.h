@@ -1,5 +1,11 @@
 #pragma once
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
 #include "base/time.h"
+#include "port/event.h"
 #include "port/flow.h"
 
 namespace tandem::net {
@@ -14,6 +20,9 @@ class FlowSink {
   virtual Now batch_now() = 0;
   /// Tells worker `from`, which sent it, that `send` will not arrive; nothing when nobody wants to know (0).
   virtual void send_failed(const port::Path& path, port::SendId send, uint16_t from) = 0;
+  /// For people.
+  virtual void event(port::Level level, std::string_view name,
+                     std::vector<std::pair<std::string_view, std::string>> fields) = 0;
 };
 
 }  // namespace tandem::net

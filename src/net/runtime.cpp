@@ -57,6 +57,7 @@ struct Runtime::Impl final : DnsService::Sink {
     mailboxes[worker]->push_always(AnswerItem{id, std::move(answer)});
   }
 
+  RealmTls tls_of(port::RealmId realm) const;
   Status<std::string> load_tls();
   Status<std::string> open_listeners();
   Status<std::string> open_listener(const ListenerConfig& l, uint16_t index);
@@ -76,24 +77,31 @@ struct Runtime::Impl final : DnsService::Sink {
   std::vector<SocketAddress> bound;
 };
 
+RealmTls Runtime::Impl::tls_of(port::RealmId realm) const {
+  for (const RealmTls& t : config.tls)
+    if (t.realm == realm) return t;
+  return {.realm = realm};
+}
+
 Status<std::string> Runtime::Impl::load_tls() {
   for (const ListenerConfig& l : config.listeners) {
     server_tls.emplace_back();
     if (l.transport == port::Transport::tls) {
-      server_tls.back() =
-          std::make_unique<TlsContext>(TlsContext::Side::server, l.tls, l.request_client_certificate);
+      server_tls.back() = std::make_unique<TlsContext>(TlsContext::Side::server, l.tls,
+                                                       l.request_client_certificate, l.more_certificates);
       if (auto done = server_tls.back()->load(); !done.ok())
         return Failure{cannot_listen(l, l.bind, done.reason())};
     }
     if (client_tls.contains(l.realm) && l.transport != port::Transport::tls) continue;
     // Towards others a realm shows the certificate of its TLS listener, if it has one.
-    TlsFiles identity{.ca = config.tls_ca};
+    TlsFiles identity{.ca = tls_of(l.realm).ca};
     if (l.transport == port::Transport::tls) {
       identity.certificate = l.tls.certificate;
       identity.key = l.tls.key;
     }
     client_tls[l.realm] = std::make_unique<TlsContext>(TlsContext::Side::client, identity);
-    if (auto done = client_tls[l.realm]->load(); !done.ok()) return done;
+    if (auto done = client_tls[l.realm]->load(); !done.ok())
+      return Failure{fmt::format("cannot connect over TLS: {}", done.reason())};
   }
   return Done{};
 }
@@ -122,7 +130,7 @@ Status<std::string> Runtime::Impl::open_listener(const ListenerConfig& l, uint16
       loop->udp().add(index, std::move(fd).value(), l.realm);
     else
       loop->connections().add_listener(std::move(fd).value(), l.transport, l.realm, server_tls[index].get());
-    loop->connections().set_outgoing(l.realm, client_tls[l.realm].get(),
+    loop->connections().set_outgoing(l.realm, client_tls[l.realm].get(), tls_of(l.realm).verify,
                                      l.bind.ip.is_v4() ? l.bind.ip : IpAddress{},
                                      l.bind.ip.is_v6() ? l.bind.ip : IpAddress{});
   }

@@ -12,6 +12,8 @@
 #include <cerrno>
 
 #include "base/address.h"
+#include "base/text.h"
+#include "net/certified_names.h"
 #include "net/sockets.h"
 
 namespace tandem::net {
@@ -69,7 +71,42 @@ Status<std::string> use_trust(SSL_CTX* context, const std::string& ca) {
 
 }  // namespace
 
-Result<SslContext, std::string> load_server_context(const TlsFiles& files, bool request_client_certificate) {
+namespace {
+
+/// The certificates of a listener besides its default one. Lives as long as the default's SSL_CTX, which
+/// connections hold on to.
+struct Alternatives {
+  struct Entry {
+    std::vector<std::string> names;
+    SslContext context;
+  };
+  std::vector<Entry> entries;
+};
+
+void free_alternatives(void*, void* alternatives, CRYPTO_EX_DATA*, int, long, void*) {
+  delete static_cast<Alternatives*>(alternatives);
+}
+
+int alternatives_index() {
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_alternatives);
+  return index;
+}
+
+/// RFC 6066 section 3. A name we do not know gets the default: telephones often ask for what they were
+/// configured with, an address or an old name, and it is theirs to judge the certificate.
+int choose_certificate(SSL* ssl, int*, void* alternatives) {
+  const char* asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (!asked) return SSL_TLSEXT_ERR_NOACK;
+  for (const auto& entry : static_cast<const Alternatives*>(alternatives)->entries)
+    if (serves_name(entry.names, asked)) {
+      SSL_set_SSL_CTX(ssl, entry.context.get());
+      return SSL_TLSEXT_ERR_OK;
+    }
+  return SSL_TLSEXT_ERR_OK;
+}
+
+Result<SslContext, std::string> one_server_context(const TlsFiles& files, const std::string& client_ca,
+                                                   bool request_client_certificate) {
   auto context = new_context(TLS_server_method());
   if (!context.ok()) return context;
   SSL_CTX* c = context->get();
@@ -78,9 +115,30 @@ Result<SslContext, std::string> load_server_context(const TlsFiles& files, bool 
   SSL_CTX_set_session_id_context(c, session_context, sizeof session_context - 1);
   if (auto done = use_identity(c, files); !done.ok()) return Failure{done.reason()};
   if (request_client_certificate) {
-    if (auto done = use_trust(c, files.ca); !done.ok()) return Failure{done.reason()};
+    if (auto done = use_trust(c, client_ca); !done.ok()) return Failure{done.reason()};
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER, nullptr);
   }
+  return context;
+}
+
+}  // namespace
+
+Result<SslContext, std::string> load_server_context(const TlsFiles& files, bool request_client_certificate,
+                                                    const std::vector<TlsFiles>& more) {
+  auto context = one_server_context(files, files.ca, request_client_certificate);
+  if (!context.ok() || more.empty()) return context;
+  auto alternatives = std::make_unique<Alternatives>();
+  for (const TlsFiles& other : more) {
+    auto loaded = one_server_context(other, files.ca, request_client_certificate);
+    if (!loaded.ok()) return loaded;
+    auto names = server_names(SSL_CTX_get0_certificate(loaded->get()));
+    alternatives->entries.push_back({std::move(names), std::move(loaded).value()});
+  }
+  SSL_CTX* c = context->get();
+  if (SSL_CTX_set_ex_data(c, alternatives_index(), alternatives.get()) != 1)
+    return Failure{"cannot set up TLS: " + ssl_error()};
+  SSL_CTX_set_tlsext_servername_callback(c, choose_certificate);
+  SSL_CTX_set_tlsext_servername_arg(c, alternatives.release());
   return context;
 }
 
@@ -94,7 +152,7 @@ Result<SslContext, std::string> load_client_context(const std::string& ca, const
 }
 
 Status<std::string> TlsContext::load() {
-  auto fresh = side_ == Side::server ? load_server_context(files_, request_client_certificate_)
+  auto fresh = side_ == Side::server ? load_server_context(files_, request_client_certificate_, more_)
                                      : load_client_context(files_.ca, files_);
   if (!fresh.ok()) return Failure{fresh.reason()};
   const std::lock_guard lock(mutex_);
@@ -132,7 +190,8 @@ std::string alternative_names(const std::vector<std::string>& names) {
   std::string out;
   for (const std::string& name : names) {
     if (name.find_first_of(",\n") != std::string::npos) continue;  // would read as another extension value
-    out += fmt::format("{}{}:{}", out.empty() ? "" : ",", IpAddress::parse(name) ? "IP" : "DNS", name);
+    const char* kind = IpAddress::parse(name) ? "IP" : istarts_with(name, "sip:") ? "URI" : "DNS";
+    out += fmt::format("{}{}:{}", out.empty() ? "" : ",", kind, name);
   }
   return out;
 }

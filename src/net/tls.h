@@ -16,7 +16,9 @@ namespace tandem::net {
 using SslContext = std::shared_ptr<ssl_ctx_st>;
 
 /// TLS 1.2 and later, no renegotiation, no compression. The failure names the file and what is wrong with it.
-Result<SslContext, std::string> load_server_context(const TlsFiles& files, bool request_client_certificate);
+/// A client that asks for a name in one of `more` is shown that certificate; any other gets `files`.
+Result<SslContext, std::string> load_server_context(const TlsFiles& files, bool request_client_certificate,
+                                                    const std::vector<TlsFiles>& more = {});
 /// For connections we open. `identity` may be empty: then we present no certificate.
 Result<SslContext, std::string> load_client_context(const std::string& ca, const TlsFiles& identity);
 
@@ -24,8 +26,12 @@ Result<SslContext, std::string> load_client_context(const std::string& ca, const
 class TlsContext {
  public:
   enum class Side { server, client };
-  TlsContext(Side side, TlsFiles files, bool request_client_certificate = false)
-      : side_(side), files_(std::move(files)), request_client_certificate_(request_client_certificate) {}
+  TlsContext(Side side, TlsFiles files, bool request_client_certificate = false,
+             std::vector<TlsFiles> more = {})
+      : side_(side),
+        files_(std::move(files)),
+        more_(std::move(more)),
+        request_client_certificate_(request_client_certificate) {}
   /// Reads the files; on failure the context in use stays.
   Status<std::string> load();
   SslContext current() const;
@@ -33,14 +39,15 @@ class TlsContext {
  private:
   const Side side_;
   const TlsFiles files_;
+  const std::vector<TlsFiles> more_;
   const bool request_client_certificate_;
   mutable std::mutex mutex_;
   SslContext context_;  // under mutex_
 };
 
 /// Writes a new self-signed certificate (EC P-256, ten years) and its key (mode 0600, never world-readable in
-/// between). `names` are DNS names and IP addresses for the subjectAltName; the first is also the common
-/// name.
+/// between). `names` are DNS names, IP addresses and "sip:DOMAIN" URIs for the subjectAltName; the first is
+/// also the common name.
 Status<std::string> make_self_signed(const std::string& certificate_path, const std::string& key_path,
                                      const std::vector<std::string>& names);
 

@@ -181,6 +181,11 @@ void WorkerLoop::send_failed(const port::Path& path, port::SendId send, uint16_t
     world_.mailboxes[from]->push_always(FlowEventItem{event});
 }
 
+void WorkerLoop::event(port::Level level, std::string_view name,
+                       std::vector<std::pair<std::string_view, std::string>> fields) {
+  worker_->outbox().event(level, name, 0, std::move(fields));
+}
+
 void WorkerLoop::read_mailbox() {
   if (!mailbox_.pending()) return;
   mailbox_.take(mail_);

@@ -52,6 +52,8 @@ class WorkerLoop final : private FlowSink {
   void flow_event(const port::FlowEvent& event) override;
   Now batch_now() override;
   void send_failed(const port::Path& path, port::SendId send, uint16_t from) override;
+  void event(port::Level level, std::string_view name,
+             std::vector<std::pair<std::string_view, std::string>> fields) override;
 
   void watch_datagrams();
   void wait_mailbox();

@@ -11,8 +11,13 @@ namespace {
 void describe_listener(ListenerSettings& l, Schema& s) {
   s.choice("transport", l.transport, {"udp", "tcp", "tls"}, "transport protocol");
   s.address("bind", l.bind, "where to listen");
-  s.text("certificate", l.certificate, "PEM chain, leaf first (tls; empty: the web certificate)");
-  s.text("key", l.key, "PEM key of the certificate");
+  s.items<CertificateSettings>("certificates", l.certificates,
+                               "tls: chosen by the server name the client asks for, the first when none "
+                               "fits; none: the web certificate",
+                               [](CertificateSettings& c, Schema& in) {
+                                 in.text("chain", c.chain, "PEM chain, leaf first");
+                                 in.text("key", c.key, "PEM key of the certificate");
+                               });
   s.flag("request_client_certificate", l.request_client_certificate, "ask clients for a certificate");
   s.text("client_ca", l.client_ca, "PEM authorities that may sign client certificates");
 }
@@ -22,6 +27,11 @@ void describe_realm(RealmSettings& r, Schema& s) {
   s.items<ListenerSettings>("listeners", r.listeners, "where SIP is listened for", describe_listener);
   s.text("advertise", r.advertise,
          "host name or address peers reach us by (Via, Contact, SDP); empty: the bound address");
+  s.section("tls", "servers this realm connects to over TLS", [&](Schema& t) {
+    t.text("ca", r.tls_ca, "PEM authorities that vouch for them; empty: the system's trust store");
+    t.flag("verify", r.tls_verify,
+           "their certificates must carry the name or address asked for; false: anybody may pose as them");
+  });
   s.section("media", "RTP and RTCP", [&](Schema& m) {
     m.ip("bind_v4", r.media_v4, "IPv4 address media is bound to; empty: that of the first IPv4 listener");
     m.ip("bind_v6", r.media_v6, "IPv6 address media is bound to; empty: that of the first IPv6 listener");
@@ -77,9 +87,14 @@ void check_realm(const RealmSettings& realm, std::map<std::string, std::string>&
     if (!fresh && l.bind.port != 0)
       problems.push_back(fmt::format("realm '{}': {}{} is already listened on by realm '{}'", realm.name,
                                      family, l.bind.to_string(), other->second));
-    if (l.certificate.empty() != l.key.empty())
+    for (size_t i = 0; i < l.certificates.size(); ++i)
+      if (l.certificates[i].chain.empty() || l.certificates[i].key.empty())
+        problems.push_back(fmt::format("realm '{}': certificates[{}] of {} needs a chain and a key",
+                                       realm.name, i, l.bind.to_string()));
+    if (!l.client_ca.empty() && !l.request_client_certificate)
       problems.push_back(
-          fmt::format("realm '{}': certificate and key of {} go together", realm.name, l.bind.to_string()));
+          fmt::format("realm '{}': client_ca of {} does nothing without request_client_certificate",
+                      realm.name, l.bind.to_string()));
   }
 }
 

@@ -12,10 +12,15 @@
 
 namespace tandem::node {
 
+struct CertificateSettings {
+  std::string chain, key;  // PEM files
+};
+
 struct ListenerSettings {
   std::string transport = "udp";  // udp, tcp, tls
   SocketAddress bind;
-  std::string certificate, key, client_ca;
+  std::vector<CertificateSettings> certificates;  // the first is the default; none: the web certificate
+  std::string client_ca;
   bool request_client_certificate = false;
 };
 
@@ -26,6 +31,8 @@ struct RealmSettings {
   std::vector<ListenerSettings> listeners;
   std::string
       advertise;  // host or address put into Via, Contact and (when an address) SDP; empty: the bound one
+  std::string tls_ca;      // PEM; empty: the system's trust store
+  bool tls_verify = true;  // servers we connect to must prove who they are
   IpAddress media_v4, media_v6;
   IpAddress media_advertise_v4, media_advertise_v6;
   uint16_t first_port = 16384;

@@ -1,7 +1,9 @@
 #pragma once
 // Where bytes come from and go to. A flow is a pipe with a name; who holds the name needs no socket.
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "base/address.h"
 #include "base/bytes.h"
@@ -28,6 +30,10 @@ struct FlowId {
   constexpr explicit operator bool() const { return generation != 0; }
 };
 
+/// Who the other end of a TLS connection proved to be: the names in its verified certificate (RFC 5922
+/// section 7.1), lower case, addresses as text. Written once, then only read, by any worker.
+using CertifiedNames = std::shared_ptr<const std::vector<std::string>>;
+
 /// One hop as the message travelled it, or is to travel it. For an answer to a request, the request's Path.
 /// With no flow, `net` picks the realm's listener (UDP) or reuses or opens a connection to `remote`.
 struct Path {
@@ -36,7 +42,13 @@ struct Path {
   FlowId flow;
   SocketAddress local;   // ours, as bound (not as advertised)
   SocketAddress remote;  // theirs, as seen
-  bool operator==(const Path&) const = default;
+  CertifiedNames peer;   // null: no certificate, or not verified. Ends with the connection: in no snapshot.
+
+  /// `peer` belongs to the flow and adds nothing.
+  bool operator==(const Path& o) const {
+    return transport == o.transport && realm == o.realm && flow == o.flow && local == o.local &&
+           remote == o.remote;
+  }
 };
 
 /// A commit of the spool, counted per worker from 1; 0 means "no need to wait".
@@ -49,7 +61,7 @@ struct Send {
   Buffer bytes;
   CommitId after = 0;  // held by the worker until this commit is durable (output commit); drivers see 0
   SendId notify = 0;
-  std::string server_name;  // TLS: the name the peer's certificate must carry; empty: not verified by name
+  std::string server_name;  // TLS: the name the peer's certificate must carry; empty: the remote address
 };
 
 /// A whole message (streams are framed by Content-Length before they get here).

@@ -275,10 +275,15 @@ class StreamClient {
   }
   bool connected() const { return connected_; }
   /// Common name of the server's certificate; "" when the handshake failed.
-  std::string start_tls() {
+  std::string start_tls(const std::string& server_name = "", const TlsFiles& identity = {}) {
     context_.reset(SSL_CTX_new(TLS_client_method()));
+    if (!identity.certificate.empty()) {
+      SSL_CTX_use_certificate_chain_file(context_.get(), identity.certificate.c_str());
+      SSL_CTX_use_PrivateKey_file(context_.get(), identity.key.c_str(), SSL_FILETYPE_PEM);
+    }
     ssl_.reset(SSL_new(context_.get()));
     SSL_set_fd(ssl_.get(), fd_.get());
+    if (!server_name.empty()) SSL_set_tlsext_host_name(ssl_.get(), server_name.c_str());
     if (SSL_connect(ssl_.get()) != 1) return "";
     X509* certificate = SSL_get1_peer_certificate(ssl_.get());
     char name[256] = "";

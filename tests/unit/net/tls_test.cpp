@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <fstream>
 
+#include "net/certified_names.h"
 #include "unit/net/harness.h"
 
 namespace tandem::net::test {
@@ -81,46 +82,112 @@ class TlsPeer {
   std::deque<StreamClient> peers_;
 };
 
+const port::Path to(const TlsPeer& peer) { return {Transport::tls, 0, {}, {}, peer.address()}; }
+
 TEST(Tls, OutgoingVerifiesTheName) {
   TempDir dir;
   const TlsFiles files = dir.certificate({"trunk.example", "127.0.0.1"});
   World world;
-  world.config.tls_ca = files.certificate;
+  world.config.tls = {{0, files.certificate}};
   world.listen(Transport::tls, files).start();
   TlsPeer peer(files);
-  const port::Path path{Transport::tls, 0, {}, {}, peer.address()};
   const std::string text = message("a");
   const auto send = [&](const std::string& name, port::SendId id) {
-    world.on_worker(0, [&](Now, TestWorker& w) { w.send(path, text, id, name); });
+    world.on_worker(0, [&](Now, TestWorker& w) { w.send(to(peer), text, id, name); });
   };
   send("trunk.example", 1);
   EXPECT_EQ(peer.serve(text.size()), text);
-  send("127.0.0.1", 2);  // another identity: another connection
+  const port::CertifiedNames names = world.await_flow(FlowEvent::Kind::opened, "flow").event.path.peer;
+  ASSERT_TRUE(names);
+  EXPECT_EQ(*names, (std::vector<std::string>{"trunk.example", "127.0.0.1"}));
+  send("", 2);  // the address is whom we meant: another identity, another connection
   EXPECT_EQ(peer.serve(text.size()), text);
-  send("", 3);
-  EXPECT_EQ(peer.serve(text.size()), text);
-  send("mallory.example", 4);
+  send("mallory.example", 3);
   EXPECT_EQ(peer.serve(text.size()), "(no handshake)");
-  EXPECT_EQ(world.await_flow(FlowEvent::Kind::send_failed, "failure").event.send, 4u);
-  EXPECT_EQ(world.count("net_connections_closed_total", "handshake_failed"), 1u);
-  send("trunk.example", 5);  // reuses the first
+  EXPECT_EQ(world.await_flow(FlowEvent::Kind::send_failed, "failure").event.send, 3u);
+  EXPECT_EQ(world.event_log.take("event"), "tls.peer_untrusted");
+  EXPECT_EQ(world.count("net_connections_closed_total", "untrusted"), 1u);
+  send("TRUNK.example", 4);  // reuses the first
+  send("127.0.0.1", 5);      // and the second
   world.on_worker(0, [](Now, TestWorker&) {});
   EXPECT_FALSE(peer.pending());
-  EXPECT_EQ(world.count("net_connections_total", "connected"), 4u);
+  EXPECT_EQ(world.count("net_connections_total", "connected"), 3u);
 }
 
-TEST(Tls, AnUntrustedIssuerIsRefusedWhenANameIsGiven) {
+TEST(Tls, WithoutANameTheAddressMustBeCertified) {
+  TempDir dir;
+  const TlsFiles files = dir.certificate({"trunk.example"});
+  World world;
+  world.config.tls = {{0, files.certificate}};
+  world.listen(Transport::tls, files).start();
+  TlsPeer peer(files);
+  world.on_worker(0, [&](Now, TestWorker& w) { w.send(to(peer), message("a"), 1); });
+  EXPECT_EQ(peer.serve(1), "(no handshake)");
+  EXPECT_EQ(world.await_flow(FlowEvent::Kind::send_failed, "failure").event.send, 1u);
+}
+
+TEST(Tls, AnUntrustedIssuerIsRefused) {
   TempDir dir;
   World world;
-  world.config.tls_ca = dir.certificate({"someone.else"}, "other").certificate;
+  world.config.tls = {{0, dir.certificate({"someone.else"}, "other").certificate}};
   const TlsFiles files = dir.certificate({"trunk.example"});
   world.listen(Transport::tls, files).start();
   TlsPeer peer(files);
-  world.on_worker(0, [&](Now, TestWorker& w) {
-    w.send({Transport::tls, 0, {}, {}, peer.address()}, message("a"), 1, "trunk.example");
-  });
+  world.on_worker(0, [&](Now, TestWorker& w) { w.send(to(peer), message("a"), 1, "trunk.example"); });
   EXPECT_EQ(peer.serve(1), "(no handshake)");
   EXPECT_EQ(world.await_flow(FlowEvent::Kind::send_failed, "failure").event.send, 1u);
+  EXPECT_EQ(world.count("net_connections_closed_total", "untrusted"), 1u);
+}
+
+TEST(Tls, OnlyConfigurationStopsVerification) {
+  TempDir dir;
+  World world;
+  world.config.tls = {{.realm = 0, .verify = false}};
+  const TlsFiles files = dir.certificate({"trunk.example"});
+  world.listen(Transport::tls, files).start();
+  TlsPeer peer(files);
+  const std::string text = message("a");
+  world.on_worker(0, [&](Now, TestWorker& w) { w.send(to(peer), text, 1, "other.example"); });
+  EXPECT_EQ(peer.serve(text.size()), text);
+  EXPECT_FALSE(world.await_flow(FlowEvent::Kind::opened, "flow").event.path.peer);  // it proved nothing
+}
+
+TEST(Tls, AnAcceptedConnectionIsOnlyReachedByItsFlow) {
+  TempDir dir;
+  World world;
+  world.listen(Transport::tls, dir.certificate({"tandem.example"})).start();
+  StreamClient client(world.runtime->bound()[0]);
+  ASSERT_EQ(client.start_tls(), "tandem.example");
+  client.send(message("a"));
+  port::Path path = world.messages.take("a").path;
+  world.on_worker(0, [&](Now, TestWorker& w) { w.send(path, message("answer")); });
+  EXPECT_EQ(client.receive(message("answer").size()), message("answer"));
+  path.flow = {};  // to the same address: its holder proved nothing
+  world.on_worker(0, [&](Now, TestWorker& w) { w.send(path, message("b"), 7); });
+  EXPECT_EQ(world.await_flow(FlowEvent::Kind::send_failed, "failure").event.send, 7u);
+}
+
+TEST(Tls, AClientsCertificateNamesIt) {
+  TempDir dir;
+  World world;
+  const TlsFiles carrier = dir.certificate({"sbc.carrier.example"}, "carrier");
+  TlsFiles ours = dir.certificate({"tandem.example"});
+  ours.ca = carrier.certificate;
+  world.config.listeners.push_back(
+      {.transport = Transport::tls, .bind = {loopback, 0}, .tls = ours, .request_client_certificate = true});
+  world.start();
+  StreamClient known(world.runtime->bound()[0]), unknown(world.runtime->bound()[0]);
+  known.start_tls("", carrier);
+  known.send(message("known"));
+  const port::Path path = world.messages.take("known").path;
+  ASSERT_TRUE(path.peer);
+  EXPECT_EQ(*path.peer, std::vector<std::string>{"sbc.carrier.example"});
+  unknown.start_tls();  // a telephone without one
+  unknown.send(message("unknown"));
+  EXPECT_FALSE(world.messages.take("unknown").path.peer);
+  StreamClient forger(world.runtime->bound()[0]);
+  forger.start_tls("", dir.certificate({"sbc.carrier.example"}, "forger"));
+  world.await_counter("net_connections_closed_total", 1, "untrusted");
 }
 
 TEST(Certificates, AreReadAgainAtRunTime) {
@@ -144,6 +211,73 @@ TEST(Certificates, AreReadAgainAtRunTime) {
   EXPECT_NE(bad.reason().find("certificate " + files.certificate + " is not usable"), std::string::npos);
   StreamClient still(world.runtime->bound()[0]);
   EXPECT_EQ(still.start_tls(), "new.example");
+}
+
+TEST(Certificates, AreChosenByServerName) {
+  TempDir dir;
+  World world;
+  const TlsFiles second = dir.certificate({"second.example", "sip:voice.example"}, "second");
+  world.config.listeners.push_back(
+      {.transport = Transport::tls,
+       .bind = {loopback, 0},
+       .tls = dir.certificate({"first.example"}, "first"),
+       .more_certificates = {second, dir.certificate({"*.wild.example"}, "third")}});
+  world.on_message = echo;
+  world.start();
+  const auto shown = [&](const std::string& asked) {
+    return StreamClient(world.runtime->bound()[0]).start_tls(asked);
+  };
+  EXPECT_EQ(shown("first.example"), "first.example");
+  EXPECT_EQ(shown("SECOND.example"), "second.example");
+  EXPECT_EQ(shown("voice.example"), "second.example");
+  EXPECT_EQ(shown("a.wild.example"), "*.wild.example");
+  EXPECT_EQ(shown("a.b.wild.example"), "first.example");
+  EXPECT_EQ(shown("unknown.example"), "first.example");
+  EXPECT_EQ(shown(""), "first.example");
+  StreamClient before(world.runtime->bound()[0]);
+  EXPECT_EQ(before.start_tls("second.example"), "second.example");
+  ASSERT_TRUE(make_self_signed(second.certificate, second.key, {"fresh.example", "second.example"}).ok());
+  ASSERT_TRUE(world.runtime->reload_certificates().ok());
+  EXPECT_EQ(shown("second.example"), "fresh.example");
+  EXPECT_EQ(shown("voice.example"), "first.example");
+  before.send(message("a"));  // goes on, though its certificate is gone
+  EXPECT_EQ(before.receive(message("a").size()), message("a"));
+}
+
+/// The names in a certificate made with these.
+std::vector<std::string> read_back(const std::vector<std::string>& names,
+                                   std::vector<std::string> (*read)(const X509*)) {
+  TempDir dir;
+  const SslContext context = std::move(load_server_context(dir.certificate(names), false)).value();
+  return read(SSL_CTX_get0_certificate(context.get()));
+}
+
+TEST(CertifiedNames, AreThoseOfRfc5922) {
+  using Names = std::vector<std::string>;
+  const auto names = [](const Names& made) { return read_back(made, certified_names); };
+  EXPECT_EQ(names({"A.example", "b.example", "192.0.2.1"}), (Names{"a.example", "b.example", "192.0.2.1"}));
+  EXPECT_EQ(names({"a.example", "sip:Voice.example"}),
+            Names{"voice.example"});  // the URI rules the DNS name out
+  EXPECT_EQ(names({"a.example", "sip:voice.example:5061;transport=tls"}), Names{"voice.example"});
+  EXPECT_EQ(names({"a.example", "sip:alice@voice.example"}), Names{"a.example"});  // a user, no domain
+  EXPECT_EQ(names({}), Names{"tandem"});  // the common name counts only here
+  EXPECT_EQ(names({"192.0.2.1"}), Names{"192.0.2.1"});
+  EXPECT_EQ(read_back({"a.example", "sip:voice.example"}, server_names),
+            (Names{"voice.example", "a.example"}));
+}
+
+TEST(CertifiedNames, MatchAsAWhole) {
+  const std::vector<std::string> names{"example.com", "*.example.org", "2001:db8::1"};
+  EXPECT_TRUE(is_certified(names, "Example.COM"));
+  EXPECT_TRUE(is_certified(names, "example.com."));
+  EXPECT_TRUE(is_certified(names, "[2001:db8:0::1]"));
+  EXPECT_FALSE(is_certified(names, "voice.example.com"));
+  EXPECT_FALSE(is_certified(names, "com"));
+  EXPECT_FALSE(is_certified(names, "voice.example.org"));  // no wildcards (RFC 5922 section 7.2)
+  EXPECT_FALSE(is_certified(names, ""));
+  EXPECT_TRUE(serves_name(names, "voice.example.org"));
+  EXPECT_FALSE(serves_name(names, "a.voice.example.org"));
+  EXPECT_FALSE(serves_name(names, "example.org"));
 }
 
 TEST(Certificates, ABadOneStopsTheStart) {

@@ -11,8 +11,8 @@ namespace {
 NodeConfig good() {
   NodeConfig c;
   RealmSettings realm;
-  realm.listeners = {{"udp", *SocketAddress::parse("192.0.2.1:5060"), "", "", "", false},
-                     {"tcp", *SocketAddress::parse("192.0.2.1:5060"), "", "", "", false}};
+  realm.listeners = {{"udp", *SocketAddress::parse("192.0.2.1:5060"), {}, "", false},
+                     {"tcp", *SocketAddress::parse("192.0.2.1:5060"), {}, "", false}};
   c.realms.push_back(realm);
   return c;
 }
@@ -43,12 +43,16 @@ TEST(NodeConfig, NamesWhatDoesNotFitTogether) {
   EXPECT_TRUE(says(problems_with(c), "already listened on"));
 
   c = good();
-  c.realms[0].listeners.push_back({"tls", *SocketAddress::parse("192.0.2.1:5060"), "", "", "", false});
+  c.realms[0].listeners.push_back({"tls", *SocketAddress::parse("192.0.2.1:5060"), {}, "", false});
   EXPECT_TRUE(says(problems_with(c), "tcp 192.0.2.1:5060 is already listened on"));
 
   c = good();
-  c.realms[0].listeners[1].certificate = "a.pem";
-  EXPECT_TRUE(says(problems_with(c), "certificate and key"));
+  c.realms[0].listeners[1].certificates = {{"a.pem", "a.key"}, {"b.pem", ""}};
+  EXPECT_TRUE(says(problems_with(c), "certificates[1] of 192.0.2.1:5060 needs a chain and a key"));
+
+  c = good();
+  c.realms[0].listeners[1].client_ca = "ca.pem";
+  EXPECT_TRUE(says(problems_with(c), "without request_client_certificate"));
 
   c = good();
   c.sip.digest = {"MD5", "SHA-1"};
