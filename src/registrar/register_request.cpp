@@ -200,8 +200,10 @@ void Registrar::place(const sip::Message& request, const port::Path& path, const
   const bool hidden = contact_ip && contact_ip->is_private() && !path.remote.ip.is_private();
   const bool behind_nat = !contact_is_source && (hidden || (via_differs && (via_ip || !contact_ip)));
   if (port::is_reliable(path.transport)) {
-    binding.fixed = true;  // an open connection is reused first (RFC 5923 is not needed to answer)
-    binding.flow_only = behind_nat;
+    // An open connection is reused first (RFC 5923 is not needed to answer). Over TLS it is the only way: a
+    // connection of our own would have to be verified, and a telephone has no certificate for its address.
+    binding.fixed = true;
+    binding.flow_only = behind_nat || port::is_secure(path.transport);
     return;
   }
   binding.fixed = binding.fixed || behind_nat;

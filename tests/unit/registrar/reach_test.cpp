@@ -100,6 +100,15 @@ TEST_F(Reach, BehindANatTheContactGoesWithItsConnection) {
   EXPECT_EQ(counters.total("registrar_flows_lost_total"), 1u);
 }
 
+TEST_F(Reach, OverTlsTheConnectionIsTheOnlyWay) {
+  over(port::Transport::tls, "10.0.0.1:33000");  // no NAT, and yet
+  send("Contact: <sip:1001@10.0.0.1:5061;transport=tls>\r\n",
+       {.via = "SIP/2.0/TLS 10.0.0.1:5061;branch=z9hG4bK1"});
+  EXPECT_EQ(only().path.flow, path.flow);
+  close_flow();
+  EXPECT_EQ(changed(), Strings{"removed 1001@example.com 0"});
+}
+
 TEST_F(Reach, ABrowserIsOnlyReachedByItsWebSocket) {
   over(port::Transport::wss, "10.0.0.1:33000");
   send("Contact: <sip:1001@x7f3.invalid;transport=ws>\r\n",
