@@ -77,6 +77,8 @@ bool CallFlow::on_dns(port::AskId id, const port::Answer& answer) {
 void CallFlow::on_resolved(size_t branch) {
   Branch& b = call_.setup->branches[branch];
   const std::unique_ptr<route::Resolver> resolver = std::move(b.resolver);
+  const route::Trunk* trunk =
+      b.kind == Branch::Kind::trunk ? layer_.plan->trunk(b.hops[b.hop].trunk) : nullptr;
   b.addresses.clear();
   b.address = 0;
   for (const route::Hop& hop : resolver->hops()) {
@@ -84,7 +86,7 @@ void CallFlow::on_resolved(size_t branch) {
     next.path.transport = hop.transport;
     next.path.realm = b.realm;
     next.path.remote = hop.address;
-    next.server_name = hop.server_name;
+    next.server_name = trunk && !trunk->row.tls_name.empty() ? trunk->row.tls_name : hop.server_name;
     b.addresses.push_back(std::move(next));
   }
   if (!b.addresses.empty()) return ring_address(branch);

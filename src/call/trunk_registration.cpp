@@ -174,7 +174,7 @@ void TrunkRegistrations::Impl::send(Now now, Registration& r, port::Outbox& out)
   request.method = sip::Method::register_;
   request.rest = std::move(w).finish();
   request.path = path;
-  request.server_name = hop.server_name;
+  request.server_name = row.tls_name.empty() ? hop.server_name : row.tls_name;
   request.user = {port::Asker::Room::call, trunk_object, r.number};
   request.shard = shard;
   r.tx = transactions.request(now, std::move(request), out);

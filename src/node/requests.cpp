@@ -67,6 +67,13 @@ void Worker::Impl::in_dialog(Now now, sip::TuEvent&& e, const sip::Message& m) {
   respond(now, e.server, 481);
 }
 
+/// A certificate says more than an address.
+const route::Trunk* Worker::Impl::trunk_of(const port::Path& path) const {
+  if (path.peer)
+    if (const auto* trunk = plan->trunk_by_certificate(*path.peer, path.remote.ip, path.realm)) return trunk;
+  return plan->trunk_by_source(path.remote.ip, path.transport, path.realm);
+}
+
 void Worker::Impl::who(Now now, sip::TuEvent&& e, const sip::Message& m) {
   const port::Path& path = e.path;
   const auto uri = m.parsed_request_uri();
@@ -75,7 +82,7 @@ void Worker::Impl::who(Now now, sip::TuEvent&& e, const sip::Message& m) {
                    uri.reason() == sip::Reason::bad_uri && m.request_uri().find(':') != std::string_view::npos
                        ? 416
                        : 400);
-  const route::Trunk* trunk = plan->trunk_by_source(path.remote.ip, path.transport, path.realm);
+  const route::Trunk* trunk = trunk_of(path);
   if (trunk && m.method() != sip::Method::register_) {
     call::Identity identity;
     identity.kind = call::Identity::Kind::trunk;

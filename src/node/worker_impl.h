@@ -68,6 +68,7 @@ struct Worker::Impl {
   void event(Now now, sip::TuEvent&& e);
   void request(Now now, sip::TuEvent&& e);
   void in_dialog(Now now, sip::TuEvent&& e, const sip::Message& m);
+  const route::Trunk* trunk_of(const port::Path& path) const;
   void who(Now now, sip::TuEvent&& e, const sip::Message& m);
   void known(Now now, const Waiting& waiting, const port::Answer& answer);
   void accepted(Now now, sip::ServerTxId server, const port::Path& path, call::Identity identity);

@@ -93,6 +93,10 @@ struct TrunkRow {
   std::string password;
   std::vector<std::string>
       sources;  // addresses and prefixes whose requests are this trunk's, e.g. "192.0.2.0/28"
+  // With TLS: the name its certificate must carry (RFC 5922), both when we connect (empty: the host) and when
+  // its requests come in. Then `sources` alone make no request this trunk's, but restrict those that prove
+  // the name.
+  std::string tls_name;
   uint32_t expires_seconds = 600;                 // asked for at registration
   uint32_t max_calls = 0;                         // at a time; 0: no limit
   uint32_t max_calls_per_second = 0;              // 0: no limit

@@ -173,6 +173,10 @@ void Compiler::trunks() {
       refuse(RowError::Kind::duplicate, "trunks", row.name, "the trunk stands twice, or there are too many");
       continue;
     }
+    if (!row.tls_name.empty() && !port::is_secure(row.transport)) {
+      refuse(RowError::Kind::bad_address, "trunks", row.name, "tls_name: expected with transport tls only");
+      continue;
+    }
     Domain* domain = domain_for(row.domain, "trunks", row.name);
     Trunk trunk{row, 0, {}, Plan::contact_user(row.name)};
     if (domain == nullptr || !trunk_addresses(row, trunk)) continue;
@@ -181,6 +185,7 @@ void Compiler::trunks() {
     for (const IpPrefix& p : trunk.sources) out_.sources.push_back({p, index});
     out_.trunk_names.emplace(row.name, index);
     out_.trunk_contacts.emplace(trunk.contact_user, index);
+    if (!row.tls_name.empty()) out_.trunk_certificates[lower(row.tls_name)].push_back(index);
     domain->emergency_trunks.push_back(index);
     out_.trunks.push_back(std::move(trunk));
   }

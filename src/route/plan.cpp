@@ -99,9 +99,25 @@ const Trunk* Plan::trunk_by_source(const IpAddress& remote, port::Transport tran
   for (const Impl::Source& s : impl_->sources) {
     if (!s.prefix.contains(remote)) continue;
     const Trunk& t = impl_->trunks[s.trunk];
-    if (t.realm != realm) continue;
+    if (t.realm != realm || !t.row.tls_name.empty()) continue;
     if (port::is_secure(t.row.transport) && !port::is_secure(transport)) continue;
     return &t;
+  }
+  return nullptr;
+}
+
+const Trunk* Plan::trunk_by_certificate(std::span<const std::string> names, const IpAddress& remote,
+                                        port::RealmId realm) const {
+  if (impl_->trunk_certificates.empty()) return nullptr;
+  for (const std::string& name : names) {
+    const auto it = impl_->trunk_certificates.find(name);
+    if (it == impl_->trunk_certificates.end()) continue;
+    for (const uint32_t index : it->second) {
+      const Trunk& t = impl_->trunks[index];
+      const bool from_there = std::any_of(t.sources.begin(), t.sources.end(),
+                                          [&](const IpPrefix& p) { return p.contains(remote); });
+      if (t.realm == realm && (t.row.sources.empty() || from_there)) return &t;
+    }
   }
   return nullptr;
 }

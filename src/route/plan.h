@@ -89,8 +89,12 @@ class Plan {
   /// Every block inbound calls of trunks come from (edge::Gate::set_neighbours).
   std::vector<IpPrefix> trunk_sources() const;
   /// Inbound by source address: the longest matching block wins, among the trunks of that realm. A TLS trunk
-  /// is never matched by a request that came without TLS.
+  /// is never matched by a request that came without TLS, and a trunk with a `tls_name` not at all.
   const Trunk* trunk_by_source(const IpAddress& remote, port::Transport transport, port::RealmId realm) const;
+  /// Inbound by the names in the verified certificate of the TLS connection it came by: the trunk of that
+  /// realm whose `tls_name` is among them, and in whose sources, when it has any, `remote` is.
+  const Trunk* trunk_by_certificate(std::span<const std::string> names, const IpAddress& remote,
+                                    port::RealmId realm) const;
   /// Inbound at the Contact we registered: the user part of the request-URI.
   const Trunk* trunk_by_contact(std::string_view request_user) const;
   /// The user part of the Contact we register at a trunk; names the trunk without telling its name.

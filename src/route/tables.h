@@ -63,6 +63,7 @@ struct Plan::Impl {
   ByName<std::string> aliases;
   std::vector<Trunk> trunks;
   ByName<uint32_t> trunk_names, trunk_contacts;
+  ByName<std::vector<uint32_t>> trunk_certificates;  // by tls_name, lower case
   struct Source {
     IpPrefix prefix;
     uint32_t trunk;

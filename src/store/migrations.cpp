@@ -48,7 +48,7 @@ CREATE TABLE trunks (
   enabled INTEGER NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL, transport TEXT NOT NULL, realm TEXT NOT NULL,
   user TEXT NOT NULL, from_domain TEXT NOT NULL, auth_user TEXT NOT NULL, auth_realm TEXT NOT NULL,
   ha1_md5 TEXT NOT NULL, ha1_sha256 TEXT NOT NULL, ha1_sha512_256 TEXT NOT NULL, password TEXT NOT NULL,
-  sources TEXT NOT NULL, expires_seconds INTEGER NOT NULL, max_calls INTEGER NOT NULL,
+  sources TEXT NOT NULL, tls_name TEXT NOT NULL, expires_seconds INTEGER NOT NULL, max_calls INTEGER NOT NULL,
   max_calls_per_second INTEGER NOT NULL, inbound_class TEXT NOT NULL, codecs TEXT NOT NULL,
   send_e164 INTEGER NOT NULL, options_seconds INTEGER NOT NULL
 ) WITHOUT ROWID;

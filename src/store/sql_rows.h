@@ -48,7 +48,8 @@ void columns(V& v, port::TrunkRow& r) {
   v("port", r.port), v("transport", r.transport), v("realm", r.realm), v("user", r.user);
   v("from_domain", r.from_domain), v("auth_user", r.auth_user), v("auth_realm", r.auth_realm);
   v("ha1_md5", r.ha1.md5), v("ha1_sha256", r.ha1.sha256), v("ha1_sha512_256", r.ha1.sha512_256);
-  v("password", r.password), v("sources", r.sources), v("expires_seconds", r.expires_seconds);
+  v("password", r.password), v("sources", r.sources), v("tls_name", r.tls_name),
+      v("expires_seconds", r.expires_seconds);
   v("max_calls", r.max_calls), v("max_calls_per_second", r.max_calls_per_second);
   v("inbound_class", r.inbound_class), v("codecs", r.codecs), v("send_e164", r.send_e164);
   v("options_seconds", r.options_seconds);

@@ -16,14 +16,15 @@ void there_and_back(const Row& row) {
   const json::object first = to_json(row);
   Row again;
   const auto done = from_json(json::value(first), again);
-  ASSERT_TRUE(done.ok()) << done.reason();
+  ASSERT_TRUE(done.ok()) << done.reason().path << ' ' << done.reason().text;
   EXPECT_EQ(to_json(again), first);
 }
 
 template <class Row>
 std::string error_of(const char* text, Row row = {}) {
   const auto done = from_json(json::parse(text), row);
-  return done.ok() ? "" : done.reason();
+  if (done.ok()) return "";
+  return done.reason().path.empty() ? done.reason().text : done.reason().path + ": " + done.reason().text;
 }
 
 TEST(JsonRows, ThereAndBack) {
@@ -40,6 +41,7 @@ TEST(JsonRows, ThereAndBack) {
   trunk.transport = port::Transport::tls;
   trunk.port = 5061;
   trunk.sources = {"192.0.2.0/28"};
+  trunk.tls_name = "sbc.carrier.example";
   trunk.inbound_class = port::CallClass::national;
   there_and_back(trunk);
 

@@ -465,6 +465,39 @@ TEST(Plan, FindsTrunksByAddressAndContact) {
   EXPECT_EQ(Plan::compile(rows, realms)->errors().size(), 1U);
 }
 
+TEST(Plan, FindsTrunksByCertificate) {
+  auto rows = office();
+  port::TrunkRow trunk = rows.trunks[1];
+  trunk.name = "east";
+  trunk.transport = port::Transport::tls;
+  trunk.tls_name = "SBC.carrier.example";
+  trunk.sources = {"198.51.100.16/28"};
+  rows.trunks.push_back(trunk);
+  trunk.name = "anywhere";
+  trunk.sources.clear();
+  rows.trunks.push_back(trunk);
+  trunk.name = "plain";
+  trunk.transport = port::Transport::udp;
+  rows.trunks.push_back(trunk);
+  const auto plan = Plan::compile(rows);
+  ASSERT_EQ(plan->errors().size(), 1U);  // a name needs TLS
+  EXPECT_EQ(plan->errors()[0].row, "plain");
+  const auto by = [&](const char* ip, std::vector<std::string> names, port::RealmId realm = 0) {
+    const Trunk* found = plan->trunk_by_certificate(names, *IpAddress::parse(ip), realm);
+    return found != nullptr ? found->row.name : std::string();
+  };
+  EXPECT_EQ(by("198.51.100.17", {"other.example", "sbc.carrier.example"}), "east");
+  EXPECT_EQ(by("192.0.2.1", {"sbc.carrier.example"}), "anywhere");
+  EXPECT_EQ(by("192.0.2.1", {"sbc.carrier.example"}, 1), "");
+  EXPECT_EQ(by("192.0.2.1", {"carrier.example"}), "");
+  EXPECT_EQ(by("198.51.100.17", {}), "");
+  // Its address alone is not enough any more: the next wider block's trunk is found.
+  const Trunk* by_address =
+      plan->trunk_by_source(*IpAddress::parse("198.51.100.17"), port::Transport::tls, 0);
+  ASSERT_NE(by_address, nullptr);
+  EXPECT_EQ(by_address->row.name, "backup");
+}
+
 TEST(Plan, RandomPlansAlwaysDecide) {
   SeededRng rng(11);
   const auto text = [&](std::string_view alphabet, size_t most) {
