@@ -270,7 +270,8 @@ Party* CallFlow::call_leg(size_t branch, Invitation invitation) {
   called.attempt = call_.setup->number;
   called.realm = invitation.path.realm;
   Cause why;
-  const std::string body = open_media(called) ? offer_for(called, *from, why) : std::string{};
+  const std::string body =
+      open_media(called, invitation.path) ? offer_for(called, *from, why) : std::string{};
   if (!called.endpoint) why = Cause::from_status(503, "No media port");
   if (why.status) {
     called.leg->release(turn_, why, 0);

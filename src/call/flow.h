@@ -84,7 +84,7 @@ class CallFlow {
   bool trunk_failover(const Cause& cause) const;
 
   // offer_answer.cpp
-  bool open_media(Party& party);
+  bool open_media(Party& party, const port::Path& path);
   std::string offer_for(Party& called, Party& origin, Cause& why);
   void on_progress(Party& called, const LegEvent& event);
   void on_answered(Party& called, const LegEvent& event);

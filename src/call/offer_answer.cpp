@@ -74,12 +74,11 @@ bool covers(const sdp::Description& told_to_sender, const sdp::Description& send
   return true;
 }
 
-bool CallFlow::open_media(Party& p) {
+/// `path`: how the leg's SIP goes; its address family is that of the leg's media.
+bool CallFlow::open_media(Party& p, const port::Path& path) {
   if (p.endpoint) return true;
   media::EndpointConfig config;
   config.realm = p.realm;
-  const port::Path& path =
-      p.sip->is_uac() || p.sip->state() != SipLeg::State::fresh ? p.sip->path() : port::Path{};
   if (path.remote.ip.is_v6()) config.family = IpAddress::Family::v6;
   config.signalling = path.remote.ip;
   config.symmetric = layer_.config.symmetric_media;

@@ -148,7 +148,7 @@ bool CallFlow::take_offer(Party& caller, const sip::Message& request) {
     return false;
   }
   if (!body) {
-    if (open_media(caller)) return true;
+    if (open_media(caller, caller.sip->path())) return true;
     refuse_caller(caller, Cause::from_status(503, "No media port"));
     return false;
   }
@@ -160,7 +160,7 @@ bool CallFlow::take_offer(Party& caller, const sip::Message& request) {
     return false;
   }
   caller.has_sdp = true;
-  int status = open_media(caller) ? 0 : 503;
+  int status = open_media(caller, caller.sip->path()) ? 0 : 503;
   if (!status) {
     const auto set = layer_.engine.set_remote(turn_.now, caller.endpoint, *offer, media::SdpRole::offer);
     if (!set.ok()) status = status_of(set.reason());
