@@ -91,13 +91,23 @@ void Agent::count_start(Now now) {
 
 Instant Agent::next_timeout() const {
   Instant next = std::min(timer_queue_.next(), streams_.next_timeout());
-  if (!call_clock_.finished()) next = std::min(next, call_clock_.next);
+  if (!call_clock_.finished() && callee_reachable()) next = std::min(next, call_clock_.next);
   if (!registration_clock_.finished()) next = std::min(next, registration_clock_.next);
   return next;
 }
 
+/// Whoever calls its own callee begins when each of the callee's registrations has had its answer.
+bool Agent::callee_reachable() const {
+  return !settings_.registrations ||
+         (registration_clock_.finished() &&
+          statistics_.registered + statistics_.registrations_failed >= registration_clock_.begun);
+}
+
 void Agent::on_timeout(Now now) {
-  pace(now, call_clock_, &Agent::begin_call);
+  if (callee_reachable()) {
+    if (call_clock_.begun == 0) call_clock_.next = now.mono;  // the time waited is not made up for in a burst
+    pace(now, call_clock_, &Agent::begin_call);
+  }
   pace(now, registration_clock_, &Agent::begin_registration);
   TimerQueue<TimerKey>::Due due;
   while (timer_queue_.pop_due(now.mono, due)) on_timer(now, due.deadline, due.key);

@@ -117,6 +117,7 @@ class Agent final : public port::Worker {
   // ---- agent.cpp
   void pace(Now now, Clockwork& clock, void (Agent::*begin)(Now));
   void count_start(Now now);
+  bool callee_reachable() const;
   void on_timer(Now now, Instant deadline, const TimerKey& key);
   void on_request(Now now, const port::Path& path, sip::Message request);
   void on_response(Now now, const sip::Message& response);

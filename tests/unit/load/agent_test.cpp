@@ -455,6 +455,20 @@ TEST(Registration, RefreshesAtHalfTheTimeGranted) {
   EXPECT_GE(loop.count("REGISTER"), 2);
 }
 
+TEST(Registration, CallsWaitForTheirCallee) {
+  load::Settings s = both();
+  s.registrations = registering(1).registrations;
+  s.registrations->refresh = true;
+  Loop loop(s);
+  loop.lose = [](const std::string&) { return true; };
+  loop.advance(milliseconds(300));
+  EXPECT_GE(loop.count("REGISTER"), 1);
+  EXPECT_EQ(loop.count("INVITE"), 0);
+  loop.respond("REGISTER", 200);
+  loop.advance(milliseconds(1));
+  EXPECT_EQ(loop.count("INVITE"), 1);  // one: the time waited is not made up for
+}
+
 TEST(Settings, OnlyLoopbackUnlessAskedFor) {
   load::Settings s = both();
   EXPECT_FALSE(load::problem_with(s));
