@@ -27,6 +27,7 @@
 
 #include "base/text.h"
 #include "net/sockets.h"
+#include "net/source_counts.h"
 #include "net/tls.h"
 
 namespace tandem::net {
@@ -108,12 +109,16 @@ struct HttpServer::Impl {
   CounterSet counters;
   Counter& requests = counters.counter("http_requests_total", "HTTP requests handled");
   Counter& open_gauge = counters.gauge("http_connections_open", "HTTP connections");
-  Counter& refused = counters.counter("http_connections_refused_total", "HTTP connections over the limit");
+  Counter& refused =
+      counters.counter("http_connections_refused_total", "HTTP connections over a limit", "reason=\"total\"");
+  Counter& refused_source = counters.counter("http_connections_refused_total",
+                                             "HTTP connections over a limit", "reason=\"per_source\"");
   Counter& bad =
       counters.counter("http_bad_requests_total", "HTTP requests refused before a handler saw them");
   Counter& late = counters.counter("http_handler_timeouts_total", "HTTP requests whose handler was too slow");
   Counter& thrown = counters.counter("http_handler_exceptions_total", "HTTP handlers that threw");
   size_t open_sessions = 0;
+  SourceCounts sources{config.connections_per_source};
 
   asio::io_context io{1};
   std::deque<Listener> listeners;
@@ -183,7 +188,10 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
       : server_(server), stream_(std::move(stream)), timer_(server.io), peer_(peer), secure_(secure) {
     server_.open_gauge.set(++server_.open_sessions);
   }
-  ~Session() override { server_.open_gauge.set(--server_.open_sessions); }
+  ~Session() override {
+    server_.open_gauge.set(--server_.open_sessions);
+    server_.sources.leave(peer_.ip);
+  }
 
   void start() {
     drop_after(server_.config.read_timeout);
@@ -252,6 +260,7 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   void parsed() {
     auto message = parser_->release();
     keep_alive_ = message.keep_alive();
+    http_1_0_ = message.version() < 11;
     head_ = message.method() == http::verb::head;
     HttpRequest request;
     request.method = std::string(message.method_string());
@@ -286,10 +295,15 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
     state_ = State::writing;
     drop_after(server_.config.read_timeout);
     const std::string_view reason = http::obsolete_reason(http::int_to_status(from.status));
-    output_ = fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n", from.status, reason,
-                          from.content_type, from.body.size());
+    output_ = fmt::format("HTTP/1.1 {} {}\r\n", from.status, reason);
+    if (from.status != 204)  // RFC 9110 section 8.6: no length where there is never a body
+      output_ +=
+          fmt::format("Content-Type: {}\r\nContent-Length: {}\r\n", from.content_type, from.body.size());
     for (const auto& [name, value] : from.headers) output_ += fmt::format("{}: {}\r\n", name, value);
-    output_ += keep_alive_ ? "\r\n" : "Connection: close\r\n\r\n";
+    // RFC 9112 section 9.3: a client of HTTP/1.0 is told that its wish was understood.
+    if (!keep_alive_) output_ += "Connection: close\r\n";
+    if (keep_alive_ && http_1_0_) output_ += "Connection: keep-alive\r\n";
+    output_ += "\r\n";
     if (!head_) output_ += from.body;
     head_ = false;
     stream_->write(asio::buffer(output_), [self = shared_from_this()](Error e, size_t) {
@@ -328,7 +342,7 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   std::array<char, 8192> area_;
   std::string input_, output_;
   std::optional<http::request_parser<http::string_body>> parser_;
-  bool keep_alive_ = false, head_ = false, continued_ = false;
+  bool keep_alive_ = false, http_1_0_ = false, head_ = false, continued_ = false;
 };
 
 }  // namespace
@@ -371,6 +385,8 @@ void HttpServer::Impl::accept(Listener& listener) {
 void HttpServer::Impl::accepted(Listener& listener, tcp::socket socket) {
   if (open_sessions >= config.connections) return refused.add();
   const SocketAddress peer = remote_address(socket.native_handle());
+  if (!peer) return;  // gone already
+  if (!sources.enter(peer.ip)) return refused_source.add();
   if (!listener.tls) {
     std::make_shared<Session>(*this, std::make_unique<PlainStream>(std::move(socket)), peer, false)->start();
     return;

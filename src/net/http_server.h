@@ -40,6 +40,7 @@ struct HttpConfig {
   size_t body_bytes = 1 << 20;
   uint32_t header_bytes = 16 << 10;
   size_t connections = 512;
+  size_t connections_per_source = 128;     // of one address
   Duration read_timeout = seconds(30);     // handshake; a whole request; silence between requests
   Duration handler_timeout = seconds(30);  // then the client gets 504
 };

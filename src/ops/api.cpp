@@ -52,6 +52,11 @@ void Exchange::error(int status, std::string_view kind, std::string_view message
   json(status, {{"error", json::object{{"kind", kind}, {"message", message}}}});
 }
 
+void Exchange::bad_body(std::string_view where, std::string_view what) const {
+  const std::string message = where.empty() ? std::string(what) : fmt::format("{}: {}", where, what);
+  json(400, {{"error", json::object{{"kind", "invalid"}, {"message", message}, {"path", where}}}});
+}
+
 void Exchange::store_error(const port::StoreError& e) const {
   using Kind = port::StoreError::Kind;
   int status = 500;
@@ -142,8 +147,11 @@ ApiImpl::ApiImpl(ApiConfig c, port::Directory& d, NodeControl& n, std::function<
       directory(d),
       node(n),
       wall(std::move(w)),
+      guesses(config.guesses, config.guess_sources, config.guess_key),
       requests(counters.counter("api_requests_total", "REST requests handled")),
       refused(counters.counter("api_unauthorized_total", "REST requests without a token that allows them")),
+      limited(counters.counter("api_guesses_limited_total",
+                               "REST requests refused because their source had tried too many wrong tokens")),
       bad(counters.counter("api_bad_requests_total", "REST requests that could not be understood")) {
   add_subscriber_operations(operations);
   add_plan_operations(operations);
@@ -207,19 +215,8 @@ void ApiImpl::dispatch(port::HttpRequest request, port::HttpReply reply) {
     r.body = json::serialize(document());
     return x.reply(std::move(r));
   }
-  const Scope scope = scope_of(request, wall());
-  // A scraper on the same host needs no token: the figures hold no names and no secrets.
-  if (scope == Scope::none && !(metrics && request.peer.ip.is_loopback())) {
-    refused.add();
-    port::HttpResponse r;
-    r.status = 401;
-    r.headers.emplace_back("WWW-Authenticate", "Bearer");
-    r.body =
-        json::serialize(json::value{{"error", json::object{{"kind", "unauthorized"},
-                                                           {"message", "a valid bearer token is needed"}}}}) +
-        "\n";
-    return x.reply(std::move(r));
-  }
+  Scope scope = Scope::none;
+  if (!authorized(request, x, metrics, scope)) return;
   if (metrics) return plain(x.reply, 200, node.metrics_text(), "text/plain; version=0.0.4; charset=utf-8");
   std::string allowed;
   const Operation* op = match(request.method, split_path(path.substr(prefix.size())), x.path, allowed);
@@ -244,20 +241,56 @@ void ApiImpl::dispatch(port::HttpRequest request, port::HttpReply reply) {
     }
   }
   x.csv = x.text("format") == "csv" || request.header("Accept").find("text/csv") != std::string_view::npos;
-  if (!request.body.empty()) {
+  if (read_body(request.body, *op, x)) op->run(*this, x);
+}
+
+/// False: it has been answered.
+bool ApiImpl::read_body(const std::string& text, const Operation& op, Exchange& x) {
+  if (text.empty() && !op.request) return true;
+  std::string problem = "a JSON body is needed";
+  if (!text.empty()) {
     json::parse_options options;
     options.max_depth = json_depth;
+    json::parser parser({}, options);
     boost::system::error_code error;
-    x.body = json::parse(request.body, error, {}, options);
-    if (error) {
-      bad.add();
-      return x.error(400, "invalid", fmt::format("the body is not JSON: {}", error.message()));
+    const size_t read = parser.write(text.data(), text.size(), error);
+    if (!error) {
+      x.body = parser.release();
+      return true;
     }
-  } else if (op->request) {
-    bad.add();
-    return x.error(400, "invalid", "a JSON body is needed");
+    problem = fmt::format("the body is not JSON: {} at byte {}", error.message(), read);
   }
-  op->run(*this, x);
+  bad.add();
+  x.bad_body("", problem);
+  return false;
+}
+
+/// False: it has been answered. A scraper on the same host needs no token: the figures hold no names and no
+/// secrets.
+bool ApiImpl::authorized(const port::HttpRequest& request, const Exchange& x, bool metrics, Scope& scope) {
+  const WallTime now = wall();
+  const bool open = metrics && request.peer.ip.is_loopback();
+  const bool tries = !request.header("Authorization").empty();
+  port::HttpResponse r;
+  if (const uint32_t seconds = open || !tries ? 0 : guesses.wait(now, request.peer.ip)) {
+    limited.add();
+    r.status = 429;
+    r.headers.emplace_back("Retry-After", std::to_string(seconds));
+    r.body = json::serialize(json::value{
+        {"error", json::object{{"kind", "limit"}, {"message", "too many wrong tokens from this address"}}}});
+  } else {
+    scope = scope_of(request, now);
+    if (scope != Scope::none || open) return true;
+    if (tries) guesses.note_wrong(now, request.peer.ip);
+    refused.add();
+    r.status = 401;
+    r.headers.emplace_back("WWW-Authenticate", "Bearer");
+    r.body = json::serialize(json::value{
+        {"error", json::object{{"kind", "unauthorized"}, {"message", "a valid bearer token is needed"}}}});
+  }
+  r.body += "\n";
+  x.reply(std::move(r));
+  return false;
 }
 
 Api::Api(ApiConfig config, port::Directory& directory, NodeControl& node, std::function<WallTime()> wall,

@@ -53,6 +53,9 @@ struct ApiConfig {
   std::string version;  // of the program
   std::string server_name = "Tandem";
   WallTime started;
+  uint32_t guesses = 10;  // wrong tokens from a source address (IPv6: a /64) within a minute; past it 429
+  size_t guess_sources = 4096;  // addresses remembered; past it the least recently seen is forgotten
+  uint64_t guess_key = 0;       // secret: keeps strangers from choosing which address is forgotten
 };
 
 class Api {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ops/api.h"
+#include "ops/guess_limit.h"
 
 namespace tandem::ops {
 
@@ -24,6 +25,8 @@ struct Exchange {
   void none() const;  // 204
   /// {"error": {"kind": ..., "message": ...}}
   void error(int status, std::string_view kind, std::string_view message) const;
+  /// 400, with the place in the body as a member of its own: {"error": {..., "path": "forwarding.busy"}}.
+  void bad_body(std::string_view path, std::string_view what) const;
   void store_error(const port::StoreError& e) const;
   std::string text(const std::string& name) const;
   /// `otherwise` when absent; nothing when it is no number.
@@ -50,6 +53,8 @@ struct ApiImpl {
   boost::json::object document() const;
   void dispatch(port::HttpRequest request, port::HttpReply reply);
   Scope scope_of(const port::HttpRequest& request, WallTime now) const;
+  bool authorized(const port::HttpRequest& request, const Exchange& x, bool metrics, Scope& scope);
+  bool read_body(const std::string& text, const Operation& op, Exchange& x);
   const Operation* match(const std::string& method, const std::vector<std::string>& segments,
                          std::vector<std::string>& path, std::string& allowed) const;
 
@@ -59,8 +64,10 @@ struct ApiImpl {
   std::function<WallTime()> wall;
   std::vector<Operation> operations;
   std::vector<port::ApiTokenRow> tokens;
+  GuessLimit guesses;
   Counter& requests;
   Counter& refused;
+  Counter& limited;
   Counter& bad;
 };
 

@@ -51,12 +51,16 @@ void transfer(ApiImpl& api, const Exchange& x) {
   const auto id = call_id(x);
   if (!id) return;
   const auto* body = x.body.if_object();
-  const json::value* leg = body ? body->if_contains("leg") : nullptr;
-  const json::value* target = body ? body->if_contains("target") : nullptr;
+  if (!body) return x.bad_body("", "expected a JSON object");
+  for (const auto& entry : *body)
+    if (entry.key() != "leg" && entry.key() != "target")
+      return x.bad_body(entry.key(), "unknown member, expected one of leg, target");
+  const json::value* leg = body->if_contains("leg");
+  const json::value* target = body->if_contains("target");
   if (!leg || !leg->is_int64() || leg->get_int64() < 0 || leg->get_int64() > 0xffff)
-    return x.error(422, "invalid", "leg: expected the number of the leg that transfers");
+    return x.bad_body("leg", "expected the number of the leg that transfers");
   if (!target || !target->is_string() || target->get_string().empty())
-    return x.error(422, "invalid", "target: expected a number or a SIP URI");
+    return x.bad_body("target", "expected a number or a SIP URI");
   api.node.transfer(*id, static_cast<uint16_t>(leg->get_int64()), std::string(target->get_string()),
                     [x](bool found) { found_or_not(x, found); });
 }

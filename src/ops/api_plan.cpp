@@ -52,9 +52,10 @@ void put_row(ApiImpl& api, const Exchange& x, const Resource<Row>& resource, boo
   if (!create && !resource.key(key, x.path)) return x.error(404, "not_found", "no such row");
   const Row* known = create ? nullptr : find_row(*rows, resource, key);
   Row row = known ? *known : key;
-  if (const auto read = from_json(x.body, row); !read.ok()) return x.error(422, "invalid", read.reason());
+  if (const auto read = from_json(x.body, row); !read.ok())
+    return x.bad_body(read.reason().path, read.reason().text);
   if (!create && !resource.same(row, key))
-    return x.error(422, "invalid", "the key is in the path and cannot change");
+    return x.bad_body("", "the key is in the path of the resource and cannot change");
   const auto done =
       api.directory.put_plan_row(row, create ? port::Directory::Put::create : port::Directory::Put::either);
   if (!done.ok()) return x.store_error(done.reason());

@@ -43,15 +43,17 @@ void put(ApiImpl& api, const Exchange& x) {
   else if (known.reason().kind != port::StoreError::Kind::not_found)
     return x.store_error(known.reason());
   input.row.aor = aor;
-  if (const auto read = from_json(x.body, input); !read.ok()) return x.error(422, "invalid", read.reason());
+  if (const auto read = from_json(x.body, input); !read.ok())
+    return x.bad_body(read.reason().path, read.reason().text);
   if (input.row.aor != aor)
-    return x.error(422, "invalid", "user and domain: they are in the path and cannot change");
+    return x.bad_body(input.row.aor.user != aor.user ? "user" : "domain",
+                      "it is in the path of the resource and cannot change");
   if (!input.password.empty()) {
     if (input.password.size() < least_password)
-      return x.error(422, "invalid", "password: expected at least 8 characters");
+      return x.bad_body("password", "expected at least 8 characters");
     input.row.ha1 = auth::make_ha1(aor.user, digest_realm(api, aor.domain), input.password, aor.domain);
   } else if (!known.ok()) {
-    return x.error(422, "invalid", "password: needed for a new subscriber");
+    return x.bad_body("password", "needed for a new subscriber");
   }
   const auto done = api.directory.put_subscriber(input.row, port::Directory::Put::either);
   if (!done.ok()) return x.store_error(done.reason());

@@ -82,6 +82,8 @@ void members(V& v, port::TrunkRow& r) {
   v.member("auth_realm", r.auth_realm, "realm their challenges name, when it is known");
   v.write_only("password", r.password, "for their challenges; never shown");
   v.member("sources", r.sources, "addresses and prefixes whose requests are this trunk's");
+  v.member("tls_name", r.tls_name,
+           "tls: the name its certificate must carry, both ways; empty: the host's, and sources");
   v.member("expires_seconds", r.expires_seconds, "asked for at registration");
   v.member("max_calls", r.max_calls, "at a time; 0: no limit");
   v.member("max_calls_per_second", r.max_calls_per_second, "0: no limit");
@@ -353,7 +355,7 @@ class JsonReader {
     std::vector<std::string> texts;
     for (const json::value& item : *list) {
       const auto* s = item.if_string();
-      if (!s) return wrong(name, "a list of strings");
+      if (!s) return wrong(fmt::format("{}[{}]", name, texts.size()), "a string");
       texts.emplace_back(s->data(), s->size());
     }
     v = std::move(texts);
@@ -371,15 +373,15 @@ class JsonReader {
     if (!inner) return wrong(name, "an object");
     JsonReader reader(*inner, path(name));
     members(reader, v);
-    if (const auto status = reader.finish(); !status.ok() && error_.empty()) error_ = status.reason();
+    if (const auto status = reader.finish(); !status.ok() && error_.text.empty()) error_ = status.reason();
   }
 
-  Status<std::string> finish() {
+  Status<BodyError> finish() {
     for (const auto& entry : from_)
-      if (error_.empty() && !known_.contains(std::string(entry.key())))
-        error_ = fmt::format("{}: unknown member, expected one of {}", path(std::string(entry.key())),
-                             fmt::join(known_, ", "));
-    if (!error_.empty()) return Failure{error_};
+      if (error_.text.empty() && !known_.contains(std::string(entry.key())))
+        error_ = {path(std::string(entry.key())),
+                  fmt::format("unknown member, expected one of {}", fmt::join(known_, ", "))};
+    if (!error_.text.empty()) return Failure{error_};
     return Done{};
   }
 
@@ -389,12 +391,12 @@ class JsonReader {
     known_.insert(name);
     return from_.if_contains(name);
   }
-  void wrong(const char* name, const std::string& expected) {
-    if (error_.empty()) error_ = fmt::format("{}: expected {}", path(name), expected);
+  void wrong(const std::string& name, const std::string& expected) {
+    if (error_.text.empty()) error_ = {path(name), "expected " + expected};
   }
   const json::object& from_;
   std::string where_;
-  std::string error_;
+  BodyError error_;
   std::set<std::string> known_;
 };
 
@@ -405,9 +407,9 @@ void members(V& v, SubscriberInput& s) {
 }
 
 template <class T>
-Status<std::string> read(const json::value& from, T& into) {
+Status<BodyError> read(const json::value& from, T& into) {
   const auto* object = from.if_object();
-  if (!object) return Failure{std::string("expected a JSON object")};
+  if (!object) return Failure{BodyError{"", "expected a JSON object"}};
   T copy = into;
   JsonReader reader(*object, "");
   members(reader, copy);
@@ -510,19 +512,17 @@ json::object to_json(const port::Cdr& cdr) { return write(cdr); }
 json::object to_json(const call::CallInfo& call) { return write(call); }
 json::object to_json(const RegistrationView& registration) { return write(registration); }
 
-Status<std::string> from_json(const json::value& from, SubscriberInput& into) { return read(from, into); }
-Status<std::string> from_json(const json::value& from, port::DomainRow& into) { return read(from, into); }
-Status<std::string> from_json(const json::value& from, port::TrunkRow& into) { return read(from, into); }
-Status<std::string> from_json(const json::value& from, port::RouteRow& into) { return read(from, into); }
-Status<std::string> from_json(const json::value& from, port::RingGroupRow& into) { return read(from, into); }
-Status<std::string> from_json(const json::value& from, port::RingGroupMemberRow& into) {
+Status<BodyError> from_json(const json::value& from, SubscriberInput& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::DomainRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::TrunkRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::RouteRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::RingGroupRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::RingGroupMemberRow& into) {
   return read(from, into);
 }
-Status<std::string> from_json(const json::value& from, port::FeatureCodeRow& into) {
-  return read(from, into);
-}
-Status<std::string> from_json(const json::value& from, port::TimeRuleRow& into) { return read(from, into); }
-Status<std::string> from_json(const json::value& from, port::ParkRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::FeatureCodeRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::TimeRuleRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::ParkRow& into) { return read(from, into); }
 
 json::object json_schemas() {
   return {{"Subscriber", schema_of<SubscriberInput>()},

@@ -51,16 +51,23 @@ boost::json::object to_json(const port::Cdr& cdr);
 boost::json::object to_json(const call::CallInfo& call);
 boost::json::object to_json(const RegistrationView& registration);
 
-/// Members present in `from` replace those of `into`; an error names the member and what is expected.
-Status<std::string> from_json(const boost::json::value& from, SubscriberInput& into);
-Status<std::string> from_json(const boost::json::value& from, port::DomainRow& into);
-Status<std::string> from_json(const boost::json::value& from, port::TrunkRow& into);
-Status<std::string> from_json(const boost::json::value& from, port::RouteRow& into);
-Status<std::string> from_json(const boost::json::value& from, port::RingGroupRow& into);
-Status<std::string> from_json(const boost::json::value& from, port::RingGroupMemberRow& into);
-Status<std::string> from_json(const boost::json::value& from, port::FeatureCodeRow& into);
-Status<std::string> from_json(const boost::json::value& from, port::TimeRuleRow& into);
-Status<std::string> from_json(const boost::json::value& from, port::ParkRow& into);
+/// What is wrong in a body: where ("forwarding.busy", "sources[1]"; empty: the whole) and what is expected.
+struct BodyError {
+  std::string path;
+  std::string text;
+};
+
+/// Members present in `from` replace those of `into`; the first that is wrong is the error, and then `into`
+/// stays as it was.
+Status<BodyError> from_json(const boost::json::value& from, SubscriberInput& into);
+Status<BodyError> from_json(const boost::json::value& from, port::DomainRow& into);
+Status<BodyError> from_json(const boost::json::value& from, port::TrunkRow& into);
+Status<BodyError> from_json(const boost::json::value& from, port::RouteRow& into);
+Status<BodyError> from_json(const boost::json::value& from, port::RingGroupRow& into);
+Status<BodyError> from_json(const boost::json::value& from, port::RingGroupMemberRow& into);
+Status<BodyError> from_json(const boost::json::value& from, port::FeatureCodeRow& into);
+Status<BodyError> from_json(const boost::json::value& from, port::TimeRuleRow& into);
+Status<BodyError> from_json(const boost::json::value& from, port::ParkRow& into);
 
 /// JSON Schema objects of all of the above, by name, for components.schemas.
 boost::json::object json_schemas();

@@ -98,7 +98,8 @@ json::object openapi_document(const std::vector<Operation>& table, json::object 
     path.as_object()[lower(op.method)] = describe(op);
   }
   json::object schemas = json_schemas();
-  schemas["Error"] = object_of({{"error", object_of({{"kind", text()}, {"message", text()}})}});
+  schemas["Error"] =
+      object_of({{"error", object_of({{"kind", text()}, {"message", text()}, {"path", text()}})}});
   schemas["Transfer"] = object_of({{"leg", json::object{{"type", "integer"}}}, {"target", text()}});
   schemas["TrunkStatus"] =
       object_of({{"name", text()}, {"state", text()}, {"last_status", json::object{{"type", "integer"}}}});

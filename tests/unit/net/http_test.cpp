@@ -50,6 +50,41 @@ TEST_F(Http, AnswersOnAConnectionKeptAlive) {
   EXPECT_EQ(server->counters().total("http_requests_total"), 2u);
 }
 
+TEST_F(Http, PipelinedRequestsAreAnsweredInOrder) {
+  begin(hello);
+  StreamClient client(at());
+  client.send(
+      "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n"
+      "POST /2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+      "GET /3 HTTP/1.1\r\nHost: x\r\n\r\nGET /4 HTT");
+  EXPECT_NE(read_response(client).find("X-Seen: /1\r\n"), std::string::npos);
+  EXPECT_TRUE(read_response(client).ends_with("POST abc"));
+  EXPECT_NE(read_response(client).find("X-Seen: /3\r\n"), std::string::npos);
+  client.send("P/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /5 HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_NE(read_response(client).find("X-Seen: /4\r\n"), std::string::npos);
+  EXPECT_TRUE(client.ended());  // and nobody answers what came after "close"
+  EXPECT_EQ(server->counters().total("http_requests_total"), 4u);
+}
+
+TEST_F(Http, KeepAliveIsAsTheVersionSays) {
+  begin(hello);
+  StreamClient old(at()), wishing(at());
+  old.send("GET / HTTP/1.0\r\n\r\n");
+  EXPECT_NE(read_response(old).find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(old.ended());
+  wishing.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  EXPECT_NE(read_response(wishing).find("Connection: keep-alive\r\n"), std::string::npos);
+  wishing.send("GET / HTTP/1.0\r\n\r\n");
+  EXPECT_TRUE(read_response(wishing).ends_with("GET "));
+}
+
+TEST_F(Http, AnAnswerWithoutContentHasNoLength) {
+  begin([](const HttpRequest&, HttpServer::Reply reply) { reply({.status = 204}); });
+  StreamClient client(at());
+  client.send("DELETE / HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(read_response(client), "HTTP/1.1 204 No Content\r\n\r\n");
+}
+
 TEST_F(Http, HeadHasTheLengthButNoBody) {
   begin(hello);
   StreamClient client(at());
@@ -97,6 +132,40 @@ TEST_F(Http, ASlowClientIsDropped) {
   StreamClient client(at());
   client.send("GET / HT");
   EXPECT_TRUE(client.ended());
+}
+
+TEST_F(Http, DrippingBytesBuysNoTime) {
+  config.read_timeout = milliseconds(100);
+  begin(hello);
+  StreamClient client(at());
+  const auto until = std::chrono::steady_clock::now() + patience;
+  client.send("GET / HTTP/1.1\r\nX: ");
+  while (!await_readable(client.fd(), std::chrono::milliseconds(5))) {
+    ASSERT_LT(std::chrono::steady_clock::now(), until) << "it may go on for ever";
+    client.send("x");
+  }
+  EXPECT_TRUE(client.ended());
+  EXPECT_EQ(server->counters().total("http_requests_total"), 0u);
+}
+
+TEST_F(Http, OneSourceCannotTakeAllConnections) {
+  config.connections_per_source = 1;
+  begin(hello);
+  {
+    StreamClient one(at());
+    one.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    StreamClient two(at());
+    EXPECT_TRUE(two.ended());
+    EXPECT_EQ(server->counters().total("http_connections_refused_total"), 1u);
+    EXPECT_TRUE(read_response(one).ends_with("GET "));
+    EXPECT_TRUE(one.ended());
+  }
+  // When the first has gone there is room again; the server sees that a moment after us.
+  for (std::string got; got.empty();) {
+    StreamClient next(at());
+    next.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    got = read_response(next);
+  }
 }
 
 TEST_F(Http, AnswersMayComeFromAnotherThreadOrNever) {

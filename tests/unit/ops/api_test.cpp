@@ -56,8 +56,7 @@ class ApiTest : public ::testing::Test {
     old.expires = WallTime{1};
     EXPECT_TRUE(directory.put_api_token(old).ok());
     api.emplace(
-        ApiConfig{"1.2.3", "Tandem", {}}, directory, node, [] { return WallTime{1'000'000'000'000}; },
-        counters);
+        ApiConfig{"1.2.3", "Tandem", {}}, directory, node, [this] { return now; }, counters);
     EXPECT_EQ(ask("PUT", "/api/v1/domains/example.com", "{}").status, 201);
   }
   void token(const char* name, const char* secret, const char* scope) {
@@ -85,6 +84,7 @@ class ApiTest : public ::testing::Test {
     return std::string(json::parse(r.body).at("error").at("kind").as_string());
   }
 
+  WallTime now{1'000'000'000'000};
   store_memory::MemoryDirectory directory;
   FakeNode node;
   CounterSet counters;
@@ -108,6 +108,31 @@ TEST_F(ApiTest, EverythingElseNeedsAToken) {
   }
   EXPECT_EQ(counters.total("api_unauthorized_total"), 5U);
   EXPECT_EQ(ask("GET", "/api/v1/subscribers", "", "read-token").status, 200);
+}
+
+TEST_F(ApiTest, GuessingTokensIsLimitedBySource) {
+  const auto status = [&](const char* bearer, const char* peer) {
+    return ask("GET", "/api/v1/subscribers", "", bearer, peer).status;
+  };
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(status("", "192.0.2.9:1"), 401);  // no token is no guess
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(status("wrong", "192.0.2.9:1"), 401);
+  now = {now.ns + 20'000'000'000};
+  const auto limited = ask("GET", "/api/v1/subscribers", "", "wrong", "192.0.2.9:2");
+  EXPECT_EQ(limited.status, 429);
+  EXPECT_EQ(kind(limited), "limit");
+  ASSERT_EQ(limited.headers.size(), 1U);
+  EXPECT_EQ(limited.headers[0], (std::pair<std::string, std::string>{"Retry-After", "40"}));
+  EXPECT_EQ(status("admin-token", "192.0.2.9:1"), 429);  // the answer would tell a guesser
+  EXPECT_EQ(status("admin-token", "192.0.2.10:1"), 200);
+  EXPECT_EQ(ask("GET", "/healthz", "", "wrong", "192.0.2.9:1").status, 200);
+  EXPECT_EQ(counters.total("api_guesses_limited_total"), 2U);
+  now = {now.ns + 40'000'000'000};
+  EXPECT_EQ(status("admin-token", "192.0.2.9:1"), 200);
+  // A neighbour in the same /64 is the same source.
+  for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(status("wrong", ("[2001:db8::" + std::to_string(i) + "]:1").c_str()), 401);
+  EXPECT_EQ(status("wrong", "[2001:db8::ffff]:1"), 429);
+  EXPECT_EQ(status("wrong", "[2001:db8:0:1::1]:1"), 401);
 }
 
 TEST_F(ApiTest, MetricsAreOpenToTheMachineItselfOnly) {
@@ -171,6 +196,46 @@ TEST_F(ApiTest, BadRequestsAreToldWhatIsWrong) {
   EXPECT_GE(ask("PUT", "/api/v1/subscribers/example.com/1001", R"({"colour": 1})").status, 400);
   EXPECT_EQ(ask("PUT", "/api/v1/subscribers/example.com/1001", std::string(100'000, '[')).status, 400);
   EXPECT_EQ(ask("GET", "/api/v1/cdrs?party=%zz%").status, 200);  // a broken escape is text
+}
+
+/// Every operation that takes a body tells where it is wrong.
+TEST_F(ApiTest, ABadBodyIsToldWhere) {
+  const auto where = [&](const char* method, const std::string& target, const std::string& body) {
+    const auto r = ask(method, "/api/v1" + target, body);
+    EXPECT_EQ(r.status, 400) << target << ' ' << body << ' ' << r.body;
+    const auto error = json::parse(r.body).at("error").as_object();
+    EXPECT_NE(std::string(error.at("message").as_string()).find("expected"), std::string::npos) << r.body;
+    return std::string(error.at("path").as_string());
+  };
+  const std::string user = "/subscribers/example.com/1001";
+  EXPECT_EQ(where("PUT", user, R"({"forwarding": {"busy": 5}})"), "forwarding.busy");
+  EXPECT_EQ(where("PUT", user, R"({"forwarding": {"bussy": "5"}})"), "forwarding.bussy");
+  EXPECT_EQ(where("PUT", user, R"({"call_class": "royal"})"), "call_class");
+  EXPECT_EQ(where("PUT", user, R"({"password": "short"})"), "password");
+  EXPECT_EQ(where("PUT", user, "[]"), "");
+  EXPECT_EQ(where("PUT", "/trunks/a", R"({"sources": ["192.0.2.1", 2]})"), "sources[1]");
+  EXPECT_EQ(where("POST", "/calls/1/transfer", R"({"leg": "one", "target": "1002"})"), "leg");
+  EXPECT_EQ(where("POST", "/calls/1/transfer", R"({"leg": 0, "target": 7})"), "target");
+  EXPECT_EQ(where("POST", "/calls/1/transfer", R"({"leg": 0, "target": "7", "x": 1})"), "x");
+  EXPECT_EQ(where("POST", "/calls/1/transfer", "7"), "");
+  const auto document = json::parse(api->openapi());
+  size_t seen = 0;
+  for (const auto& [path, methods] : document.at("paths").as_object())
+    for (const auto& [method, operation] : methods.as_object())
+      if (operation.as_object().contains("requestBody")) {
+        std::string target(path);
+        for (size_t open; (open = target.find('{')) != std::string::npos;)
+          target.replace(open, target.find('}') - open + 1, "7");
+        std::string upper(method);
+        for (char& c : upper) c = static_cast<char>(std::toupper(c));
+        EXPECT_EQ(where(upper.c_str(), target.substr(7), R"({"no_such_member": 1})"), "no_such_member")
+            << target;
+        const auto broken = ask(upper, target, R"({"a": 1,})");
+        EXPECT_EQ(broken.status, 400);
+        EXPECT_NE(broken.body.find("not JSON: syntax error at byte 8"), std::string::npos) << broken.body;
+        ++seen;
+      }
+  EXPECT_GE(seen, 17U);
 }
 
 TEST_F(ApiTest, AnAbsentDatabaseIsAnAnswer) {
