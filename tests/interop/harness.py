@@ -368,17 +368,21 @@ def read_wav(path):
 class Baresip:
     """A phone without a sound card: it plays a tone of its own and records what it hears."""
 
-    def __init__(self, folder, name, user, password, port, hertz, transport="udp", options="", answer="auto", ca=None):
+    def __init__(self, folder, name, user, password, port, hertz, transport="udp", options="", answer="auto", ca=None, host=HOST, domain=None):
         self.folder = pathlib.Path(folder) / f"baresip-{name}"
         self.folder.mkdir(parents=True)
         self.name, self.user, self.hertz = name, user, hertz
         self.control_port = free_port()
         write_tone(self.folder / "tone.wav", hertz)
         self.scheme = "sip"
-        server = f"sip:{user}@{HOST}:{port};transport={transport}"
+        at = f"[{host}]" if ":" in host else host
+        if domain:  # what it is called and where it is reached are two things
+            server, options = f"sip:{user}@{domain}", f';outbound="sip:{at}:{port};transport={transport}"{options}'
+        else:
+            server = f"sip:{user}@{at}:{port};transport={transport}"
         (self.folder / "accounts").write_text(
             f"<{server}>;auth_user={user};auth_pass={password};regint=300;answermode={answer}{options}\n")
-        config = ["poll_method epoll", f"sip_listen {HOST}:0", "call_max_calls 4", "call_local_timeout 60", f"net_interface {HOST}",
+        config = ["poll_method epoll", f"sip_listen {at}:0", "call_max_calls 4", "call_local_timeout 60", f"net_interface {host}",
                   "module_path /usr/lib/baresip/modules", "module g711.so", "module aufile.so", "module aubridge.so",
                   "module sndfile.so", "module ctrl_tcp.so", "module_tmp account.so", "module_app menu.so",
                   f"audio_source aufile,{self.folder}/tone.wav", f"audio_player aubridge,none-{name}", f"audio_alert aubridge,none-{name}",
@@ -389,7 +393,7 @@ class Baresip:
         (self.folder / "config").write_text("\n".join(config) + "\n")
         self.log_path = self.folder / "log"
         self.log = open(self.log_path, "wb")
-        self.process = subprocess.Popen(["baresip", "-f", str(self.folder), "-4"], stdout=self.log, stderr=subprocess.STDOUT,
+        self.process = subprocess.Popen(["baresip", "-f", str(self.folder), "-6" if ":" in host else "-4"], stdout=self.log, stderr=subprocess.STDOUT,
                                         stdin=subprocess.DEVNULL, cwd=self.folder)
         self.events, self.buffer, self.replies = [], b"", []
         self.control = wait_for(self._connect, 15, f"{name}: control port")

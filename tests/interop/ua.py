@@ -46,7 +46,7 @@ def digest(challenge, user, password, method, uri):
 
 
 class Ua:
-    def __init__(self, node, user, transport="udp", algorithm=None, host=HOST):
+    def __init__(self, node, user, transport="udp", algorithm=None, host=HOST, ca=None, name=HOST):
         self.node, self.user, self.transport, self.algorithm = node, user, transport, algorithm
         self.password = node.users.get(user, "")
         self.port = node.tls if transport == "tls" else node.sip
@@ -58,8 +58,8 @@ class Ua:
         else:
             self.socket = socket.create_connection((HOST, self.port), 10)
             if transport == "tls":
-                context = ssl.create_default_context(cafile=str(node.data / "web.crt"))
-                self.socket = context.wrap_socket(self.socket, server_hostname=HOST)
+                context = ssl.create_default_context(cafile=str(ca or node.data / "web.crt"))
+                self.socket = context.wrap_socket(self.socket, server_hostname=name)
         self.local = "%s:%d" % self.socket.getsockname()[:2]
         self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.rtp.bind((host, 0))

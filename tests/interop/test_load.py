@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""`tandem load` against the demo: its figures, its exit codes, and one CDR a call."""
+import json
+import subprocess
+
+from harness import HOST, Suite, check, free_port
+
+suite = Suite()
+node = suite.node("load", options=("--log-level", "warning"), env={"TANDEM_DEMO_PASSWORD": "load-password"})
+
+
+def load(mode, *options, transport="udp", expect=0, seconds=90):
+    """The figures of one run."""
+    port = node.tls if transport == "tls" else node.sip
+    argv = [node.binary, "load", mode, "--target", f"{HOST}:{port}", "--transport", transport, "--quiet", *options]
+    if transport == "tls":
+        argv += ["--ca", str(node.data / "web.crt")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds, cwd=node.folder)
+    check(done.returncode == expect, f"exit {done.returncode}, {expect} is due: {done.stderr[-600:]} {done.stdout[:600]}")
+    return json.loads(done.stdout) if done.stdout.strip().startswith("{") else done.stderr
+
+
+def registers(transport):
+    figures = load("register", "--domain", node.domain, "--users", "1001-1009", "--password", "load-password", "--count", "90", "--rate", "100",
+                   "--bind", f"{HOST}:{free_port()}", transport=transport)
+    check(figures["registrations"]["completed"] == 90 and figures["registrations"]["failed"] == 0, str(figures["registrations"]))
+    check(not figures["failures"], f"failures {figures['failures']}")
+
+
+def calls(transport):
+    """40 calls of half a second with media: all complete, all heard, each on record once."""
+    total, known = 40, len(node.cdrs())
+    port = node.tls if transport == "tls" else node.sip
+    figures = load("call", "--from", f"sip:1001@{node.domain}", "--to", f"sip:1002@{node.domain}", "--user", "1001", "--password",
+                   "load-password", "--domain", node.domain, "--users", "1002-1002", "--register-at", f"{HOST}:{port}", "--calls", str(total),
+                   "--rate", "20", "--hold", "500ms", "--rtp", "--media-ports", "40000-41999", "--bind", f"{HOST}:{free_port()}",
+                   "--callee-bind", f"{HOST}:{free_port()}", transport=transport)
+    call = figures["calls"]
+    check(call["started"] == total and call["completed"] == total and call["failed"] == 0 and call["shed"] == 0, str(call))
+    check(figures["incoming"]["completed"] == total, str(figures["incoming"]))
+    rtp = figures["rtp"]
+    check(rtp["received"] > total * 2 * 15 and rtp["silent_streams"] == 0 and rtp["lost"] <= rtp["received"] // 100, str(rtp))
+    node.wait_no_calls()
+    rows = node.wait_cdrs(known + total)[:total]
+    check(all(r["sip_status"] == 200 and r["callee"]["user"] == "1002" and r["caller"]["packets_received"] > 0 for r in rows), str(rows[:1]))
+    check(len({r["caller"]["call_id"] for r in rows}) == total, "a call has two CDRs")
+
+
+def failures_are_told():
+    """A wrong password fails each registration and the run: exit 1. What cannot begin: exit 2 and one sentence."""
+    figures = load("register", "--domain", node.domain, "--users", "1001-1001", "--password", "wrong", "--count", "3", "--bind",
+                   f"{HOST}:{free_port()}", expect=1)
+    check(figures["registrations"]["failed"] == 3 and sum(figures["failures"].values()) == 3, str(figures))
+    said = load("register", "--domain", node.domain, "--users", "nobody", "--password", "x", "--count", "1", expect=2)
+    check("--users" in said, said)
+
+
+def unverified_target():
+    """Over TLS the target must prove its address; only --insecure does without."""
+    def run(*options, expect):
+        argv = [node.binary, "load", "register", "--target", f"{HOST}:{node.tls}", "--transport", "tls", "--quiet", "--domain", node.domain,
+                "--users", "1001-1001", "--password", "load-password", "--count", "1", "--bind", f"{HOST}:{free_port()}", *options]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=90)
+        check(done.returncode == expect, f"{options}: exit {done.returncode}: {done.stderr[-600:]} {done.stdout[-600:]}")
+
+    run("--ca", str(node.data / "web.crt"), expect=0)
+    run("--insecure", expect=0)
+    run(expect=1)
+    run("--ca", str(node.data / "web.crt"), "--server-name", "elsewhere.example", expect=1)
+
+
+def main():
+    node.start()
+    for transport in ("udp", "tcp", "tls"):
+        suite.run(f"load register over {transport.upper()}", registers, transport)
+    for transport in ("udp", "tcp", "tls"):
+        suite.run(f"load call with RTP over {transport.upper()}", calls, transport)
+    suite.run("load tells failures by its exit code", failures_are_told)
+    suite.run("load verifies its target", unverified_target)
+    suite.finish()
+
+
+main()
