@@ -174,7 +174,10 @@ Connections::Identity Connections::identity(const Connection& c) const {
 /// Whom a TLS connection is meant for: the domain asked for, or else the address itself.
 std::string Connections::peer_name(const port::Send& send) {
   if (send.path.transport != port::Transport::tls) return {};
-  return send.server_name.empty() ? send.path.remote.ip.to_string() : lower(send.server_name);
+  if (send.server_name.empty()) return send.path.remote.ip.to_string();
+  std::string name = lower(send.server_name);
+  if (name.size() > 1 && name.back() == '.') name.pop_back();  // RFC 6066 section 3: sent without
+  return name;
 }
 
 Connections::Connection* Connections::reusable(const port::Send& send) {

@@ -73,12 +73,11 @@ Status<std::string> use_trust(SSL_CTX* context, const std::string& ca) {
 
 namespace {
 
-/// The certificates of a listener besides its default one. Lives as long as the default's SSL_CTX, which
-/// connections hold on to.
+/// The certificates of a listener. Lives as long as the default one's SSL_CTX, which connections hold on to.
 struct Alternatives {
   struct Entry {
     std::vector<std::string> names;
-    SslContext context;
+    SslContext context;  // null: the default
   };
   std::vector<Entry> entries;
 };
@@ -97,11 +96,12 @@ int alternatives_index() {
 int choose_certificate(SSL* ssl, int*, void* alternatives) {
   const char* asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (!asked) return SSL_TLSEXT_ERR_NOACK;
-  for (const auto& entry : static_cast<const Alternatives*>(alternatives)->entries)
-    if (serves_name(entry.names, asked)) {
-      SSL_set_SSL_CTX(ssl, entry.context.get());
-      return SSL_TLSEXT_ERR_OK;
-    }
+  for (const auto matches : {is_certified, serves_name})  // a name in full before a wildcard
+    for (const auto& entry : static_cast<const Alternatives*>(alternatives)->entries)
+      if (matches(entry.names, asked)) {
+        if (entry.context) SSL_set_SSL_CTX(ssl, entry.context.get());
+        return SSL_TLSEXT_ERR_OK;
+      }
   return SSL_TLSEXT_ERR_OK;
 }
 
@@ -128,6 +128,7 @@ Result<SslContext, std::string> load_server_context(const TlsFiles& files, bool 
   auto context = one_server_context(files, files.ca, request_client_certificate);
   if (!context.ok() || more.empty()) return context;
   auto alternatives = std::make_unique<Alternatives>();
+  alternatives->entries.push_back({server_names(SSL_CTX_get0_certificate(context->get())), nullptr});
   for (const TlsFiles& other : more) {
     auto loaded = one_server_context(other, files.ca, request_client_certificate);
     if (!loaded.ok()) return loaded;

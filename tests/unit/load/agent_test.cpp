@@ -459,6 +459,7 @@ TEST(Registration, CallsWaitForTheirCallee) {
   load::Settings s = both();
   s.registrations = registering(1).registrations;
   s.registrations->refresh = true;
+  s.caller->pace.count = 5;
   Loop loop(s);
   loop.lose = [](const std::string&) { return true; };
   loop.advance(milliseconds(300));

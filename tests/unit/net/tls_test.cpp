@@ -107,8 +107,8 @@ TEST(Tls, OutgoingVerifiesTheName) {
   EXPECT_EQ(world.await_flow(FlowEvent::Kind::send_failed, "failure").event.send, 3u);
   EXPECT_EQ(world.event_log.take("event"), "tls.peer_untrusted");
   EXPECT_EQ(world.count("net_connections_closed_total", "untrusted"), 1u);
-  send("TRUNK.example", 4);  // reuses the first
-  send("127.0.0.1", 5);      // and the second
+  send("TRUNK.example.", 4);  // reuses the first
+  send("127.0.0.1", 5);       // and the second
   world.on_worker(0, [](Now, TestWorker&) {});
   EXPECT_FALSE(peer.pending());
   EXPECT_EQ(world.count("net_connections_total", "connected"), 3u);
@@ -220,7 +220,7 @@ TEST(Certificates, AreChosenByServerName) {
   world.config.listeners.push_back(
       {.transport = Transport::tls,
        .bind = {loopback, 0},
-       .tls = dir.certificate({"first.example"}, "first"),
+       .tls = dir.certificate({"first.example", "main.wild.example"}, "first"),
        .more_certificates = {second, dir.certificate({"*.wild.example"}, "third")}});
   world.on_message = echo;
   world.start();
@@ -231,6 +231,7 @@ TEST(Certificates, AreChosenByServerName) {
   EXPECT_EQ(shown("SECOND.example"), "second.example");
   EXPECT_EQ(shown("voice.example"), "second.example");
   EXPECT_EQ(shown("a.wild.example"), "*.wild.example");
+  EXPECT_EQ(shown("main.wild.example"), "first.example");  // a name in full before a wildcard
   EXPECT_EQ(shown("a.b.wild.example"), "first.example");
   EXPECT_EQ(shown("unknown.example"), "first.example");
   EXPECT_EQ(shown(""), "first.example");
