@@ -98,8 +98,9 @@ json::object openapi_document(const std::vector<Operation>& table, json::object 
     path.as_object()[lower(op.method)] = describe(op);
   }
   json::object schemas = json_schemas();
-  schemas["Error"] =
-      object_of({{"error", object_of({{"kind", text()}, {"message", text()}, {"path", text()}})}});
+  json::object error = object_of({{"kind", text()}, {"message", text()}, {"path", text()}});
+  error["required"] = json::array{"kind", "message"};  // `path`: a place in the body, where that is at fault
+  schemas["Error"] = object_of({{"error", std::move(error)}});
   schemas["Transfer"] = object_of({{"leg", json::object{{"type", "integer"}}}, {"target", text()}});
   schemas["TrunkStatus"] =
       object_of({{"name", text()}, {"state", text()}, {"last_status", json::object{{"type", "integer"}}}});
