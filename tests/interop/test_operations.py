@@ -153,6 +153,29 @@ def reloads():
     make_certificate("second", "second.example")
 
 
+def trunk_by_certificate():
+    """A call over TLS is a trunk's when the connection proved the trunk's name, whatever address it comes from."""
+    node.api("PUT", "/trunks/carrier", {"domain": node.domain, "host": "carrier.example", "transport": "tls", "tls_name": "sbc.carrier.example",
+                                        "inbound_class": "internal"})
+    node.api("POST", "/routes", {"domain": node.domain, "priority": 20, "name": "in", "pattern": "1XXX", "from_trunk": "carrier",
+                                 "action": "extension", "call_class": "internal"})
+
+    def call(stem):
+        identity = (node.folder / f"{stem}.crt", node.folder / f"{stem}.key") if stem else None
+        ua = suite.closing(Ua(node, "0305550100", "tls", ca=node.folder / "first.crt", name="first.example", identity=identity))
+        return ua.call("1009").status, ua.call_id
+
+    known = len(node.cdrs())
+    check(call(None)[0] in (403, 407), "a call without a certificate was not challenged")
+    check(call("other")[0] in (403, 407), "a call with another's certificate was not challenged")
+    status, call_id = call("carrier")
+    check(status == 480, f"a call with the trunk's certificate: {status}, 480 is due as 1009 has no phone")
+    wait_for(lambda: len(node.cdrs()) > known, 10, "the CDR")
+    row = next((c for c in node.cdrs() if c["caller"]["call_id"] == call_id), None)
+    check(row and row["caller"]["trunk"] == "carrier", f"CDR {row}")
+    check(len(node.cdrs()) == known + 1, "a challenged call has a CDR")
+
+
 # ---- signals ---------------------------------------------------------------------------------------------
 
 
@@ -183,17 +206,20 @@ def second_signal():
 
 
 def main():
-    for stem in ("first", "second"):
-        make_certificate(stem, f"{stem}.example")
+    for stem, name in (("first", "first.example"), ("second", "second.example"), ("carrier", "sbc.carrier.example"), ("other", "other.example")):
+        make_certificate(stem, name)
+    (node.folder / "clients.crt").write_text((node.folder / "carrier.crt").read_text() + (node.folder / "other.crt").read_text())
     listeners = [{"transport": t, "bind": f"{HOST}:{node.sip}"} for t in ("udp", "tcp")]
     pairs = [{"chain": str(node.folder / f"{s}.crt"), "key": str(node.folder / f"{s}.key")} for s in ("first", "second")]
-    listeners.append({"transport": "tls", "bind": f"{HOST}:{node.tls}", "certificates": pairs})
+    listeners.append({"transport": "tls", "bind": f"{HOST}:{node.tls}", "certificates": pairs, "request_client_certificate": True,
+                      "client_ca": str(node.folder / "clients.crt")})
     node.config["realms"] = [{"name": "default", "listeners": listeners,
                               "media": {"bind_v4": HOST, "ports": f"{node.media[0]}-{node.media[1]}"}}]
     node.start()
     suite.run("HEP3 export", hep)
     suite.run("traces show no credentials", trace)
     suite.run("SIGHUP changes certificates", reloads)
+    suite.run("a trunk is known by its certificate", trunk_by_certificate)
     suite.run("a second SIGTERM does not wait", second_signal)
     suite.finish()
 

@@ -46,7 +46,7 @@ def digest(challenge, user, password, method, uri):
 
 
 class Ua:
-    def __init__(self, node, user, transport="udp", algorithm=None, host=HOST, ca=None, name=HOST):
+    def __init__(self, node, user, transport="udp", algorithm=None, host=HOST, ca=None, name=HOST, identity=None):
         self.node, self.user, self.transport, self.algorithm = node, user, transport, algorithm
         self.password = node.users.get(user, "")
         self.port = node.tls if transport == "tls" else node.sip
@@ -59,6 +59,8 @@ class Ua:
             self.socket = socket.create_connection((HOST, self.port), 10)
             if transport == "tls":
                 context = ssl.create_default_context(cafile=str(ca or node.data / "web.crt"))
+                if identity:
+                    context.load_cert_chain(*identity)
                 self.socket = context.wrap_socket(self.socket, server_hostname=name)
         self.local = "%s:%d" % self.socket.getsockname()[:2]
         self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
