@@ -51,21 +51,6 @@ TEST_F(Basic, CallAnsweredAndEnded) {
   sw.expect_empty();
 }
 
-TEST_F(Basic, EachLegsMediaHasTheFamilyOfItsSignalling) {
-  Phone six{sw, "1006", "[2001:db8::6]:5060"};
-  a.call("1006");
-  EXPECT_THAT(std::string(six.expect("INVITE").body_text()), HasSubstr("c=IN IP6 2001:db8::100"));
-  six.answer();
-  six.expect("ACK");
-  EXPECT_THAT(std::string(a.expect(200).body_text()), HasSubstr("c=IN IP4 192.0.2.100"));
-  a.ack();
-  a.bye();
-  a.expect(200);
-  six.expect("BYE");
-  six.ok();
-  sw.expect_empty();
-}
-
 TEST_F(Basic, TheOkToByeWaitsForTheRecord) {
   connect(a, b);
   port::CommitId held = 0;
