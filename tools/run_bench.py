@@ -37,6 +37,7 @@ SERVER, GENERATOR = pinned(0), pinned(1)
 PASSWORD = "bench-secret"
 PACKETS_PER_SECOND = 50_000
 HOST = "127.0.0.1"
+PARTS = ("programs", "calls", "registrations", "relay", "memory")
 
 
 # ---- what the kernel counted -----------------------------------------------------------------------------
@@ -429,17 +430,30 @@ def bench_memory(report, peers, calls):
             report.say(f"  {server.name}: {(max(peak) - before) / calls:.1f} KiB{' (' + note + ')' if note else ''}")
 
 
+def check_programs(wanted, peers):
+    """What is missing is said before anything is measured: a part without its program must not look like a failed bar."""
+    ours = ["tandem"] + (["bench_sip_parser", "bench_srtp", "bench_media_relay"] if "programs" in wanted else [])
+    missing = [f"build/{name} (./dev build makes it)" for name in ours if not (ROOT / "build" / name).exists()]
+    if peers and wanted != {"programs"}:
+        missing += [f"{name} (./dev setup bench installs it)" for name in ("kamailio", "rtpengine") if not shutil.which(name)]
+    if missing:
+        raise harness.Failed("missing: " + ", ".join(missing))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", action="store_true", help="Kamailio and rtpengine on the same work in the same run")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="programs, calls, registrations, relay, memory")
+    parser.add_argument("--only", default="", metavar="PART,...", help=", ".join(PARTS))
     parser.add_argument("--rates", default="500,1000", help="calls a second")
     args = parser.parse_args()
+    wanted = set(args.only.split(",")) if args.only else set(PARTS)
+    if wanted - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(wanted - set(PARTS)))} (there are {', '.join(PARTS)})")
+    check_programs(wanted, args.peers)
     report = Report()
     model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "?")
     report.say(f"{os.cpu_count()} x {model}, Linux {os.uname().release}, load {machine_load():.1f} at the start; {args.rounds} rounds")
-    wanted = set(args.only.split(",")) if args.only else {"programs", "calls", "registrations", "relay", "memory"}
     if "programs" in wanted:
         bench_programs(report)
     if "calls" in wanted:
