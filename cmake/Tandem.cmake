@@ -97,13 +97,21 @@ function(tandem_add_benches folder)
   endforeach()
 endfunction()
 
-# fuzz/NAME.cpp becomes fuzz_NAME (libFuzzer); its corpus lives in fuzz/corpus/NAME.
+# fuzz/NAME.cpp becomes fuzz_NAME (libFuzzer); its corpus lives in fuzz/corpus/NAME. A line "// sources:" names files of a room
+# that would be long to build for the one parser in it, "// libs:" what those need.
 function(tandem_add_fuzzers folder)
   file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
   foreach(file ${files})
     get_filename_component(name ${file} NAME_WE)
     tandem_line_of(${file} rooms rooms)
-    add_executable(fuzz_${name} ${file})
+    tandem_line_of(${file} sources sources)
+    tandem_line_of(${file} libs libs)
+    list(TRANSFORM sources PREPEND ${CMAKE_SOURCE_DIR}/)
+    add_executable(fuzz_${name} ${file} ${sources})
+    target_include_directories(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+    if(libs)
+      target_link_libraries(fuzz_${name} PRIVATE ${libs})
+    endif()
     foreach(room ${rooms})
       target_link_libraries(fuzz_${name} PRIVATE tandem_${room})
     endforeach()

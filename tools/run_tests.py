@@ -139,6 +139,7 @@ def main():
         tally.add(f"build {preset}", ok)
     if not args.only:
         tally.add("build fuzz", build("fuzz", ["fuzzers"]))
+        command("format", ["./dev", "fmt", "--check"], tally)
         command("layers", [sys.executable, "tools/check_layers.py"], tally)
         command("self-contained headers", [sys.executable, "tools/lint.py", "--headers"], tally)
         command("docs", [sys.executable, "tools/check_docs.py", "--tandem", "build/tandem"], tally)
