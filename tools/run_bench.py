@@ -337,6 +337,10 @@ def bench_programs(report):
     done = subprocess.run(GENERATOR + [str(ROOT / "build" / "bench_srtp")], capture_output=True, text=True)
     report.say("  " + done.stdout.strip().replace("\n", "\n  "))
     report.bar("SRTP packets at most 1.5x the raw EVP work", done.returncode == 0, (done.stdout.strip().splitlines() or ["no result"])[-1])
+    report.say("Codecs (one core, 20 ms frames, beside the bare libraries)")
+    done = subprocess.run(GENERATOR + [str(ROOT / "build" / "bench_codec")], capture_output=True, text=True)
+    report.say("  " + done.stdout.strip().replace("\n", "\n  "))
+    report.bar("codecs at most 1.10x the bare library", done.returncode == 0, f"{done.stdout.count('pass')} of {len(done.stdout.splitlines())}")
     report.say("Relay engine (one core, no I/O)")
     out = subprocess.run(GENERATOR + [str(ROOT / "build" / "bench_media_relay"), "--benchmark_filter=relay", "--benchmark_format=json"],
                          capture_output=True, text=True).stdout

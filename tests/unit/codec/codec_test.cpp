@@ -69,6 +69,22 @@ TEST(G711, EverySampleGetsTheNearestValue) {
   }
 }
 
+TEST(G711, BlocksAreCodedAsSingleSamplesAre) {
+  std::vector<int16_t> all(65536), back(256);
+  std::vector<uint8_t> codes(65536), every(256);
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int16_t>(static_cast<int>(i) - 32768);
+  for (size_t i = 0; i < every.size(); ++i) every[i] = static_cast<uint8_t>(i);
+  for (const G711 law : {G711::mu_law, G711::a_law}) {
+    const bool mu = law == G711::mu_law;
+    encode(law, all, codes);
+    for (size_t i = 0; i < all.size(); ++i)
+      ASSERT_EQ(codes[i], mu ? encode_mu_law(all[i]) : encode_a_law(all[i]));
+    decode(law, every, back);
+    for (size_t i = 0; i < every.size(); ++i)
+      ASSERT_EQ(back[i], mu ? decode_mu_law(every[i]) : decode_a_law(every[i]));
+  }
+}
+
 TEST(G711, IsMonotonic) {
   for (int x = -32767; x <= 32767; ++x) {
     ASSERT_LE(decode_mu_law(encode_mu_law(static_cast<int16_t>(x - 1))),

@@ -137,6 +137,33 @@ TEST(G729, PayloadsHoldWhatIsContinuous) {
     EXPECT_FALSE(d->decode(Octets(octets), heard)) << octets;
 }
 
+TEST(G729, GoesOnWithComfortNoiseAfterADescriptor) {
+  if (!make_encoder({"G729", 8000})) return;  // left out of this build on purpose
+  const auto e = std::move(make_encoder({"G729", 8000})).value();
+  const auto d = std::move(make_decoder({"G729", 8000})).value();
+  SeededRng rng(9);
+  Samples frame(80), heard(80);
+  Octets payload(10);
+  bool silent = false;
+  for (int i = 0; i < 600; ++i) {
+    for (int16_t& s : frame) s = static_cast<int16_t>(static_cast<int>(rng.below(801)) - 400);
+    const Encoded made = e->encode(frame, payload).value();
+    silent = made.octets <= 2;
+    if (made.octets > 0) {
+      ASSERT_TRUE(d->decode(std::span(payload).first(made.octets), heard));
+    } else {
+      d->decode_lost(heard);
+    }
+  }
+  ASSERT_TRUE(silent) << "steady noise was never taken for background";
+  double energy = 0;
+  for (int i = 0; i < 100; ++i) {
+    d->decode_lost(heard);
+    for (const int16_t s : heard) energy += static_cast<double>(s) * s;
+  }
+  EXPECT_NEAR(20 * std::log10(std::sqrt(energy / 8000) / 231), 0, 6) << "dB beside the noise itself";
+}
+
 TEST(Opus, SaysNothingInSilenceWhenAskedTo) {
   const auto e = std::move(make_encoder({"opus", 48000, 2, "usedtx=1"}, {16000})).value();
   const Samples silence(320);

@@ -80,7 +80,7 @@ inline const Samples& speech(uint32_t rate) {
 
 /// How many samples `heard` comes later than `said` (0 to `most`), by correlation.
 inline size_t delay_of(std::span<const int16_t> said, std::span<const int16_t> heard, size_t most) {
-  const size_t n = std::min({said.size(), heard.size(), size_t{48000} * 3});
+  const size_t n = std::min({said.size(), heard.size(), size_t{48000}});
   size_t best = 0;
   double best_sum = -1;
   for (size_t d = 0; d < most && d < n; ++d) {
