@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,7 +79,17 @@ Result<DataDir, std::string> DataDir::open(const std::string& path) {
     fs::permissions(path, fs::perms::owner_all, error);
   }
   if (!fs::is_directory(path, error)) return Failure{fmt::format("{} is not a directory", path)};
-  return DataDir(fs::absolute(path, error).string());
+  const std::string absolute = fs::absolute(path, error).string();
+  const std::string name = absolute + "/lock";
+  auto lock = std::make_shared<Descriptor>();
+  lock->fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock->fd < 0) return Failure{system_error("write", name)};
+  if (::flock(lock->fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK)
+      return Failure{fmt::format("the data directory {} is in use by another running node", absolute)};
+    return Failure{system_error("lock", name)};
+  }
+  return DataDir(absolute, std::move(lock));
 }
 
 bool DataDir::has(const std::string& name) const {

@@ -1,6 +1,7 @@
 #pragma once
 // The data directory: what a node keeps between boots besides its database. Secrets are files of mode 0600.
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,8 @@ struct Credentials {
 
 class DataDir {
  public:
-  /// Makes the directory (0700) when it is not there. The error is one sentence.
+  /// Makes the directory (0700) when it is not there, and locks it: two nodes on one spool would take each
+  /// other's records. The lock lives as long as the last copy of this value. The error is one sentence.
   static Result<DataDir, std::string> open(const std::string& path);
 
   std::string file(const std::string& name) const { return path_ + "/" + name; }
@@ -33,8 +35,9 @@ class DataDir {
   Status<std::string> write_credentials(const Credentials& credentials) const;
 
  private:
-  explicit DataDir(std::string path) : path_(std::move(path)) {}
+  DataDir(std::string path, std::shared_ptr<void> lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   std::string path_;
+  std::shared_ptr<void> lock_;
 };
 
 /// Writes through a temporary file, synced, then renamed: the file is whole or not there. `mode` as for

@@ -1,4 +1,6 @@
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 
 #include "tandem/commands.h"
 #include "tandem/ctl.h"
@@ -14,6 +16,14 @@ int main(int argc, char** argv) {
   tandem::app::add_check(app, exit_code);
   tandem::app::add_ctl(app, exit_code);
   tandem::app::add_load(app, exit_code);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    // CLI11 has an exit code of its own for each kind of mistake; a script needs to tell one thing.
+    return app.exit(e) == 0 ? 0 : 2;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "tandem: %s\n", e.what());
+    return 1;
+  }
   return exit_code;
 }

@@ -1,6 +1,7 @@
 #include "tandem/program.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -87,6 +88,12 @@ Status<std::string> Program::Impl::start() {
 
 Status<std::string> Program::Impl::start_store() {
   const std::string path = config.store.path.empty() ? data.file("tandem.db") : config.store.path;
+  // What is made from here on is the node's alone; a database of an older day is made so (SQLite's other
+  // files take their mode from it).
+  ::umask(0077);
+  struct stat found {};
+  if (::stat(path.c_str(), &found) == 0 && (found.st_mode & 0077) != 0 && ::chmod(path.c_str(), 0600) != 0)
+    say(port::Level::warning, "store.readable_by_others", {{"path", path}});
   store_directory = std::make_unique<store::SqlDirectory>(path);
   control_directory = std::make_unique<store::SqlDirectory>(path);
   if (const auto opened = store_directory->open(); !opened.ok()) return Failure{opened.reason().text};
@@ -266,14 +273,25 @@ sigset_t handled_signals() {
 
 }  // namespace
 
-void Program::Impl::drain_until_idle() {
+bool Program::Impl::drain_until_idle(Instant deadline) {
   const sigset_t set = handled_signals();
-  const Instant deadline = net::now().mono + config.drain;
-  while (calls_in_progress() > 0 && net::now().mono < deadline) {
-    const timespec step{0, 100'000'000};
+  while (calls_in_progress() > 0) {
+    if (net::now().mono >= deadline) return false;
+    const timespec step{0, 50'000'000};
     const int s = sigtimedwait(&set, nullptr, &step);
-    if (s == SIGTERM || s == SIGINT) return;  // asked twice: stop at once
+    if (s == SIGTERM || s == SIGINT) return false;
   }
+  return true;
+}
+
+void Program::Impl::end_calls() {
+  // Q.850 41, temporary failure: what a phone may show as "network trouble" and a carrier bills to the end.
+  for (uint16_t w = 0; w < runtime->workers(); ++w)
+    runtime->post_task(w, [](Now now, port::Worker& worker) {
+      static_cast<node::Worker&>(worker).end_calls(now, call::Cause::from_q850(41, "Node is stopping"));
+    });
+  // Long enough for one retransmission of each BYE; records are on their way to the disk already.
+  drain_until_idle(net::now().mono + seconds(2));
 }
 
 int Program::Impl::run() {
@@ -289,8 +307,9 @@ int Program::Impl::run() {
     }
     drain(true);
     say(port::Level::notice, "node.draining", {{"calls", std::to_string(calls_in_progress())}});
-    drain_until_idle();
+    const bool idle = drain_until_idle(net::now().mono + config.drain);
     say(port::Level::notice, "node.stopping", {{"calls", std::to_string(calls_in_progress())}});
+    if (!idle) end_calls();
     stop();
     log.flush();
     return 0;

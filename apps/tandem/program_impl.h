@@ -36,7 +36,10 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
                                             const node::NodeKeys& keys);
   int run();
   void stop();
-  void drain_until_idle();
+  /// False when it was asked for again, or calls are left at the deadline.
+  bool drain_until_idle(Instant deadline);
+  /// What still runs is ended by us: each leg is told, each record written.
+  void end_calls();
   void say(port::Level level, std::string_view name,
            std::vector<std::pair<std::string_view, std::string>> fields = {});
 

@@ -275,6 +275,11 @@ bool Worker::hangup(Now now, call::CallId id, const call::Cause& cause) {
   return found;
 }
 
+void Worker::end_calls(Now now, const call::Cause& cause) {
+  for (const call::CallInfo& call : impl_->calls.list()) impl_->calls.hangup(now, call.id, cause, impl_->out);
+  impl_->settle(now);
+}
+
 bool Worker::transfer(Now now, call::CallId id, uint16_t leg, std::string_view target) {
   const bool found = impl_->calls.transfer(now, id, leg, target, impl_->out);
   impl_->settle(now);

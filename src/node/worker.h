@@ -51,6 +51,8 @@ class Worker final : public port::Worker {
   /// A subscriber's row changed: ask again before using it. An empty user: all rows.
   void forget_subscriber(const port::AddressOfRecord& aor);
   bool hangup(Now now, call::CallId id, const call::Cause& cause);
+  /// Hangs up every call: BYE or CANCEL to each leg, and its record.
+  void end_calls(Now now, const call::Cause& cause);
   bool transfer(Now now, call::CallId id, uint16_t leg, std::string_view target);
   /// Removes all bindings of an AOR this worker owns.
   bool unregister(Now now, const port::AddressOfRecord& aor);

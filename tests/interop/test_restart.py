@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """A node that is stopped, or killed in the middle of calls, and started again."""
 import re
+import subprocess
 
 from harness import HOST, Sipp, Suite, check, free_port, wait_for
+from ua import Ua
 
 suite = Suite()
 node = suite.node("restart", config={"sip": {"digest": ["MD5", "SHA-256", "SHA-512-256"]}, "limits": {"auth_failures": 0}})
@@ -98,12 +100,48 @@ def drains():
         node.start()
 
 
+def cut_off():
+    """A second SIGTERM with a call up: both phones are told, and the call is on record."""
+    known = len(node.cdrs())
+    callee = sipp("uas", "1002", local=register("1002")).listening()
+    caller = suite.closing(Ua(node, "1001"))
+    check(caller.call("1002").status == 200, "the call")
+    node.process.terminate()
+    wait_for(lambda: "node.draining" in node.log_text(), 10, "draining")
+    node.process.terminate()
+    try:
+        bye = caller.receive(10)
+        check(bye and bye.method == "BYE" and "cause=41" in bye.get("reason"), f"BYE is due, not {bye and bye.start}")
+        caller.accept(bye)
+        callee.wait()
+        check(node.process.wait(10) == 0, f"exit {node.process.returncode}")
+    finally:
+        node.stop()
+        node.start()
+    wait_for(lambda: len(node.cdrs()) == known + 1, 10, "the CDR")
+    row = next(c for c in node.cdrs() if c["caller"]["call_id"] == caller.call_id)
+    check((row["release_side"], row["q850_cause"], row["sip_status"]) == ("system", 41, 200), f"CDR {row}")
+
+
+def one_node_a_directory():
+    """A second program on the same data says so and touches nothing."""
+    other = [str(free_port()) for _ in range(3)]
+    argv = [node.binary, "demo", "--data", str(node.data), "--sip-port", other[0], "--tls-port", other[1], "--web-port", other[2]]
+    second = subprocess.run(argv, capture_output=True, text=True, timeout=20)
+    check(second.returncode == 1 and f"{node.data} is in use by another running node" in second.stderr, f"{second.returncode}: {second.stderr}")
+    works_afterwards()
+    loose = [f.name for f in node.data.rglob("*") if f.is_file() and f.stat().st_mode & 0o077 and f.suffix != ".crt"]
+    check(not loose, f"files that others may read: {loose}")
+
+
 def main():
     node.start()
     suite.run("bindings are kept over a restart", bindings_stay)
     suite.run("SIGTERM lets calls end", drains)
     suite.run("killed in the middle of calls: each CDR once", killed_in_calls)
     suite.run("all works afterwards", works_afterwards)
+    suite.run("a stop that cannot wait ends calls and records them", cut_off)
+    suite.run("one node a data directory", one_node_a_directory)
     suite.finish()
 
 

@@ -144,13 +144,17 @@ class Ua:
             extra = [f"{name}: {digest(wanted[0], self.user, self.password, method, uri)}"]
         return answer
 
+    def accept(self, request):
+        """200 to a request we got."""
+        kept = "".join(f"{n}: {v}\r\n" for n, v in request.headers if n in ("via", "from", "to", "call-id", "cseq"))
+        self.send(f"SIP/2.0 200 OK\r\n{kept}Content-Length: 0\r\n\r\n")
+
     def notified(self, seconds=10):
         """The body of the next NOTIFY, which is answered."""
         m = self.waiting.pop(0) if self.waiting else self.receive(seconds)
         check(m and m.method == "NOTIFY", f"NOTIFY is due, not {m and m.start}")
         self.last = m
-        kept = "".join(f"{n}: {v}\r\n" for n, v in m.headers if n in ("via", "from", "to", "call-id", "cseq"))
-        self.send(f"SIP/2.0 200 OK\r\n{kept}Content-Length: 0\r\n\r\n")
+        self.accept(m)
         return m.body
 
     def register(self, expires=300):
