@@ -1,5 +1,5 @@
 #pragma once
-// Text helpers every parser needs: ASCII only, no locale, no allocation.
+// Text helpers every parser needs: no locale, and ASCII where nothing else is said.
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,5 +35,15 @@ std::optional<uint64_t> parse_u64(std::string_view s);
 
 std::string to_hex(std::string_view bytes);
 std::optional<std::string> from_hex(std::string_view hex);
+
+/// Bytes of the UTF-8 sequence at the front of `s`; 0 when it is none (RFC 3629: no overlong forms, no
+/// surrogates).
+size_t utf8_length(std::string_view s);
+/// `s` with U+FFFD for each byte that belongs to no UTF-8 sequence: SIP carries what phones send, JSON may
+/// not.
+std::string valid_utf8(std::string_view s);
+/// UTF-8 without control characters: what an administrator may write into a field that ends up in a header
+/// line.
+bool is_plain_text(std::string_view s);
 
 }  // namespace tandem

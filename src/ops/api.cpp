@@ -36,6 +36,7 @@ std::string percent_decode(std::string_view text) {
 void Exchange::json(int status, const json::value& value) const {
   port::HttpResponse r;
   r.status = status;
+  if (!allow.empty()) r.headers.emplace_back("Allow", allow);
   r.body = json::serialize(value);
   r.body.push_back('\n');
   reply(std::move(r));
@@ -49,12 +50,14 @@ void Exchange::none() const {
 }
 
 void Exchange::error(int status, std::string_view kind, std::string_view message) const {
-  json(status, {{"error", json::object{{"kind", kind}, {"message", message}}}});
+  json(status, {{"error", json::object{{"kind", kind}, {"message", valid_utf8(message)}}}});
 }
 
 void Exchange::bad_body(std::string_view where, std::string_view what) const {
   const std::string message = where.empty() ? std::string(what) : fmt::format("{}: {}", where, what);
-  json(400, {{"error", json::object{{"kind", "invalid"}, {"message", message}, {"path", where}}}});
+  json(400,
+       {{"error",
+         json::object{{"kind", "invalid"}, {"message", valid_utf8(message)}, {"path", valid_utf8(where)}}}});
 }
 
 void Exchange::store_error(const port::StoreError& e) const {
@@ -219,13 +222,16 @@ void ApiImpl::dispatch(port::HttpRequest request, port::HttpReply reply) {
   if (!authorized(request, x, metrics, scope)) return;
   if (metrics) return plain(x.reply, 200, node.metrics_text(), "text/plain; version=0.0.4; charset=utf-8");
   std::string allowed;
-  const Operation* op = match(request.method, split_path(path.substr(prefix.size())), x.path, allowed);
+  const auto segments = split_path(path.substr(prefix.size()));
+  if (!std::all_of(segments.begin(), segments.end(), is_plain_text)) {
+    bad.add();
+    return x.error(400, "invalid", "the path holds control characters or no UTF-8");
+  }
+  const Operation* op = match(request.method, segments, x.path, allowed);
   if (!op) {
     if (allowed.empty()) return x.error(404, "not_found", fmt::format("no resource {}", path));
-    port::HttpResponse r;
-    r.status = 405;
-    r.headers.emplace_back("Allow", allowed);
-    return x.reply(std::move(r));
+    x.allow = allowed;
+    return x.error(405, "method_not_allowed", fmt::format("{} takes {}", path, allowed));
   }
   if (op->scope == Scope::admin && scope != Scope::admin) {
     refused.add();

@@ -20,6 +20,7 @@ struct Exchange {
   std::unordered_map<std::string, std::string> query;  // decoded
   boost::json::value body;                             // parsed JSON; null without a body
   bool csv = false;                                    // Accept: text/csv or format=csv
+  std::string allow;                                   // of a 405: the methods there are
 
   void json(int status, const boost::json::value& value) const;
   void none() const;  // 204

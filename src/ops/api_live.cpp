@@ -59,7 +59,7 @@ void transfer(ApiImpl& api, const Exchange& x) {
   const json::value* target = body->if_contains("target");
   if (!leg || !leg->is_int64() || leg->get_int64() < 0 || leg->get_int64() > 0xffff)
     return x.bad_body("leg", "expected the number of the leg that transfers");
-  if (!target || !target->is_string() || target->get_string().empty())
+  if (!target || !target->is_string() || target->get_string().empty() || !is_plain_text(target->get_string()))
     return x.bad_body("target", "expected a number or a SIP URI");
   api.node.transfer(*id, static_cast<uint16_t>(leg->get_int64()), std::string(target->get_string()),
                     [x](bool found) { found_or_not(x, found); });

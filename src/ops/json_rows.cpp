@@ -254,7 +254,7 @@ class JsonWriter {
  public:
   json::object out;
 
-  void member(const char* name, const std::string& v, const char*) { out[name] = v; }
+  void member(const char* name, const std::string& v, const char*) { out[name] = valid_utf8(v); }
   void member(const char* name, bool v, const char*) { out[name] = v; }
   void member(const char* name, double v, const char*) { out[name] = v; }
   template <std::integral T>
@@ -265,7 +265,7 @@ class JsonWriter {
   }
   void member(const char* name, const std::vector<std::string>& v, const char*) {
     json::array list;
-    for (const std::string& s : v) list.emplace_back(s);
+    for (const std::string& s : v) list.emplace_back(valid_utf8(s));
     out[name] = std::move(list);
   }
   template <class T>
@@ -304,16 +304,19 @@ json::object write(const T& row) {
 
 // ---- reading ---------------------------------------------------------------------------------------------
 
+// Text of rows ends up in header lines of SIP and in lines of logs.
+constexpr const char* no_controls = "text without control characters";
+
 class JsonReader {
  public:
   JsonReader(const json::object& from, std::string where) : from_(from), where_(std::move(where)) {}
 
   void member(const char* name, std::string& v, const char*) {
     if (const json::value* j = take(name)) {
-      if (const auto* s = j->if_string())
+      if (const auto* s = j->if_string(); s && is_plain_text(*s))
         v.assign(s->begin(), s->end());
       else
-        wrong(name, "a string");
+        wrong(name, s ? no_controls : "a string");
     }
   }
   void member(const char* name, bool& v, const char*) {
@@ -355,7 +358,8 @@ class JsonReader {
     std::vector<std::string> texts;
     for (const json::value& item : *list) {
       const auto* s = item.if_string();
-      if (!s) return wrong(fmt::format("{}[{}]", name, texts.size()), "a string");
+      if (!s || !is_plain_text(*s))
+        return wrong(fmt::format("{}[{}]", name, texts.size()), s ? no_controls : "a string");
       texts.emplace_back(s->data(), s->size());
     }
     v = std::move(texts);

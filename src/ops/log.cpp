@@ -56,7 +56,8 @@ std::string format_event(const port::Event& event, WallTime time, LogFormat form
     json::object line{
         {"time", to_rfc3339(time)}, {"level", level}, {"event", event.name}, {"source", source}};
     if (event.trail) line["call"] = std::to_string(event.trail);
-    for (const auto& [key, value] : event.fields) line[key] = is_number(key) ? shorten_number(value) : value;
+    for (const auto& [key, value] : event.fields)
+      line[key] = valid_utf8(is_number(key) ? shorten_number(value) : value);
     return json::serialize(line);
   }
   std::string line = fmt::format("{} {:7} {}", to_rfc3339(time), level, event.name);
@@ -79,7 +80,7 @@ std::string format_trace(const port::SipTrace& trace, LogFormat format) {
                                         {"transport", port::to_string(trace.path.transport)},
                                         {"local", trace.path.local.to_string()},
                                         {"remote", trace.path.remote.to_string()},
-                                        {"message", message}});
+                                        {"message", valid_utf8(message)}});
   std::string out = fmt::format("{} {} {} {} {}\n", to_rfc3339(trace.time), direction,
                                 port::to_string(trace.path.transport), trace.outbound ? "to" : "from",
                                 trace.path.remote.to_string());

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "base/text.h"
 #include "sip/uri.h"
 
 namespace tandem::presence {
@@ -31,25 +32,6 @@ std::string_view state_name(port::LineCall::State state) {
 void attribute(std::string& out, std::string_view name, std::string_view value) {
   if (value.empty()) return;
   out.append(" ").append(name).append("=\"").append(xml_escape(value)).append("\"");
-}
-
-/// Bytes of the UTF-8 sequence at the front of `s`; 0 when it is none (RFC 3629: no overlong forms, no
-/// surrogates).
-size_t utf8_length(std::string_view s) {
-  const auto byte = [&](size_t i) { return i < s.size() ? static_cast<uint8_t>(s[i]) : uint8_t{0}; };
-  const auto more = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  const uint8_t first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first < 0xe0) return more(1) ? 2 : 0;
-  if (first >= 0xe0 && first < 0xf0) {
-    const bool bad = (first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) >= 0xa0);
-    return more(1) && more(2) && !bad ? 3 : 0;
-  }
-  if (first >= 0xf0 && first < 0xf5) {
-    const bool bad = (first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) >= 0x90);
-    return more(1) && more(2) && more(3) && !bad ? 4 : 0;
-  }
-  return 0;
 }
 
 /// A walk over a document that only looks at what makes it well-formed.

@@ -197,6 +197,27 @@ TEST(ResultDeathTest, TheWrongSideIsAProgrammingError) {
   EXPECT_DEATH((void)bad.value(), "");
 }
 
+TEST(Text, BrokenUtf8IsReplacedByteByByte) {
+  EXPECT_EQ(valid_utf8("plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x93\x9e"),
+            "plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x93\x9e");
+  EXPECT_EQ(valid_utf8("a\xff"
+                       "b\xc3"),
+            "a\xef\xbf\xbd"
+            "b\xef\xbf\xbd");
+  EXPECT_EQ(valid_utf8("\xc0\xaf"), "\xef\xbf\xbd\xef\xbf\xbd");  // overlong
+  EXPECT_EQ(valid_utf8("\xed\xa0\x80").size(), 9U);               // a surrogate
+  EXPECT_EQ(valid_utf8("\xf4\x90\x80\x80").size(), 12U);          // past U+10FFFF
+  EXPECT_EQ(valid_utf8(""), "");
+}
+
+TEST(Text, PlainTextHasNoControls) {
+  EXPECT_TRUE(is_plain_text("M\xc3\xbcller, +49 30"));
+  EXPECT_TRUE(is_plain_text(""));
+  for (const std::string_view bad : {"a\r\nb", "\t", "\x7f", "\xc2\x85", "\xff", "\xc3("})
+    EXPECT_FALSE(is_plain_text(bad)) << bad;
+  EXPECT_FALSE(is_plain_text(std::string_view("a\0b", 3)));
+}
+
 TEST(Counters, OneByNameAndLabels) {
   CounterSet set;
   Counter& a = set.counter("x_total", "help", "reason=\"a\"");

@@ -121,6 +121,28 @@ TEST(JsonRows, ABadRowChangesNothing) {
   EXPECT_EQ(row.pattern, "1XXX");
 }
 
+TEST(JsonRows, WhatAPhoneSentIsJsonAllTheSame) {
+  RegistrationView phone;
+  phone.contact = "sip:\xff@10.0.0.1";
+  phone.user_agent = "caf\xe9";
+  port::Cdr cdr;
+  cdr.dialled = "10\xc3(";
+  for (const json::object& row : {to_json(phone), to_json(cdr)}) {
+    boost::system::error_code error;
+    (void)json::parse(json::serialize(row), error);
+    EXPECT_FALSE(error) << json::serialize(row);
+  }
+  EXPECT_EQ(to_json(phone).at("user_agent").as_string(), "caf\xef\xbf\xbd");
+}
+
+TEST(JsonRows, ControlCharactersAreRefused) {
+  EXPECT_NE(error_of<port::TrunkRow>(R"({"from_domain": "a\r\nEvil: 1"})")
+                .find("from_domain: expected text without control"),
+            std::string::npos);
+  EXPECT_NE(error_of<port::DomainRow>(R"({"aliases": ["ok", "b\u0000"]})").find("aliases[1]"),
+            std::string::npos);
+}
+
 TEST(JsonRows, LargeIdsAreTexts) {
   call::CallInfo call;
   call.id = 18'446'744'073'709'551'615ULL;
