@@ -122,10 +122,7 @@ bool Gate::allowed(const port::Path& path) const {
 }
 
 bool Gate::admit_bytes(Now now, Bytes bytes, const port::Path& path) {
-  if (banned(now, path.remote.ip)) {
-    dropped_[static_cast<size_t>(Reason::banned)]->add();
-    return false;
-  }
+  if (refuses(now, path)) return false;
   if (realms_->realm(path.realm).policy.silent && !allowed(path)) {
     dropped_[static_cast<size_t>(Reason::denied)]->add();
     return false;
@@ -250,12 +247,16 @@ void Gate::note_garbage(Now now, const port::Path& path) {
   count_failure(now, path, config_.garbage * unit, unit);
 }
 
-void Gate::note_auth_success(Now, const port::Path& path) { unban(path.remote.ip); }
-
 bool Gate::banned(Now now, const IpAddress& source) {
   if (bans_ == 0) return false;
   const SourceEntry* e = sources_.find(sources_.key_of(source));
   return e != nullptr && e->banned_until > now.mono;
+}
+
+bool Gate::refuses(Now now, const port::Path& path) {
+  if (!banned(now, path.remote.ip)) return false;
+  dropped_[static_cast<size_t>(Reason::banned)]->add();
+  return true;
 }
 
 void Gate::ban(Now now, const IpAddress& source, Duration how_long) {

@@ -93,9 +93,10 @@ class Gate {
   /// the same one (RFC 3261 section 8.2.7).
   Buffer refusal(const sip::Message& request, const port::Path& path, const Verdict& verdict) const;
 
-  /// A source that sent wrong credentials, right ones (which clears it), or something that is no SIP.
+  /// A source that sent wrong credentials. Right ones clear nothing: who has an account here could otherwise
+  /// guess other people's passwords for ever. Every worker's gate must be told (the worker that checks a
+  /// request is not the one its source is heard by).
   void note_auth_failure(Now now, const port::Path& path);
-  void note_auth_success(Now now, const port::Path& path);
   void note_garbage(Now now, const port::Path& path);
 
   /// Neighbours the directory names (route::Plan::trunk_sources), besides each realm's own list: no rate
@@ -103,6 +104,8 @@ class Gate {
   void set_neighbours(std::vector<IpPrefix> sources) { neighbours_ = std::move(sources); }
 
   bool banned(Now now, const IpAddress& source);
+  /// Whether what came in over `path` must be dropped because its source is banned; counts it.
+  bool refuses(Now now, const port::Path& path);
   void ban(Now now, const IpAddress& source, Duration how_long);
   void unban(const IpAddress& source);
 

@@ -42,6 +42,20 @@ struct AnswerMail final : Mail {
   port::Answer answer;
 };
 
+/// Wrong credentials came from there: whichever worker hears the source next must know.
+struct AuthFailureMail final : Mail {
+  explicit AuthFailureMail(port::Path p) : path(std::move(p)) {}
+  void deliver(Now now, Worker& worker) override;
+  port::Path path;
+};
+
+/// The row of a subscriber has changed: what is cached of it is old.
+struct SubscriberChangedMail final : Mail {
+  explicit SubscriberChangedMail(port::AddressOfRecord a) : aor(std::move(a)) {}
+  void deliver(Now now, Worker& worker) override;
+  port::AddressOfRecord aor;
+};
+
 struct LineMail final : Mail {
   explicit LineMail(port::LineUpdate u) : update(std::move(u)) {}
   void deliver(Now now, Worker& worker) override;

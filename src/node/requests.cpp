@@ -127,12 +127,11 @@ void Worker::Impl::known(Now now, const Waiting& w, const port::Answer& answer) 
     case auth::Check::Outcome::stale:
       return challenge(now, w.server, *m, w.path, w.realm, true);
     case auth::Check::Outcome::bad:
-      gate.note_auth_failure(now, w.path);
+      auth_failed(now, w.path);
       return challenge(now, w.server, *m, w.path, w.realm, false);
     case auth::Check::Outcome::ok:
       break;
   }
-  gate.note_auth_success(now, w.path);
   if (m->method() != sip::Method::register_ && !may_speak_as(*m, *row))
     return respond(now, w.server, 403, "From is not yours");
   call::Identity identity;

@@ -60,6 +60,8 @@ void Worker::Impl::settle_asks(Now now) {
     }
     if (const auto* q = std::get_if<port::AskSubscriber>(&asked.question))
       subscriber_asks.emplace(asked.id, q->aor);
+    if (const auto* q = std::get_if<port::SetFeature>(&asked.question))
+      feature_asks.emplace(asked.id, q->aor);
     if (kept != first + i) out.asks[kept] = std::move(asked);
     ++kept;
   }
@@ -87,6 +89,19 @@ void Worker::Impl::settle_lines(Now now) {
         out.mail(owner, std::make_unique<LineMail>(std::move(u)));
     }
   }
+}
+
+/// One mail for each other worker and wrong password; the ban that follows bounds them.
+void Worker::Impl::auth_failed(Now now, const port::Path& path) {
+  gate.note_auth_failure(now, path);
+  for (uint16_t w = 0; w < settings.workers; ++w)
+    if (w != settings.index) out.mail(w, std::make_unique<AuthFailureMail>(path));
+}
+
+void Worker::Impl::subscriber_changed(const port::AddressOfRecord& aor) {
+  subscribers.forget(aor);
+  for (uint16_t w = 0; w < settings.workers; ++w)
+    if (w != settings.index) out.mail(w, std::make_unique<SubscriberChangedMail>(aor));
 }
 
 void Worker::Impl::line(Now now, const port::LineUpdate& update) {
@@ -147,6 +162,8 @@ void Worker::Impl::binding_changes(Now now, const registrar::BindingChanges& cha
 
 void MessageMail::deliver(Now now, Worker& worker) {
   Worker::Impl& impl = *worker.impl_;
+  // What was under way when its source was banned is too late.
+  if (message.is_request() && impl.gate.refuses(now, path)) return;
   // It may have moved on since it was sent here. Its shard no longer says where it is: a call that moved here
   // is taken, not sent back to the worker that passed it on.
   if (const auto to = impl.moved_to(message))
@@ -163,6 +180,8 @@ void AskMail::deliver(Now now, Worker& worker) {
   impl.out.mail(from, std::make_unique<AnswerMail>(id, std::move(answer)));
 }
 
+void AuthFailureMail::deliver(Now now, Worker& worker) { worker.impl_->gate.note_auth_failure(now, path); }
+void SubscriberChangedMail::deliver(Now, Worker& worker) { worker.impl_->subscribers.forget(aor); }
 void AnswerMail::deliver(Now now, Worker& worker) { worker.impl_->answer(now, id, std::move(answer)); }
 void LineMail::deliver(Now now, Worker& worker) { worker.impl_->line(now, update); }
 void MoveMail::deliver(Now now, Worker& worker) { worker.impl_->moved_here(now, from, std::move(move)); }

@@ -134,6 +134,11 @@ void Worker::Impl::answer(Now now, port::AskId id, port::Answer answer) {
 }
 
 void Worker::Impl::deliver_answer(Now now, port::AskId id, const port::Asker& asker, port::Answer answer) {
+  // Before anybody is told that it is done; also when nobody knows whether it was.
+  if (const auto changed = feature_asks.find(id); changed != feature_asks.end()) {
+    subscriber_changed(changed->second);
+    feature_asks.erase(changed);
+  }
   using Room = port::Asker::Room;
   switch (asker.room) {
     case Room::auth:

@@ -101,6 +101,8 @@ class Worker final : public port::Worker {
   friend struct MoveMail;
   friend struct ForwardMail;
   friend struct ForgetMail;
+  friend struct AuthFailureMail;
+  friend struct SubscriberChangedMail;
 };
 
 }  // namespace tandem::node

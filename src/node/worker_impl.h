@@ -89,6 +89,8 @@ struct Worker::Impl {
   void settle_lines(Now now);
   void settle_moves(Now now);
   void binding_changes(Now now, const registrar::BindingChanges& changes);
+  void auth_failed(Now now, const port::Path& path);
+  void subscriber_changed(const port::AddressOfRecord& aor);
   void line(Now now, const port::LineUpdate& update);
   void moved_here(Now now, uint16_t from, port::CallMove move);
   void sweep_moved(Now now);
@@ -143,6 +145,7 @@ struct Worker::Impl {
   };
   std::deque<LocalAnswer> local_answers;  // to questions this worker answers itself
   std::unordered_map<port::AskId, port::AddressOfRecord> subscriber_asks;
+  std::unordered_map<port::AskId, port::AddressOfRecord> feature_asks;  // whose row is being changed
   std::vector<media::MediaEvent> media_scratch;
   struct MovedHere {
     uint16_t from;

@@ -398,7 +398,7 @@ def ports_exhausted():
 
 def banned():
     """Twenty wrong passwords from one address: it is ignored for a while; the default, and it says so."""
-    node = suite.node("banned", workers=1).start()
+    node = suite.node("banned", workers=4).start()
     guesser, stranger = suite.closing(Ua(node, "1001", host="127.0.0.3")), suite.closing(Ua(node, "4711", host="127.0.0.5"))
     guesser.password = stranger.password = "guess"
     same = [ua.ask("REGISTER", f"sip:{node.domain}", ["Expires: 60"]) for ua in (guesser, stranger)]
@@ -413,6 +413,13 @@ def banned():
             silent = True
             break
     check(silent, "40 wrong passwords and still answered")
+    for user in ("1002", "1003", "1004", "1005"):  # they live on other workers
+        other = suite.closing(Ua(node, user, host="127.0.0.3"))
+        try:
+            answer = other.ask("REGISTER", f"sip:{node.domain}", ["Expires: 60"], seconds=1).start
+        except Failed:
+            answer = None
+        check(answer is None, f"a banned source asks as {user} and hears {answer}")
     works(node)
     node.stop()
 
