@@ -179,7 +179,9 @@ Verdict Gate::admit(Now now, const sip::Message& m, const port::Path& path, Load
   }
   if (mercy <= Mercy::in_dialog && load.level < config_.shed_at[static_cast<size_t>(mercy)])
     return verdict(Kind::admit, Reason::none, mercy);
-  if (load.draining) return verdict(refuse, Reason::draining, mercy, 503, later);
+  // A registration may be a refreshing one, whatever it looks like: the registrar knows.
+  if (load.draining && m.method() != sip::Method::register_)
+    return verdict(refuse, Reason::draining, mercy, 503, later);
   if (mercy == Mercy::new_call && config_.max_calls != 0 && load.calls >= config_.max_calls)
     return verdict(refuse, Reason::too_many_calls, mercy, 503, later);
   if (load.level >= config_.shed_at[static_cast<size_t>(mercy)]) {
@@ -243,6 +245,7 @@ void Gate::note_auth_failure(Now now, const port::Path& path) {
 }
 
 void Gate::note_garbage(Now now, const port::Path& path) {
+  if (!port::is_reliable(path.transport)) return;
   const uint64_t unit = std::max(1U, config_.auth_failures);
   count_failure(now, path, config_.garbage * unit, unit);
 }

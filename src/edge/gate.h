@@ -30,7 +30,7 @@ struct GateConfig {
   uint32_t auth_failures = 20;     // in `failure_window`, then the source is banned; 0: never
   Duration failure_window = minutes(1);
   Duration ban = minutes(10);
-  uint32_t garbage = 100;  // messages that do not parse, in the same window; 0: never bans
+  uint32_t garbage = 100;  // messages over connections that do not parse, in the same window; 0: never bans
   size_t max_calls = 0;    // per worker; 0: no limit
   uint32_t retry_after_seconds = 5;
   std::vector<std::string> emergency_numbers = {"112", "911"};
@@ -97,6 +97,8 @@ class Gate {
   /// guess other people's passwords for ever. Every worker's gate must be told (the worker that checks a
   /// request is not the one its source is heard by).
   void note_auth_failure(Now now, const port::Path& path);
+  /// Something that is no SIP. Over a connection it counts towards a ban; a datagram's source can be forged,
+  /// so there nothing is held against it: nobody is silenced by a stranger who writes in his name.
   void note_garbage(Now now, const port::Path& path);
 
   /// Neighbours the directory names (route::Plan::trunk_sources), besides each realm's own list: no rate

@@ -199,6 +199,8 @@ void Worker::Impl::on_message(Now now, sip::TuEvent&& e, const sip::Message& m,
 void Worker::Impl::on_register(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path,
                                const call::Identity& identity) {
   if (!identity.subscriber) return respond(now, server, 403);
+  // Who is bound stays bound while calls end; who is not goes to another node.
+  if (draining && !registrar.registered(now, identity.subscriber->aor)) return respond(now, server, 503);
   registrar::BindingChanges changes;
   registrar::Registrar::Reply reply = registrar.on_register(now, m, path, *identity.subscriber, out, changes);
   transactions.respond(now, server, std::move(reply.response), out);

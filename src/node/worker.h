@@ -46,7 +46,7 @@ class Worker final : public port::Worker {
 
   // ---- control, on the worker's thread
   void set_plan(Now now, std::shared_ptr<const route::Plan> plan);
-  /// No new calls and no new registrations (503 with Retry-After); what runs goes on.
+  /// No new calls and no registrations of who is not bound yet (503 with Retry-After); what runs goes on.
   void set_draining(Now now, bool draining);
   /// A subscriber's row changed: ask again before using it. An empty user: all rows.
   void forget_subscriber(const port::AddressOfRecord& aor);

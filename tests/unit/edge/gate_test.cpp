@@ -22,8 +22,9 @@ class GateTest : public ::testing::Test {
     if (!gate_) gate_ = std::make_unique<Gate>(config, *RealmTable::build({realm}), counters);
     return *gate_;
   }
-  static port::Path from(const char* ip) {
+  static port::Path from(const char* ip, Transport transport = Transport::udp) {
     port::Path p;
+    p.transport = transport;
     p.remote = {*IpAddress::parse(ip), 5060};
     return p;
   }
@@ -38,8 +39,8 @@ class GateTest : public ::testing::Test {
     EXPECT_TRUE(m.ok()) << text;
     return std::move(*m);
   }
-  bool bytes(const char* text, const char* ip = "192.0.2.1") {
-    return gate().admit_bytes(now, as_bytes(std::string_view(text)), from(ip));
+  bool bytes(const char* text, const char* ip = "192.0.2.1", Transport transport = Transport::udp) {
+    return gate().admit_bytes(now, as_bytes(std::string_view(text)), from(ip, transport));
   }
   Verdict admit(const sip::Message& m, Load load = {}, const char* ip = "192.0.2.1") {
     return gate().admit(now, m, from(ip), load);
@@ -157,18 +158,31 @@ TEST_F(GateTest, GarbageBansSlowerAndTrustedOnesNever) {
   config.auth_failures = 4;
   config.garbage = 10;
   realm.policy.trusted = {*IpPrefix::parse("192.0.2.9")};
-  for (int i = 0; i < 9; ++i) EXPECT_FALSE(bytes("rubbish\r\n"));
+  for (int i = 0; i < 9; ++i) EXPECT_FALSE(bytes("rubbish\r\n", "192.0.2.1", Transport::tcp));
   EXPECT_FALSE(gate().banned(now, *IpAddress::parse("192.0.2.1")));
-  gate().note_garbage(now, from("192.0.2.1"));
+  gate().note_garbage(now, from("192.0.2.1", Transport::tcp));
   EXPECT_TRUE(gate().banned(now, *IpAddress::parse("192.0.2.1")));
   for (int i = 0; i < 100; ++i) gate().note_auth_failure(now, from("192.0.2.9"));
   EXPECT_FALSE(gate().banned(now, *IpAddress::parse("192.0.2.9")));
   // Half of each adds up.
-  for (int i = 0; i < 5; ++i) gate().note_garbage(now, from("192.0.2.3"));
+  for (int i = 0; i < 5; ++i) gate().note_garbage(now, from("192.0.2.3", Transport::tls));
   gate().note_auth_failure(now, from("192.0.2.3"));
   EXPECT_FALSE(gate().banned(now, *IpAddress::parse("192.0.2.3")));
   gate().note_auth_failure(now, from("192.0.2.3"));
   EXPECT_TRUE(gate().banned(now, *IpAddress::parse("192.0.2.3")));
+}
+
+TEST_F(GateTest, DatagramsInAnothersNameDoNotSilenceIt) {
+  config.garbage = 10;
+  config.requests_per_second = 1;
+  config.burst = 1;
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_FALSE(bytes("rubbish\r\n"));
+    gate().note_garbage(now, from("192.0.2.1"));
+  }
+  EXPECT_FALSE(gate().banned(now, *IpAddress::parse("192.0.2.1")));
+  EXPECT_EQ(count("edge_dropped_total", "not_sip"), 10U);
+  EXPECT_EQ(admit(request("OPTIONS")).kind, Kind::admit);
 }
 
 TEST_F(GateTest, ShedsByOrderOfMercy) {
@@ -207,6 +221,8 @@ TEST_F(GateTest, DrainingAndFullNodesTakeNoNewCalls) {
   EXPECT_EQ(admit(request("INVITE", "sip:911@example.com"), {10, true, 0}).kind, Kind::admit);
   EXPECT_EQ(admit(request("INVITE"), {0, true, 0}).reason, Reason::draining);
   EXPECT_EQ(admit(request("INVITE", "sip:b", "", ";tag=t"), {0, true, 0}).kind, Kind::admit);
+  EXPECT_EQ(admit(request("OPTIONS"), {0, true, 0}).reason, Reason::draining);
+  EXPECT_EQ(admit(request("REGISTER"), {0, true, 0}).kind, Kind::admit);
 }
 
 TEST_F(GateTest, RefusalsComeFromTheRequestAlone) {

@@ -199,6 +199,18 @@ TEST_F(Workers, GuessesSentBeforeTheBanAreNotLookedAtAfterIt) {
   EXPECT_TRUE(sent.empty()) << sent.back();
 }
 
+TEST_F(Workers, WhoIsBoundMayRefreshWhileCallsEnd) {
+  const std::string bound = user_of(2), stranger = user_of(3);
+  EXPECT_EQ(status(authenticated(0, "REGISTER", "sip:example.com", bound, "a")), "SIP/2.0 200");
+  for (auto& w : workers) w->set_draining(now, true);
+  EXPECT_EQ(status(authenticated(0, "REGISTER", "sip:example.com", bound, "a")), "SIP/2.0 200");
+  const std::string refused = authenticated(0, "REGISTER", "sip:example.com", stranger, "b");
+  EXPECT_EQ(status(refused), "SIP/2.0 503");
+  EXPECT_NE(refused.find("Retry-After"), std::string::npos);
+  for (auto& w : workers) w->set_draining(now, false);
+  EXPECT_EQ(status(authenticated(0, "REGISTER", "sip:example.com", stranger, "b")), "SIP/2.0 200");
+}
+
 TEST_F(Workers, AFeatureCodeIsInForceOnEveryWorker) {
   const std::string user = user_of(1);
   // Every worker knows the row: a call of this user has been to each of them.
