@@ -7,6 +7,7 @@
 
 #include "net/tls.h"
 #include "node/config.h"
+#include "node/settings.h"
 #include "tandem/commands.h"
 #include "tandem/program.h"
 #include "tandem/yaml_schema.h"
@@ -14,15 +15,38 @@
 namespace tandem::app {
 namespace {
 
+/// Certificates are read as a start would read them: a node that cannot start after `check` said ok is down.
+void check_certificates(const node::NodeConfig& config, std::vector<node::Problem>& wrong) {
+  const auto check = [&](std::string path, const net::TlsFiles& files, bool ask_client) {
+    if (files.certificate.empty() || files.key.empty()) return;  // said already, or made at the first start
+    if (const auto read = net::load_server_context(files, ask_client); !read.ok())
+      wrong.push_back({std::move(path), read.reason()});
+  };
+  check("web.certificate", {config.web.certificate, config.web.key, {}}, false);
+  for (size_t r = 0; r < config.realms.size(); ++r)
+    for (size_t l = 0; l < config.realms[r].listeners.size(); ++l) {
+      const node::ListenerSettings& in = config.realms[r].listeners[l];
+      for (size_t c = 0; c < in.certificates.size(); ++c)
+        check(fmt::format("realms[{}].listeners[{}].certificates[{}]", r, l, c),
+              {in.certificates[c].chain, in.certificates[c].key, in.client_ca},
+              in.request_client_certificate);
+    }
+}
+
 Result<node::NodeConfig, std::string> load(const std::string& path) {
   const auto text = read_file(path);
   if (!text.ok()) return Failure{text.reason() + "\n"};
   node::NodeConfig config;
   const auto problems = read_yaml(*text, [&](node::Schema& s) { node::describe(config, s); });
   if (!problems.empty()) return Failure{to_text(path, problems)};
-  std::string errors;
-  for (const std::string& p : node::problems_with(config)) errors += fmt::format("{}: {}\n", path, p);
-  if (!errors.empty()) return Failure{errors};
+  std::vector<node::Problem> wrong = node::problems_with(config);
+  check_certificates(config, wrong);
+  if (wrong.empty())
+    if (const auto realms = node::make_realms(config); !realms.ok())
+      wrong.push_back({"realms", realms.reason()});
+  std::vector<ConfigProblem> placed;
+  for (const node::Problem& p : wrong) placed.push_back(place(*text, p));
+  if (!placed.empty()) return Failure{to_text(path, placed)};
   return config;
 }
 

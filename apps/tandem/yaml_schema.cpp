@@ -132,10 +132,12 @@ class YamlReader final : public node::Schema {
     if (!n.IsSequence()) return problem(n, fmt::format("{}: expected a list of texts", path(key)));
     values.clear();
     for (const YAML::Node& item : n) {
-      if (item.IsScalar())
-        values.push_back(item.Scalar());
-      else
+      if (!item.IsScalar())
         problem(item, fmt::format("{}: expected a text", path(key)));
+      else if (!is_plain_text(item.Scalar()))
+        unprintable(item, key);
+      else
+        values.push_back(item.Scalar());
     }
   }
 
@@ -169,6 +171,10 @@ class YamlReader final : public node::Schema {
     problem(map_[std::string(key)],
             fmt::format("{}: '{}' is not valid, expected {}", path(key), found, expected));
   }
+  /// Not shown: what a terminal makes of it is anybody's guess.
+  void unprintable(const YAML::Node& at, std::string_view key) {
+    problem(at, fmt::format("{}: expected UTF-8 text without line breaks and control characters", path(key)));
+  }
   YAML::Node take(std::string_view key) {
     known_.insert(std::string(key));
     if (!map_ || !map_.IsMap()) return YAML::Node(YAML::NodeType::Undefined);
@@ -183,7 +189,10 @@ class YamlReader final : public node::Schema {
     return std::nullopt;
   }
   void scalar(std::string_view key, std::string_view expected, std::string& value) {
-    if (auto n = take_scalar(key, expected)) value = std::move(*n);
+    auto n = take_scalar(key, expected);
+    if (!n) return;
+    if (!is_plain_text(*n)) return unprintable(map_[std::string(key)], key);
+    value = std::move(*n);
   }
   void report_unknown() {
     if (!map_ || !map_.IsMap()) return;
@@ -267,9 +276,13 @@ class ReferenceWriter final : public node::Schema {
 std::vector<ConfigProblem> read_yaml(const std::string& text, const Describe& describe) {
   std::vector<ConfigProblem> problems;
   try {
-    const YAML::Node root = YAML::Load(text);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    const YAML::Node root = documents.empty() ? YAML::Node() : documents.front();
     YamlReader reader(root, "", problems);
     describe(reader);
+    if (documents.size() > 1)
+      problems.push_back({documents[1].Mark().line + 1, documents[1].Mark().column + 1,
+                          "a second YAML document, expected one in a file"});
   } catch (const YAML::Exception& e) {
     problems.push_back({e.mark.line + 1, e.mark.column + 1, fmt::format("not YAML: {}", e.msg)});
   }
@@ -277,6 +290,27 @@ std::vector<ConfigProblem> read_yaml(const std::string& text, const Describe& de
     return std::pair(a.line, a.column) < std::pair(b.line, b.column);
   });
   return problems;
+}
+
+ConfigProblem place(const std::string& text, const node::Problem& problem) {
+  YAML::Node at = YAML::Load(text);
+  YAML::Mark mark = at.Mark();
+  std::string_view rest = problem.path;
+  while (!rest.empty()) {
+    const bool in_list = rest.front() == '[';
+    if (!in_list && rest.front() == '.') rest.remove_prefix(1);
+    const size_t end = in_list ? rest.find(']') : std::min(rest.find_first_of(".["), rest.size());
+    const std::string step(rest.substr(in_list, end - in_list));
+    rest.remove_prefix(end + in_list);
+    if (in_list ? !at.IsSequence() : !at.IsMap()) break;
+    const YAML::Node& reading = at;  // the const lookup: the other one would create the key
+    const YAML::Node next = in_list ? reading[parse_u32(step).value_or(0)] : reading[step];
+    if (!next.IsDefined()) break;
+    at.reset(next);
+    mark = at.Mark();
+  }
+  // An empty file has no place: its beginning.
+  return {std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1, problem.path + ": " + problem.text};
 }
 
 std::string reference(const Describe& describe) {

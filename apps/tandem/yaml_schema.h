@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "node/config.h"
 #include "node/schema.h"
 
 namespace tandem::app {
@@ -20,6 +21,10 @@ using Describe = std::function<void(node::Schema&)>;
 /// Fills what `describe` names from the file's text. Every problem is found in one go, in the order of the
 /// file; the values are only to be used when there is none. Unknown keys are problems.
 std::vector<ConfigProblem> read_yaml(const std::string& text, const Describe& describe);
+
+/// The problem with its place in the file's text, which read_yaml() has read without any: that of the key, or
+/// of the closest one around it when the key does not stand there.
+ConfigProblem place(const std::string& text, const node::Problem& problem);
 
 /// The configuration reference, as Markdown, made from the same description.
 std::string reference(const Describe& describe);

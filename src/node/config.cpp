@@ -72,30 +72,57 @@ void describe_limits(LimitSettings& l, Schema& s) {
   s.duration("ban", l.ban, seconds(1), hours(720), "how long a banned source is ignored");
 }
 
-void check_realm(const RealmSettings& realm, std::map<std::string, std::string>& bound,
-                 std::vector<std::string>& problems) {
-  if (realm.listeners.empty())
-    problems.push_back(fmt::format("realm '{}' has no listeners: nothing could reach it", realm.name));
-  for (const ListenerSettings& l : realm.listeners) {
-    if (!l.bind) {
-      problems.push_back(
-          fmt::format("realm '{}': a {} listener has no bind address", realm.name, l.transport));
-      continue;
-    }
-    const std::string family = l.transport == "udp" ? "udp " : "tcp ";
-    const auto [other, fresh] = bound.emplace(family + l.bind.to_string(), realm.name);
-    if (!fresh && l.bind.port != 0)
-      problems.push_back(fmt::format("realm '{}': {}{} is already listened on by realm '{}'", realm.name,
-                                     family, l.bind.to_string(), other->second));
-    for (size_t i = 0; i < l.certificates.size(); ++i)
-      if (l.certificates[i].chain.empty() || l.certificates[i].key.empty())
-        problems.push_back(fmt::format("realm '{}': certificates[{}] of {} needs a chain and a key",
-                                       realm.name, i, l.bind.to_string()));
-    if (!l.client_ca.empty() && !l.request_client_certificate)
-      problems.push_back(
-          fmt::format("realm '{}': client_ca of {} does nothing without request_client_certificate",
-                      realm.name, l.bind.to_string()));
+void check_listener(const RealmSettings& realm, const ListenerSettings& l, const std::string& path,
+                    std::map<std::string, std::string>& bound, std::vector<Problem>& problems) {
+  if (!l.bind) {
+    problems.push_back(
+        {path, fmt::format("realm '{}': a {} listener has no bind address", realm.name, l.transport)});
+    return;
   }
+  const std::string family = l.transport == "udp" ? "udp " : "tcp ";
+  const auto [other, fresh] = bound.emplace(family + l.bind.to_string(), realm.name);
+  if (!fresh && l.bind.port != 0)
+    problems.push_back({path + ".bind", fmt::format("realm '{}': {}{} is already listened on by realm '{}'",
+                                                    realm.name, family, l.bind.to_string(), other->second)});
+  for (size_t i = 0; i < l.certificates.size(); ++i)
+    if (l.certificates[i].chain.empty() || l.certificates[i].key.empty())
+      problems.push_back({fmt::format("{}.certificates[{}]", path, i),
+                          fmt::format("realm '{}': certificates[{}] of {} needs a chain and a key",
+                                      realm.name, i, l.bind.to_string())});
+  if (!l.client_ca.empty() && !l.request_client_certificate)
+    problems.push_back({path + ".client_ca", fmt::format("realm '{}': client_ca of {} does nothing without "
+                                                         "request_client_certificate",
+                                                         realm.name, l.bind.to_string())});
+}
+
+void check_realms(const std::vector<RealmSettings>& realms, std::vector<Problem>& problems) {
+  if (realms.empty()) problems.push_back({"realms", "at least one realm with a listener is needed"});
+  std::set<std::string> names;
+  std::map<std::string, std::string> bound;
+  for (size_t r = 0; r < realms.size(); ++r) {
+    const RealmSettings& realm = realms[r];
+    const std::string path = fmt::format("realms[{}]", r);
+    if (!names.insert(realm.name).second)
+      problems.push_back({path + ".name", fmt::format("realm '{}' stands twice", realm.name)});
+    if (realm.listeners.empty())
+      problems.push_back(
+          {path, fmt::format("realm '{}' has no listeners: nothing could reach it", realm.name)});
+    for (size_t l = 0; l < realm.listeners.size(); ++l)
+      check_listener(realm, realm.listeners[l], fmt::format("{}.listeners[{}]", path, l), bound, problems);
+  }
+}
+
+void check_sip(const SipSettings& c, std::vector<Problem>& problems) {
+  for (size_t i = 0; i < c.digest.size(); ++i)
+    if (c.digest[i] != "SHA-512-256" && c.digest[i] != "SHA-256" && c.digest[i] != "MD5")
+      problems.push_back({fmt::format("sip.digest[{}]", i),
+                          fmt::format("'{}' is not one of SHA-512-256, SHA-256, MD5", c.digest[i])});
+  if (c.digest.empty()) problems.push_back({"sip.digest", "at least one algorithm is needed"});
+  if (c.min_expires > c.max_expires)
+    problems.push_back({"sip.min_expires", "it is greater than sip.max_expires"});
+  if (c.session_expires != 0 && c.session_expires < c.min_se)
+    problems.push_back({"sip.session_expires", "it is less than sip.min_se"});
+  if (c.timers.t2 < c.timers.t1) problems.push_back({"sip.t2", "it is less than sip.t1"});
 }
 
 }  // namespace
@@ -138,24 +165,18 @@ void describe(NodeConfig& c, Schema& s) {
   s.duration("drain", c.drain, Duration(0), hours(24), "how long SIGTERM waits for calls to end");
 }
 
-std::vector<std::string> problems_with(const NodeConfig& c) {
-  std::vector<std::string> problems;
-  if (c.realms.empty()) problems.emplace_back("realms: at least one realm with a listener is needed");
-  std::set<std::string> names;
-  std::map<std::string, std::string> bound;
-  for (const RealmSettings& realm : c.realms) {
-    if (!names.insert(realm.name).second)
-      problems.push_back(fmt::format("realm '{}' stands twice", realm.name));
-    check_realm(realm, bound, problems);
-  }
-  for (const std::string& name : c.sip.digest)
-    if (name != "SHA-512-256" && name != "SHA-256" && name != "MD5")
-      problems.push_back(fmt::format("sip.digest: '{}' is not one of SHA-512-256, SHA-256, MD5", name));
-  if (c.sip.digest.empty()) problems.emplace_back("sip.digest: at least one algorithm is needed");
-  if (c.sip.min_expires > c.sip.max_expires)
-    problems.emplace_back("sip.min_expires is greater than sip.max_expires");
+std::vector<Problem> problems_with(const NodeConfig& c) {
+  std::vector<Problem> problems;
+  check_realms(c.realms, problems);
+  check_sip(c.sip, problems);
   if (c.web.certificate.empty() != c.web.key.empty())
-    problems.emplace_back("web: certificate and key go together");
+    problems.push_back(
+        {c.web.key.empty() ? "web.certificate" : "web.key", "certificate and key go together"});
+  for (size_t i = 0; i < c.dns_servers.size(); ++i)
+    if (!IpAddress::parse(c.dns_servers[i]) && !SocketAddress::parse(c.dns_servers[i]))
+      problems.push_back(
+          {fmt::format("dns_servers[{}]", i),
+           fmt::format("'{}' is not an address, such as 192.0.2.53 or [2001:db8::53]:53", c.dns_servers[i])});
   return problems;
 }
 

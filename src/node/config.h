@@ -109,8 +109,14 @@ struct NodeConfig {
 /// The schema of it all: reading, checking and the reference come from this one description.
 void describe(NodeConfig& config, Schema& schema);
 
-/// What no single key can show to be wrong (no realm, two listeners on one address, a TLS listener without a
-/// certificate). One sentence a problem.
-std::vector<std::string> problems_with(const NodeConfig& config);
+/// What is wrong with a configuration, and where.
+struct Problem {
+  std::string path;  // of the key, such as "realms[0].listeners[1].bind"; it need not stand in the file
+  std::string text;  // one sentence
+};
+
+/// What no single key can show to be wrong (no realm, two listeners on one address, a certificate without its
+/// key).
+std::vector<Problem> problems_with(const NodeConfig& config);
 
 }  // namespace tandem::node

@@ -227,7 +227,10 @@ def bad_yaml():
             (good + "colour: red\n", ":6:1:", "colour"), (good.replace("udp", "carrier-pigeon"), ":4:20:", "udp"),
             (good.replace("127.0.0.1:5060", "nowhere"), ":5:15:", "nowhere"), (good + "workers: many\n", ":6:10:", "many"),
             (good + "drain: 5 parsecs\n", ":6:8:", "parsecs"), (good + "sip: [1, 2\n", ":", "not YAML"), ("", "", "realm"),
-            (good.replace("transport", "transprot"), ":4:9:", "transprot"), ("\x00\x01\x02", "", "")):
+            (good.replace("transport", "transprot"), ":4:9:", "transprot"), (good.replace("127.0.0.1", "0.0.0.0"), ":2:3:", "advertise"),
+            (good + "web: {certificate: /none.pem, key: /none.key}\n", ":6:20:", "/none.pem"), (good + "dns_servers: [nonsense]\n", ":6:15:", "nonsense"),
+            (good + "sip: {t1: 5s, t2: 1s}\n", ":6:19:", "t2"), (good + "---\nworkers: 1\n", ":7:1:", "second"),
+            (good + 'sip: {user_agent: "x\\r\\nEvil: 1"}\n', ":6:19:", "user_agent"), ("\x00\x01\x02", "", "")):
         file = base / "bad.yaml"
         file.write_text(text)
         done = subprocess.run([str(suite.binary), "check", "-c", str(file)], capture_output=True, text=True, timeout=20)

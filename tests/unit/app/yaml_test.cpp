@@ -36,7 +36,7 @@ realms:
   - name: inside
     listeners:
       - {transport: udp, bind: "192.0.2.1:5060"}
-      - {transport: tls, bind: "[2001:db8::1]:5061", certificate: a.pem, key: b.pem, request_client_certificate: yes}
+      - {transport: tls, bind: "[2001:db8::1]:5061", certificates: [{chain: a.pem, key: b.pem}], request_client_certificate: yes}
     advertise: sip.example.com
     media: {bind_v4: 192.0.2.1, advertise_v4: 203.0.113.9, ports: 20000-20999}
   - name: outside
@@ -55,6 +55,8 @@ drain: 2m
   ASSERT_EQ(inside.listeners.size(), 2U);
   EXPECT_EQ(inside.listeners[1].bind.to_string(), "[2001:db8::1]:5061");
   EXPECT_TRUE(inside.listeners[1].request_client_certificate);
+  ASSERT_EQ(inside.listeners[1].certificates.size(), 1U);
+  EXPECT_EQ(inside.listeners[1].certificates[0].key, "b.pem");
   EXPECT_EQ(inside.first_port, 20000);
   EXPECT_EQ(inside.last_port, 20999);
   EXPECT_EQ(inside.media_advertise_v4.to_string(), "203.0.113.9");
@@ -152,6 +154,28 @@ TEST(Reference, NamesEveryKeyWithItsDefault) {
                           "| `realms[].media.ports` | first-last | `16384-32767` |"})
     EXPECT_NE(text.find(row), std::string::npos) << row;
   EXPECT_NE(text.find("| `hep.password` | text (secret) |  |"), std::string::npos);
+}
+
+TEST(Yaml, TextsHaveNoControlCharacters) {
+  EXPECT_EQ(only("sip: {user_agent: \"x\\r\\nEvil: 1\"}"),
+            "1:19: sip.user_agent: expected UTF-8 text without line breaks and control characters");
+  EXPECT_EQ(only("dns_servers: [\"a\\0b\"]"),
+            "1:15: dns_servers: expected UTF-8 text without line breaks and control characters");
+}
+
+TEST(Yaml, ASecondDocumentIsAProblem) {
+  EXPECT_EQ(only("workers: 1\n---\nworkers: 2\n"), "3:1: a second YAML document, expected one in a file");
+}
+
+TEST(Yaml, ProblemsArePlacedWhereTheirKeyStands) {
+  const std::string text = "sip:\n  t2: 1s\nrealms:\n  - name: a\n    listeners: [{bind: x}, {bind: y}]\n";
+  const auto placed = [&](const std::string& path) { return to_text("f", {place(text, {path, "why"})}); };
+  EXPECT_EQ(placed("sip.t2"), "f:2:7: sip.t2: why\n");
+  EXPECT_EQ(placed("realms[0].listeners[1].bind"), "f:5:35: realms[0].listeners[1].bind: why\n");
+  EXPECT_EQ(placed("realms[0].listeners[7].bind"), "f:5:16: realms[0].listeners[7].bind: why\n");
+  EXPECT_EQ(placed("sip.digest"), "f:2:3: sip.digest: why\n");
+  EXPECT_EQ(placed("web.key"), "f:1:1: web.key: why\n");
+  EXPECT_EQ(to_text("f", {place("", {"realms", "why"})}), "f:1:1: realms: why\n");
 }
 
 }  // namespace

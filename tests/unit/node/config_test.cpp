@@ -17,9 +17,10 @@ NodeConfig good() {
   return c;
 }
 
-bool says(const std::vector<std::string>& problems, std::string_view part) {
-  return std::any_of(problems.begin(), problems.end(),
-                     [&](const std::string& p) { return p.find(part) != std::string::npos; });
+bool says(const std::vector<Problem>& problems, std::string_view part) {
+  return std::any_of(problems.begin(), problems.end(), [&](const Problem& p) {
+    return (p.path + ": " + p.text).find(part) != std::string::npos;
+  });
 }
 
 TEST(NodeConfig, AGoodOneHasNoProblems) { EXPECT_TRUE(problems_with(good()).empty()); }
@@ -66,7 +67,24 @@ TEST(NodeConfig, NamesWhatDoesNotFitTogether) {
 
   c = good();
   c.web.key = "k.pem";
-  EXPECT_TRUE(says(problems_with(c), "web: certificate and key"));
+  EXPECT_TRUE(says(problems_with(c), "web.key: certificate and key"));
+
+  c = good();
+  c.sip.session_expires = 100;
+  c.sip.min_se = 200;
+  EXPECT_TRUE(says(problems_with(c), "sip.session_expires: it is less than sip.min_se"));
+  c.sip.session_expires = 0;  // not asked for
+  EXPECT_TRUE(problems_with(c).empty());
+
+  c = good();
+  c.sip.timers.t1 = seconds(5);
+  c.sip.timers.t2 = seconds(4);
+  EXPECT_TRUE(says(problems_with(c), "sip.t2: it is less than sip.t1"));
+
+  c = good();
+  c.dns_servers = {"192.0.2.53", "[2001:db8::53]:53", "2001:db8::53", "nonsense"};
+  ASSERT_EQ(problems_with(c).size(), 1U);
+  EXPECT_TRUE(says(problems_with(c), "dns_servers[3]: 'nonsense' is not an address"));
 }
 
 TEST(Realms, MediaIsBoundWhereSipIs) {
