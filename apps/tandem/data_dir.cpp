@@ -146,4 +146,17 @@ Status<std::string> DataDir::write_credentials(const Credentials& credentials) c
   return write_file(file("credentials.json"), json::serialize(all) + "\n", 0600);
 }
 
+Result<std::string, std::string> DataDir::demo_domain() const {
+  namespace json = boost::json;
+  const std::string path = file("credentials.json");
+  const auto text = read_file(path);
+  if (!text.ok()) return Failure{text.reason()};
+  boost::system::error_code error;
+  const json::value all = json::parse(*text, error);
+  const json::object* members = error ? nullptr : all.if_object();
+  const json::value* domain = members ? members->if_contains("domain") : nullptr;
+  if (!domain || !domain->is_string()) return Failure{fmt::format("{}: expected JSON with a domain", path)};
+  return std::string(domain->get_string());
+}
+
 }  // namespace tandem::app

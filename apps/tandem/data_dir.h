@@ -33,6 +33,8 @@ class DataDir {
   Result<uint64_t, std::string> next_epoch() const;
   bool has(const std::string& name) const;
   Status<std::string> write_credentials(const Credentials& credentials) const;
+  /// The domain the demo made its subscribers in.
+  Result<std::string, std::string> demo_domain() const;
 
  private:
   DataDir(std::string path, std::shared_ptr<void> lock) : path_(std::move(path)), lock_(std::move(lock)) {}

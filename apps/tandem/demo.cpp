@@ -1,7 +1,9 @@
 // `tandem demo`: everything embedded, nothing to configure. At first start it makes subscribers 1001 to 1009.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -110,6 +112,45 @@ Status<std::string> make_subscribers(const DataDir& data, const std::string& dom
   return data.write_credentials(credentials);
 }
 
+/// Data of an earlier start at another address: phones are told this one as their domain now.
+Status<std::string> add_alias(const DataDir& data, const std::string& address) {
+  const auto domain = data.demo_domain();
+  if (!domain.ok()) return Failure{domain.reason()};
+  store::SqlDirectory directory(data.file("tandem.db"));
+  const auto plan = directory.plan_rows();
+  if (!plan.ok()) return Failure{plan.reason().text};
+  for (const port::DomainRow& row : plan->domains) {
+    const bool known = row.name == address ||
+                       std::find(row.aliases.begin(), row.aliases.end(), address) != row.aliases.end();
+    if (known) return Done{};
+  }
+  for (port::DomainRow row : plan->domains) {
+    if (row.name != *domain) continue;
+    row.aliases.push_back(address);
+    const auto done = directory.put_plan_row(row, port::Directory::Put::either);
+    if (!done.ok()) return Failure{done.reason().text};
+  }
+  return Done{};  // a domain that was removed stays removed
+}
+
+/// The web certificate of this data and address. One of our own that lacks the address is made anew, with the
+/// names it had; any other file is its owner's.
+Status<std::string> make_certificate(const DataDir& data, const std::string& address) {
+  std::vector<std::string> names{"localhost", address};
+  if (data.has("web.crt")) {
+    const auto has = net::self_signed_names(data.file("web.crt"));
+    const auto holds = [&](const std::string& n) {
+      return std::find(has.begin(), has.end(), n) != has.end();
+    };
+    if (!holds("localhost") || holds(address)) return Done{};
+    std::copy_if(has.begin(), has.end(), std::back_inserter(names),
+                 [](const std::string& n) { return n != "localhost"; });
+    // Before its key changes: a certificate without its key would stop every start after a crash in between.
+    ::unlink(data.file("web.crt").c_str());
+  }
+  return net::make_self_signed(data.file("web.crt"), data.file("web.key"), names);
+}
+
 void print_welcome(const DemoOptions& o, const DataDir& data, const Credentials& fresh,
                    const std::string& web) {
   if (!fresh.users.empty()) {
@@ -138,14 +179,13 @@ int run_demo(const DemoOptions& o) {
   if (!data.ok()) return fail(data.reason());
   const auto config = config_for(o, *data);
   if (!config.ok()) return fail(config.reason());
-  if (!data->has("web.crt"))
-    if (auto made =
-            net::make_self_signed(data->file("web.crt"), data->file("web.key"), {"localhost", o.bind});
-        !made.ok())
-      return fail(made.reason());
+  const std::string address = config->web.bind.ip.to_string();
+  if (auto made = make_certificate(*data, address); !made.ok()) return fail(made.reason());
   Credentials fresh;
   if (!data->has("credentials.json")) {
     if (auto made = make_subscribers(*data, o.bind, fresh); !made.ok()) return fail(made.reason());
+  } else if (auto added = add_alias(*data, address); !added.ok()) {
+    return fail(added.reason());
   }
   Program program(*config, *data, [o, d = *data] { return config_for(o, d); });
   if (auto started = program.start(); !started.ok()) return fail(started.reason());
@@ -164,8 +204,12 @@ void add_demo(CLI::App& root, int& exit_code) {
   demo->add_option("--tls-port", o->tls_port, "SIP over TLS")->capture_default_str();
   demo->add_option("--web-port", o->web_port, "HTTPS")->capture_default_str();
   demo->add_option("--media-ports", o->media_ports, "RTP and RTCP")->capture_default_str();
-  demo->add_option("--workers", o->workers, "worker threads; 0: one per core")->capture_default_str();
-  demo->add_option("--log-level", o->log_level, "debug, info, notice, warning, error")->capture_default_str();
+  demo->add_option("--workers", o->workers, "worker threads; 0: one per core")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 256));
+  demo->add_option("--log-level", o->log_level, "least level that is written")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"debug", "info", "notice", "warning", "error"}));
   demo->add_option("--drain", o->drain_seconds, "seconds SIGTERM waits for calls to end")
       ->capture_default_str();
   demo->add_option("--hep", o->hep, "address:port of a Homer collector");

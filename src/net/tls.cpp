@@ -251,4 +251,13 @@ Status<std::string> make_self_signed(const std::string& certificate_path, const 
   return write_pem(certificate_path, 0644, [&](FILE* f) { return PEM_write_X509(f, certificate.get()); });
 }
 
+std::vector<std::string> self_signed_names(const std::string& certificate_path) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(fopen(certificate_path.c_str(), "re"), fclose);
+  if (!file) return {};
+  const Certificate certificate(PEM_read_X509(file.get(), nullptr, nullptr, nullptr));
+  ERR_clear_error();
+  if (!certificate || X509_self_signed(certificate.get(), 1) != 1) return {};
+  return server_names(certificate.get());
+}
+
 }  // namespace tandem::net

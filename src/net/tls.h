@@ -50,5 +50,7 @@ class TlsContext {
 /// also the common name.
 Status<std::string> make_self_signed(const std::string& certificate_path, const std::string& key_path,
                                      const std::vector<std::string>& names);
+/// The names and addresses in a self-signed certificate; none when the file is no such certificate.
+std::vector<std::string> self_signed_names(const std::string& certificate_path);
 
 }  // namespace tandem::net

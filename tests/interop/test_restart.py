@@ -134,6 +134,35 @@ def one_node_a_directory():
     check(not loose, f"files that others may read: {loose}")
 
 
+def another_address():
+    """The demo at another address with the data it has: phones told that address get in, and REST is trusted there."""
+    first = suite.node("moved").start()
+    first.stop()
+    address = "127.0.0.9"
+    argv = first.argv_demo() + ["--bind", address]
+    with open(first.folder / "moved.log", "wb") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        def status():
+            argv = [first.binary, "ctl", "--data", str(first.data), "--url", f"https://{address}:{first.web}", "domains", "show", first.domain]
+            return subprocess.run(argv, capture_output=True, text=True, timeout=20)
+        shown = wait_for(lambda: (s := status()).returncode == 0 and s, 15, "REST at the new address with the new certificate")
+        check(address in shown.stdout, f"no alias: {shown.stdout}")
+    finally:
+        process.terminate()
+        process.wait(20)
+    first.start()  # and back
+    check(first.api("GET", "/status"), "REST at the first address")
+    first.stop()
+
+
+def bad_options():
+    for words, part in ((["--workers", "9999"], "--workers"), (["--log-level", "bogus"], "--log-level")):
+        done = subprocess.run([node.binary, "demo", "--data", str(suite.folder / "never"), *words], capture_output=True, text=True, timeout=20)
+        check(done.returncode == 2 and part in done.stderr, f"{words}: {done.returncode} {done.stderr}")
+        check(not (suite.folder / "never").exists(), "something was made all the same")
+
+
 def main():
     node.start()
     suite.run("bindings are kept over a restart", bindings_stay)
@@ -142,6 +171,8 @@ def main():
     suite.run("all works afterwards", works_afterwards)
     suite.run("a stop that cannot wait ends calls and records them", cut_off)
     suite.run("one node a data directory", one_node_a_directory)
+    suite.run("the demo at another address", another_address)
+    suite.run("options that are no such thing", bad_options)
     suite.finish()
 
 

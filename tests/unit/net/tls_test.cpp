@@ -11,6 +11,14 @@ namespace {
 using port::FlowEvent;
 using port::Transport;
 
+TEST(Tls, NamesOfASelfSignedCertificate) {
+  TempDir dir;
+  const TlsFiles files = dir.certificate({"localhost", "192.0.2.1"});
+  EXPECT_EQ(self_signed_names(files.certificate), (std::vector<std::string>{"localhost", "192.0.2.1"}));
+  EXPECT_TRUE(self_signed_names(files.key).empty());
+  EXPECT_TRUE(self_signed_names(files.certificate + ".none").empty());
+}
+
 TEST(Tls, MessagesAndKeepAlivesPass) {
   TempDir dir;
   World world;
