@@ -58,6 +58,11 @@ void Ctl::prepare() {
     if (std::ifstream(data + "/web.crt").good()) client.certificate = data + "/web.crt";
 }
 
+std::string cell(const json::value& v) {
+  if (v.is_string()) return std::string(v.get_string());
+  return json::serialize(v);
+}
+
 std::optional<HttpAnswer> Ctl::call(const std::string& method, const std::string& path,
                                     const std::string& body) {
   prepare();
@@ -72,18 +77,13 @@ std::optional<HttpAnswer> Ctl::call(const std::string& method, const std::string
     const json::value parsed = json::parse(answer->body, error);
     std::string message = answer->body;
     if (!error && parsed.is_object() && parsed.as_object().contains("error"))
-      message = json::serialize(parsed.at("error").at("message"));
+      message = cell(parsed.at("error").at("message"));
     fmt::print(stderr, "tandem ctl: {} {}: {}\n", method, path, message);
     *exit_code = 1;
     return std::nullopt;
   }
   *exit_code = 0;
   return std::move(*answer);
-}
-
-std::string cell(const json::value& v) {
-  if (v.is_string()) return std::string(v.get_string());
-  return json::serialize(v);
 }
 
 void print_table(const json::array& rows, const std::vector<std::string_view>& columns) {
@@ -191,12 +191,20 @@ void add_resource(CLI::App& ctl, const std::shared_ptr<Ctl>& shared, const Resou
     for (std::string part; std::getline(parts, part, '/');) path += "/" + percent_encode(part);
     return path;
   };
+  const auto add_key = [key, r](CLI::App* to) {
+    CLI::Option* option = to->add_option("key", *key, r.key_help)->required();
+    if (std::string_view(r.key_help) == "user@domain")
+      option->check([](const std::string& text) {
+        return text.find_first_of("@/") == std::string::npos ? fmt::format("'{}': expected user@domain", text)
+                                                             : "";
+      });
+  };
   sub->add_subcommand("list", "list them")->callback([shared, r] { shared->run("GET", r.path, r.columns); });
   CLI::App* show = sub->add_subcommand("show", "show one");
-  show->add_option("key", *key, r.key_help)->required();
+  add_key(show);
   show->callback([shared, item] { shared->run("GET", item()); });
   CLI::App* set = sub->add_subcommand("set", "create one, or change the members given");
-  set->add_option("key", *key, r.key_help)->required();
+  add_key(set);
   set->add_option("members", *settings, "member=value ...");
   set->callback([shared, item, settings] {
     const auto body = members_from(*settings);
@@ -205,7 +213,7 @@ void add_resource(CLI::App& ctl, const std::shared_ptr<Ctl>& shared, const Resou
     *shared->exit_code = 2;
   });
   CLI::App* rm = sub->add_subcommand("rm", "remove one");
-  rm->add_option("key", *key, r.key_help)->required();
+  add_key(rm);
   rm->callback([shared, item] { shared->run("DELETE", item()); });
 }
 
