@@ -129,7 +129,8 @@ void CallFlow::on_progress(Party& called, const LegEvent& e) {
     if (answer.ok() &&
         layer_.engine.set_remote(turn_.now, called.endpoint, *answer, media::SdpRole::answer).ok()) {
       auto shown = layer_.engine.present(turn_.now, from->endpoint, *answer, media::SdpRole::answer);
-      if (shown.ok() && layer_.engine.join(turn_.now, from->endpoint, called.endpoint).ok()) {
+      if (shown.ok() &&
+          layer_.engine.join(turn_.now, from->endpoint, called.endpoint, media::Stage::early).ok()) {
         body = std::move(*shown);
         called.early_media = true;
         called.early_body = e.body;

@@ -54,6 +54,7 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
           counters.gauge("media_ports", "media ports open")} {
   config.media_lines = std::min<uint8_t>(config.media_lines, most_media_lines);
   config.latch_packets = std::max<uint8_t>(config.latch_packets, 1);
+  config.far_latch_packets = std::max<uint8_t>(config.far_latch_packets, 1);
 }
 
 void EngineState::emit(const Endpoint& e, MediaEvent::Kind kind, char digit) {
@@ -92,7 +93,7 @@ void EngineState::unjoin(Now now, Endpoint& e) {
   route(*partner);
 }
 
-Status<Reason> EngineState::join(Now now, Endpoint& a, Endpoint& b) {
+Status<Reason> EngineState::join(Now now, Endpoint& a, Endpoint& b, Stage stage) {
   if (&a == &b) return echo(now, a);
   if (a.partner != b.id) unjoin(now, a);
   if (b.partner != a.id) unjoin(now, b);
@@ -100,6 +101,7 @@ Status<Reason> EngineState::join(Now now, Endpoint& a, Endpoint& b) {
   b.partner = a.id;
   for (Endpoint* e : {&a, &b}) {
     e->feed = Feed::partner;
+    e->answered = e->answered || stage == Stage::answered;
     ++e->revision;
     restart_silence(now, *e);
     for (const Stream& s : e->streams)
@@ -139,6 +141,7 @@ Status<Reason> EngineState::echo(Now now, Endpoint& e) {
   for (Stream& s : e.streams)
     if (s.own.echo_ssrc == 0) s.own.echo_ssrc = static_cast<uint32_t>(rng.next()) | 1;
   e.feed = Feed::echo;
+  e.answered = true;
   e.tone_at = Instant::never();
   ++e.revision;
   arm_report(e, now.mono + config.rtcp_interval);
@@ -295,11 +298,11 @@ sdp::Direction Engine::remote_direction(EndpointId id) const {
   return sdp::Direction::inactive;
 }
 
-Status<Reason> Engine::join(Now now, EndpointId a, EndpointId b) {
+Status<Reason> Engine::join(Now now, EndpointId a, EndpointId b, Stage stage) {
   Endpoint* first = state_->endpoints.find(a);
   Endpoint* second = state_->endpoints.find(b);
   if (!first || !second) return Failure{Reason::unknown_endpoint};
-  return state_->join(now, *first, *second);
+  return state_->join(now, *first, *second, stage);
 }
 
 void Engine::unjoin(Now now, EndpointId id) {

@@ -48,11 +48,16 @@ const char* to_string(Reason r);
 
 enum class SdpRole : uint8_t { offer, answer };
 
+/// How far two joined legs are. Before the answer only the SDP's address and likely hosts may be the source
+/// of a leg's media: a stranger who sends to every port shall neither hear early media nor win the latch.
+enum class Stage : uint8_t { early, answered };
+
 struct EngineConfig {
   size_t endpoints = 100'000;
   uint8_t media_lines = 8;                 // per description, at most 8
   Duration learning_window = seconds(30);  // after an SDP change or join() a NATed source may be latched
-  uint8_t latch_packets = 5;               // consecutive plausible packets it takes
+  uint8_t latch_packets = 2;               // plausible packets of one stream it takes from a likely host
+  uint8_t far_latch_packets = 5;           // and from another
   Duration far_latch_delay =
       milliseconds(400);  // extra wait for a source that is neither the SDP's nor the signalling's host
   Duration rtcp_interval = seconds(5);  // of the reports for streams we originate
@@ -156,7 +161,7 @@ class Engine {
   // ---- paths ----
   /// Media flows between the two, both ways. Their former partners are left alone with nothing; tones and
   /// echo end.
-  Status<Reason> join(Now now, EndpointId a, EndpointId b);
+  Status<Reason> join(Now now, EndpointId a, EndpointId b, Stage stage = Stage::answered);
   void unjoin(Now now, EndpointId id);
   EndpointId peer(EndpointId id) const;
   /// The leg hears the sequence instead of its partner, until stop(), join() or its end. The partner still

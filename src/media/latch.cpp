@@ -4,88 +4,95 @@
 
 namespace tandem::media {
 namespace {
-constexpr uint16_t plausible_step = 4;  // a few packets may be lost on the way, not more
-}
+constexpr uint16_t plausible_step = 4;           // a few packets may be lost on the way, not more
+constexpr Duration candidate_rest = seconds(1);  // a likely candidate that falls silent is one no more
+}  // namespace
 
 void Latch::expect(Instant now, const SocketAddress& address, Duration window) {
-  if (address == expected_) return;
-  if (confirmed_ && address == source_) {  // the SDP catches up with what was learned
-    expected_ = address;
+  if (address == s_.expected) return;
+  if (s_.confirmed && address == s_.source) {  // the SDP catches up with what was learned
+    s_.expected = address;
+    s_.provisional = false;
     return;
   }
-  former_ = confirmed_ ? source_ : SocketAddress{};
-  expected_ = address;
-  source_ = {};
-  confirmed_ = false;
-  candidate_packets_ = 0;
-  window_end_ = now + window;
+  s_.former = s_.confirmed ? s_.source : SocketAddress{};
+  s_.expected = address;
+  forget();
+  s_.candidate = {};
+  s_.window_end = now + window;
 }
 
 void Latch::extend(Instant now, Duration window) {
-  if (!confirmed_) window_end_ = std::max(window_end_, now + window);
+  if (!s_.confirmed) s_.window_end = std::max(s_.window_end, now + window);
 }
 
 void Latch::confirm(const SocketAddress& source) {
-  source_ = source;
-  confirmed_ = true;
-  candidate_packets_ = 0;
+  s_.source = source;
+  s_.confirmed = true;
+  s_.provisional = false;
+  s_.candidate = {};
 }
 
 bool Latch::likely(const SocketAddress& from, const LatchPolicy& policy) const {
-  return from != former_ && (from.ip == expected_.ip || from.ip == policy.signalling);
+  return from != s_.former && (from.ip == s_.expected.ip || from.ip == policy.signalling);
 }
 
-/// How long an unlikely source must have gone on. With no idea of a likely host there is nobody to wait for;
+/// Whether the confirmed source would make room for `from`.
+bool Latch::gives_way(Instant now, const SocketAddress& from, const LatchPolicy& policy) const {
+  // Whoever the SDP had left was believed again only for want of anybody else.
+  if (s_.source == s_.former && from == s_.expected) return true;
+  return s_.provisional && now <= s_.window_end && likely(from, policy);
+}
+
+/// How long a far source must have gone on. With no idea of a likely host there is nobody to wait for;
 /// a former source keeps sending until its re-INVITE is answered, which takes seconds.
 Duration Latch::patience(const SocketAddress& from, const LatchPolicy& policy) const {
-  if (from == former_) return policy.far_delay * 20;
+  if (from == s_.former) return policy.far_delay * 20;
   return policy.signalling ? policy.far_delay : Duration::zero();
+}
+
+/// One more packet of a source that is not believed yet; true when that is enough.
+bool Latch::count(Instant now, const SocketAddress& from, const Evidence& evidence,
+                  const LatchPolicy& policy) {
+  Candidate& c = s_.candidate;
+  const bool is_likely = likely(from, policy);
+  const bool same = c.packets > 0 && from == c.source && (!evidence.sequential || evidence.ssrc == c.ssrc);
+  const auto step = static_cast<uint16_t>(evidence.sequence - c.sequence);
+  // Doubled on the way, or overtaken: it says nothing for its stream, and nothing against it.
+  if (same && evidence.sequential && static_cast<uint16_t>(-step) <= plausible_step) return false;
+  const bool goes_on = same && (!evidence.sequential || step <= plausible_step);
+  if (!goes_on) {
+    // A stranger never pushes a likely candidate out; it has to wait for it to fall silent.
+    if (c.packets > 0 && from != c.source && likely(c.source, policy) && !is_likely &&
+        now - c.last < candidate_rest)
+      return false;
+    c = {from, now, now, 0, 0, 0};
+  }
+  c.last = now;
+  c.ssrc = evidence.ssrc;
+  c.sequence = evidence.sequence;
+  if (c.packets < UINT8_MAX) ++c.packets;
+  if (is_likely) return c.packets >= policy.likely_packets || !evidence.sequential;
+  return c.packets >= policy.far_packets && now - c.since >= patience(from, policy);
 }
 
 Latch::Verdict Latch::offer(Instant now, const SocketAddress& from, const Evidence& evidence,
                             const LatchPolicy& policy) {
-  if (confirmed_) {
-    if (from == source_) return Verdict::accepted;
-    // Whoever the SDP had left was believed again only for want of anybody else.
-    if (source_ != former_ || from != expected_) return Verdict::refused;
+  if (s_.confirmed) {
+    if (from == s_.source) return Verdict::accepted;
+    if (!gives_way(now, from, policy)) return Verdict::refused;
   }
-  if (expected_ && from == expected_) {
+  if (s_.expected && from == s_.expected) {
     confirm(from);
     return Verdict::confirmed;
   }
-  if (!policy.symmetric || now > window_end_) return Verdict::refused;
-
+  if (!policy.symmetric || now > s_.window_end) return Verdict::refused;
   const bool is_likely = likely(from, policy);
-  const auto step = static_cast<uint16_t>(evidence.sequence - candidate_sequence_);
-  const bool goes_on =
-      candidate_packets_ > 0 && from == candidate_ &&
-      (!evidence.sequential || (evidence.ssrc == candidate_ssrc_ && step >= 1 && step <= plausible_step));
-  if (!goes_on) {
-    // A stranger never pushes a likely candidate out; it has to wait for it to fall silent.
-    if (candidate_packets_ > 0 && from != candidate_ && likely(candidate_, policy) && !is_likely)
-      return Verdict::refused;
-    candidate_ = from;
-    candidate_since_ = now;
-    candidate_packets_ = 0;
-  }
-  candidate_ssrc_ = evidence.ssrc;
-  candidate_sequence_ = evidence.sequence;
-  if (candidate_packets_ < UINT8_MAX) ++candidate_packets_;
-  const bool enough = candidate_packets_ >= policy.packets || (is_likely && !evidence.sequential);
-  if (!enough) return Verdict::refused;
-  if (!is_likely && now - candidate_since_ < patience(from, policy)) return Verdict::refused;
+  if (!is_likely && !policy.far) return Verdict::refused;
+  if (!count(now, from, evidence, policy)) return Verdict::refused;
   confirm(from);
+  s_.provisional = !is_likely;
   return Verdict::latched;
-}
-
-Latch Latch::restored(const SocketAddress& expected, const SocketAddress& source, const SocketAddress& former,
-                      Instant window_end) {
-  Latch l;
-  l.expected_ = expected;
-  l.former_ = former;
-  l.window_end_ = window_end;
-  if (source) l.confirm(source);
-  return l;
 }
 
 }  // namespace tandem::media

@@ -2,8 +2,11 @@
 // Symmetric RTP (RFC 4961) that cannot be talked into sending a call's audio to a stranger ("RTP bleed") or
 // into letting one speak into it. The SDP's address is believed at once. Another source (a phone behind a
 // NAT) is believed only while a learning window is open, only before anybody was confirmed, and only after
-// several packets in a row that look like one stream. After that every other source is a stranger until an
-// SDP change opens the window again.
+// packets that look like one stream: few from a likely host (the SDP's, or where the signalling comes from),
+// more and for longer from any other, and from such a far one not before the leg's signalling was answered.
+// A far source stays provisional until the window closes: the SDP's address and a likely host take its place.
+// Whoever is confirmed otherwise stays; every other source is a stranger until an SDP change opens the window
+// again.
 #include <cstdint>
 
 #include "base/address.h"
@@ -12,10 +15,12 @@
 namespace tandem::media {
 
 struct LatchPolicy {
-  bool symmetric = true;    // false: nobody but the SDP's address
-  IpAddress signalling;     // a host that is likely besides the SDP's
-  uint8_t packets = 5;      // in a row
-  Duration far_delay = {};  // what a source on another host must wait, so that a likely one can come first
+  bool symmetric = true;       // false: nobody but the SDP's address
+  IpAddress signalling;        // a host that is likely besides the SDP's; may be unset
+  bool far = true;             // a source on another host may be learned at all
+  uint8_t likely_packets = 2;  // of one stream, it takes from a likely host
+  uint8_t far_packets = 5;     // and from another
+  Duration far_delay = {};     // what a source on another host must wait, so that a likely one can come first
 };
 
 class Latch {
@@ -34,42 +39,56 @@ class Latch {
     bool sequential = true;
   };
 
+  /// Somebody who sends and is not believed yet.
+  struct Candidate {
+    SocketAddress source;
+    Instant since;
+    Instant last;  // packet that counted
+    uint32_t ssrc = 0;
+    uint16_t sequence = 0;
+    uint8_t packets = 0;  // in a row; 0: nobody
+  };
+
+  /// All of it, for a snapshot.
+  struct State {
+    SocketAddress source;
+    bool confirmed = false;    // `source` is believed
+    bool provisional = false;  // until the window closes or somebody better speaks
+    SocketAddress expected;    // the SDP's
+    SocketAddress former;      // whom the last SDP change left: a straggler must not win the new window
+    Instant window_end{INT64_MIN};
+    Candidate candidate;
+  };
+
+  Latch() = default;
+  explicit Latch(const State& state) : s_(state) {}
+
   /// The SDP's address. The same address again changes nothing; a new one forgets who was confirmed.
   void expect(Instant now, const SocketAddress& address, Duration window);
   /// Lets a NATed source still be learned until then, if nobody is confirmed yet.
   void extend(Instant now, Duration window);
-  /// Believes that source from now on (RTCP that follows its RTP, a restored snapshot).
+  /// Believes that source from now on (RTCP that follows its RTP).
   void confirm(const SocketAddress& source);
+  /// Believes nobody any more (RTCP that followed an RTP source which lost its place).
+  void forget() { s_.source = {}, s_.confirmed = s_.provisional = false; }
 
-  bool is_source(const SocketAddress& from) const { return confirmed_ && source_ == from; }
+  bool is_source(const SocketAddress& from) const { return s_.confirmed && s_.source == from; }
   Verdict offer(Instant now, const SocketAddress& from, const Evidence& evidence, const LatchPolicy& policy);
 
-  bool confirmed() const { return confirmed_; }
-  bool away() const { return confirmed_ && source_ != expected_; }
-  const SocketAddress& expected() const { return expected_; }
-  const SocketAddress& former() const { return former_; }
-  Instant window_end() const { return window_end_; }
+  bool confirmed() const { return s_.confirmed; }
+  bool away() const { return s_.confirmed && s_.source != s_.expected; }
+  const SocketAddress& expected() const { return s_.expected; }
   /// Where to send: the confirmed source, else what the SDP says; may be unset.
-  const SocketAddress& destination() const { return confirmed_ ? source_ : expected_; }
-
-  static Latch restored(const SocketAddress& expected, const SocketAddress& source,
-                        const SocketAddress& former, Instant window_end);
+  const SocketAddress& destination() const { return s_.confirmed ? s_.source : s_.expected; }
+  const State& state() const { return s_; }
 
  private:
-  Duration patience(const SocketAddress& from, const LatchPolicy& policy) const;
   bool likely(const SocketAddress& from, const LatchPolicy& policy) const;
+  bool gives_way(Instant now, const SocketAddress& from, const LatchPolicy& policy) const;
+  Duration patience(const SocketAddress& from, const LatchPolicy& policy) const;
+  bool count(Instant now, const SocketAddress& from, const Evidence& evidence, const LatchPolicy& policy);
 
-  SocketAddress source_;
-  bool confirmed_ = false;
-  SocketAddress expected_;
-  SocketAddress former_;  // whom the last SDP change left: a straggler must not win the new window
-  Instant window_end_{INT64_MIN};
-
-  SocketAddress candidate_;
-  Instant candidate_since_;
-  uint32_t candidate_ssrc_ = 0;
-  uint16_t candidate_sequence_ = 0;
-  uint8_t candidate_packets_ = 0;
+  State s_;
 };
 
 }  // namespace tandem::media

@@ -86,6 +86,10 @@ bool EngineState::admit(Batch& batch, Flow& f, const SocketAddress& from, const 
       emit(*e, MediaEvent::Kind::latched);
       [[fallthrough]];
     case Latch::Verdict::confirmed:
+      // Reports that came from a provisional source's host lose their place with it.
+      if (Flow* reports = flow_of(f.sibling);
+          reports && reports->latch.away() && reports->latch.destination().ip != from.ip)
+        reports->latch.forget();
       ++e->revision;
       reroute(*e);  // where the partner's packets go has changed
       return true;

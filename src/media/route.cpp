@@ -47,7 +47,8 @@ bool PayloadFormat::same_codec(const PayloadFormat& other) const {
 }
 
 LatchPolicy EngineState::latch_policy(const Endpoint& e) const {
-  return {e.config.symmetric, e.config.signalling, config.latch_packets, config.far_latch_delay};
+  return {e.config.symmetric,   e.config.signalling,      e.answered,
+          config.latch_packets, config.far_latch_packets, config.far_latch_delay};
 }
 
 /// How to reach stream `s`: {RTP, RTCP}. Off while the leg does not want to receive.

@@ -15,17 +15,40 @@ SocketAddress address_of(const std::string& text) {
   return SocketAddress::parse(text).value_or(SocketAddress{});
 }
 
-void write(const Latch& l, Now now, proto::MediaLatch& out) {
-  out.set_expected(text_of(l.expected()));
-  if (l.confirmed()) out.set_source(text_of(l.destination()));
-  out.set_former(text_of(l.former()));
+void write(const Latch& latch, Now now, proto::MediaLatch& out) {
+  const Latch::State& l = latch.state();
+  out.set_expected(text_of(l.expected));
+  if (l.confirmed) out.set_source(text_of(l.source));
+  out.set_provisional(l.provisional);
+  out.set_former(text_of(l.former));
   // A window that never opened stays closed on every clock.
-  out.set_window_end(l.window_end() < now.mono ? 0 : deadline_to_wall(now, l.window_end()));
+  out.set_window_end(l.window_end < now.mono ? 0 : deadline_to_wall(now, l.window_end));
+  if (l.candidate.packets == 0) return;
+  proto::MediaCandidate& c = *out.mutable_candidate();
+  c.set_source(text_of(l.candidate.source));
+  c.set_since(deadline_to_wall(now, l.candidate.since));
+  c.set_last(deadline_to_wall(now, l.candidate.last));
+  c.set_ssrc(l.candidate.ssrc);
+  c.set_sequence(l.candidate.sequence);
+  c.set_packets(l.candidate.packets);
 }
 
 Latch read(const proto::MediaLatch& in, Now now) {
-  const Instant end = in.window_end() == 0 ? now.mono - seconds(1) : deadline_from_wall(now, in.window_end());
-  return Latch::restored(address_of(in.expected()), address_of(in.source()), address_of(in.former()), end);
+  Latch::State l;
+  l.expected = address_of(in.expected());
+  l.source = address_of(in.source());
+  l.confirmed = static_cast<bool>(l.source);
+  l.provisional = l.confirmed && in.provisional();
+  l.former = address_of(in.former());
+  l.window_end = in.window_end() == 0 ? now.mono - seconds(1) : deadline_from_wall(now, in.window_end());
+  if (const auto& c = in.candidate(); c.packets() > 0 && c.packets() <= UINT8_MAX)
+    l.candidate = {address_of(c.source()),
+                   deadline_from_wall(now, c.since()),
+                   deadline_from_wall(now, c.last()),
+                   c.ssrc(),
+                   static_cast<uint16_t>(c.sequence()),
+                   static_cast<uint8_t>(c.packets())};
+  return Latch(l);
 }
 
 void write(const rtp::ReceiverStatistics& r, Now now, proto::MediaReceived& out) {
@@ -266,6 +289,7 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
     if (e->partner && partner != ids.end()) out.set_partner(static_cast<uint32_t>(partner - ids.begin()) + 1);
     out.set_feed(static_cast<uint32_t>(e->feed));
     if (e->feed == Feed::tone) write_tone(*e, out);
+    out.set_answered(e->answered);
     out.set_first_packet(e->first_packet);
     out.set_timed_out(e->timed_out);
     out.set_quiet_since(deadline_to_wall(now, e->quiet_since));
@@ -307,6 +331,7 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
     e.tone_stream = in.tone_stream();
     e.tone_starts = in.tone_starts();
   }
+  e.answered = in.answered();
   e.first_packet = in.first_packet();
   e.timed_out = in.timed_out();
   e.quiet_since = deadline_from_wall(now, in.quiet_since());

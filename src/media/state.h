@@ -94,6 +94,7 @@ struct Endpoint {
   std::vector<Stream> streams;
 
   EndpointId partner;
+  bool answered = false;  // Stage: it was joined as answered, or hears itself
   Feed feed = Feed::partner;
   codec::ToneGenerator tone;
   size_t tone_stream = 0;
@@ -122,7 +123,7 @@ class EngineState {
   EndpointId add(const EndpointConfig& c);
   void close(Now now, EndpointId id);
   void unjoin(Now now, Endpoint& e);
-  Status<Reason> join(Now now, Endpoint& a, Endpoint& b);
+  Status<Reason> join(Now now, Endpoint& a, Endpoint& b, Stage stage);
   Status<Reason> play(Now now, Endpoint& e, const codec::ToneSequence& sequence);
   Status<Reason> echo(Now now, Endpoint& e);
   void stop(Now now, Endpoint& e);
