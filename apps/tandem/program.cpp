@@ -150,6 +150,7 @@ std::unique_ptr<port::Worker> Program::Impl::make_worker(uint16_t index, port::M
 
 Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::NodeKeys& keys) {
   net::RuntimeConfig rc;
+  rc.epoch = epoch;
   rc.node = config.node;
   rc.workers = workers;
   rc.limits.connections = config.limits.connections;

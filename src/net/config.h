@@ -75,6 +75,7 @@ struct Limits {
 
 struct RuntimeConfig {
   uint16_t node = 0;
+  uint64_t epoch = 0;  // number of this boot: successive ones hand out different media ports first
   uint16_t workers = 1;
   std::vector<ListenerConfig> listeners;
   std::vector<RealmMedia> media;

@@ -15,12 +15,13 @@ size_t pairs_between(uint16_t first, uint16_t last) {
 }  // namespace
 
 PortRange::PortRange(port::RealmId realm, IpAddress bind, IpAddress advertised, uint16_t first, uint16_t last,
-                     Duration quarantine)
+                     Duration quarantine, uint64_t epoch)
     : realm_(realm),
       bind_(bind),
       advertised_(advertised ? advertised : bind),
       first_(even_up(first)),
       quarantine_(quarantine),
+      first_half_(static_cast<uint32_t>(epoch % 2)),
       states_(pairs_between(first, last)) {}
 
 std::optional<uint32_t> PortRange::pair_of(uint16_t rtp_port) const {
@@ -32,14 +33,22 @@ std::optional<uint32_t> PortRange::pair_of(uint16_t rtp_port) const {
 
 std::optional<uint32_t> PortRange::take_any(Instant now, bool resting, Rng& rng) {
   if (in_use() >= pairs()) return std::nullopt;
+  for (const uint32_t half : {first_half_, 1 - first_half_})
+    if (const auto pair = take_of_half(half, now, resting, rng)) return pair;
+  return std::nullopt;
+}
+
+std::optional<uint32_t> PortRange::take_of_half(uint32_t half, Instant now, bool resting, Rng& rng) {
+  const uint32_t count = (pairs() + 1 - half) / 2;
+  if (count == 0) return std::nullopt;
   constexpr int random_tries = 16;
   for (int i = 0; i < random_tries; ++i) {
-    const auto pair = static_cast<uint32_t>(rng.below(pairs()));
+    const uint32_t pair = 2 * static_cast<uint32_t>(rng.below(count)) + half;
     if (take(pair, now, resting)) return pair;
   }
-  const auto start = static_cast<uint32_t>(rng.below(pairs()));
-  for (uint32_t i = 0; i < pairs(); ++i) {
-    const uint32_t pair = (start + i) % pairs();
+  const auto start = static_cast<uint32_t>(rng.below(count));
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t pair = 2 * ((start + i) % count) + half;
     if (take(pair, now, resting)) return pair;
   }
   return std::nullopt;
@@ -63,10 +72,10 @@ PortRanges::PortRanges(const RuntimeConfig& config) {
   for (const RealmMedia& m : config.media) {
     if (m.bind_v4)
       ranges_.push_back(std::make_unique<PortRange>(m.realm, m.bind_v4, m.advertised_v4, m.first_port,
-                                                    m.last_port, config.port_quarantine));
+                                                    m.last_port, config.port_quarantine, config.epoch));
     if (m.bind_v6)
       ranges_.push_back(std::make_unique<PortRange>(m.realm, m.bind_v6, m.advertised_v6, m.first_port,
-                                                    m.last_port, config.port_quarantine));
+                                                    m.last_port, config.port_quarantine, config.epoch));
   }
 }
 

@@ -76,6 +76,25 @@ TEST(MediaPorts, AClosedPairRestsWhileOthersAreFree) {
   EXPECT_NE(last->rtp.id, first.rtp.id);
 }
 
+TEST(MediaPorts, TheNextBootBeginsWithOtherNumbers) {
+  RuntimeConfig config = with_range(41500, 41539);  // 20 pairs
+  std::set<uint16_t> numbers[2];
+  for (const uint64_t epoch : {7, 8}) {
+    config.epoch = epoch;
+    PortRanges ranges(config);
+    Plane p(ranges);
+    for (int i = 0; i < 10; ++i) {
+      const auto pair = p.plane.open_pair(0, Family::v4);
+      ASSERT_TRUE(pair) << i;
+      numbers[epoch % 2].insert(pair->rtp.local.port);
+    }
+    for (int i = 0; i < 10; ++i)
+      ASSERT_TRUE(p.plane.open_pair(0, Family::v4)) << "the whole range can be used, " << i;
+    EXPECT_FALSE(p.plane.open_pair(0, Family::v4));
+  }
+  for (const uint16_t number : numbers[0]) EXPECT_FALSE(numbers[1].contains(number)) << number;
+}
+
 TEST(MediaPorts, HalfAPairIsNotFree) {
   PortRanges ranges(with_range(41300, 41301, Duration{}));
   Plane p(ranges);
