@@ -370,8 +370,11 @@ void CallFlow::on_ring_timeout(size_t branch) {
   Branch& again = call_.setup->branches[branch];
   if (again.kind == Branch::Kind::extension && again.forwards && again.profile) {
     const port::Forwarding& f = again.profile->forwarding;
-    const std::string& target = rang ? f.no_answer : f.unreachable;
-    if (!target.empty() && divert(branch, target, rang ? "no-answer" : "unavailable")) return;
+    // A 180 may have got lost, and who is not reached does not answer either: without a target for the
+    // unreachable the one for no answer serves.
+    const bool no_answer = rang || f.unreachable.empty();
+    const std::string& target = no_answer ? f.no_answer : f.unreachable;
+    if (!target.empty() && divert(branch, target, no_answer ? "no-answer" : "unavailable")) return;
   }
   fail_branch(branch, cause);
 }

@@ -27,6 +27,12 @@ struct Retransmit {
     give_up = now.mono + 64 * timers.t1;
   }
   void stop() { *this = Retransmit{}; }
+  /// Nothing is sent any more, but its acknowledgement may still come (RFC 3262 section 3).
+  void rest() {
+    const uint32_t n = number;
+    stop();
+    number = n;
+  }
   enum class Due : uint8_t { no, again, over };
   Due on_timeout(Now now, Duration cap) {
     if (!active()) return Due::no;

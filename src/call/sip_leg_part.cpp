@@ -16,9 +16,9 @@ void write(Now now, const Retransmit& from, proto::CallRetransmit& to) {
 
 Retransmit read(Now now, const proto::CallRetransmit& from) {
   Retransmit to;
+  to.number = from.number();
   if (from.message().empty()) return to;
   to.message = from.message();
-  to.number = from.number();
   to.interval = Duration(from.interval());
   to.next = deadline_from_wall(now, from.next_at());
   to.give_up = deadline_from_wall(now, from.give_up_at());

@@ -85,8 +85,9 @@ void SipLeg::on_prack(Turn& turn, sip::ServerTxId server, const sip::Message& re
   const auto header = request.header(HeaderId::rack);
   const auto rack = sip::RAck::parse(header.value_or(""));
   const sip::Message* invite = world_->transactions.request_of(uas_tx_);
-  if (!rack.ok() || !provisional_.active() || rack->rseq != provisional_.number || !invite ||
-      rack->cseq != invite->cseq().number || rack->method_text != "INVITE")
+  // It may come after the final answer, when the INVITE is known no more (RFC 3262 section 3).
+  if (!rack.ok() || provisional_.number == 0 || rack->rseq != provisional_.number ||
+      (invite && rack->cseq != invite->cseq().number) || rack->method_text != "INVITE")
     return respond(turn, server, rack.ok() ? 481 : 400);
   provisional_.stop();
   if (provisional_has_body_) answered_early_ = true;
@@ -124,7 +125,7 @@ void SipLeg::accept(Turn& turn, std::string_view body) {
 }
 
 void SipLeg::send_final_2xx(Turn& turn) {
-  provisional_.stop();
+  provisional_.rest();
   provisional_queue_.clear();
   answer_in_ack_ = !offered_;
   local_body_ = offer_body_;

@@ -120,6 +120,18 @@ TEST_F(Routing, ForwardNoAnswer) {
   answered_by(c);
 }
 
+TEST_F(Routing, ForwardNoAnswerWhenTheRingingGotLost) {
+  sw.subscriber("1002").forwarding.no_answer = "1003";
+  sw.subscriber("1002").forwarding.no_answer_seconds = 15;
+  a.call("1002");
+  b.expect("INVITE");
+  b.reply(b.invite_text, 100);  // and its 180 never came
+  sw.advance(seconds(15));
+  cancelled(b);
+  c.expect("INVITE");
+  answered_by(c);
+}
+
 TEST_F(Routing, ForwardUnreachable) {
   sw.subscriber("1002").forwarding.unreachable = "1003";
   sw.bindings.clear();
