@@ -41,7 +41,16 @@ bool Latch::likely(const SocketAddress& from, const LatchPolicy& policy) const {
 bool Latch::gives_way(Instant now, const SocketAddress& from, const LatchPolicy& policy) const {
   // Whoever the SDP had left was believed again only for want of anybody else.
   if (s_.source == s_.former && from == s_.expected) return true;
-  return s_.provisional && now <= s_.window_end && likely(from, policy);
+  if (!s_.provisional) return false;
+  return from == s_.expected || (now <= s_.window_end && likely(from, policy));
+}
+
+/// Whether a source that is not likely may be learned. An SDP that names the host the signalling comes from
+/// is right about it: no NAT stands between, so whoever sends from another host is a stranger.
+bool Latch::may_be_far(const SocketAddress& from, const LatchPolicy& policy) const {
+  if (!policy.far) return false;
+  const bool announced = s_.expected && s_.expected.ip == policy.signalling;
+  return !announced || from.ip == s_.expected.ip;
 }
 
 /// How long a far source must have gone on. With no idea of a likely host there is nobody to wait for;
@@ -88,7 +97,7 @@ Latch::Verdict Latch::offer(Instant now, const SocketAddress& from, const Eviden
   }
   if (!policy.symmetric || now > s_.window_end) return Verdict::refused;
   const bool is_likely = likely(from, policy);
-  if (!is_likely && !policy.far) return Verdict::refused;
+  if (!is_likely && !may_be_far(from, policy)) return Verdict::refused;
   if (!count(now, from, evidence, policy)) return Verdict::refused;
   confirm(from);
   s_.provisional = !is_likely;

@@ -4,9 +4,10 @@
 // NAT) is believed only while a learning window is open, only before anybody was confirmed, and only after
 // packets that look like one stream: few from a likely host (the SDP's, or where the signalling comes from),
 // more and for longer from any other, and from such a far one not before the leg's signalling was answered.
-// A far source stays provisional until the window closes: the SDP's address and a likely host take its place.
-// Whoever is confirmed otherwise stays; every other source is a stranger until an SDP change opens the window
-// again.
+// Nor is a far one learned where the SDP names the host the signalling comes from: no NAT stands between.
+// A far source stays provisional: the SDP's address takes its place at any time, a likely host until the
+// window closes. Whoever is confirmed otherwise stays; every other source is a stranger until an SDP change
+// opens the window again.
 #include <cstdint>
 
 #include "base/address.h"
@@ -53,7 +54,7 @@ class Latch {
   struct State {
     SocketAddress source;
     bool confirmed = false;    // `source` is believed
-    bool provisional = false;  // until the window closes or somebody better speaks
+    bool provisional = false;  // a far source: somebody better may take its place
     SocketAddress expected;    // the SDP's
     SocketAddress former;      // whom the last SDP change left: a straggler must not win the new window
     Instant window_end{INT64_MIN};
@@ -84,6 +85,7 @@ class Latch {
 
  private:
   bool likely(const SocketAddress& from, const LatchPolicy& policy) const;
+  bool may_be_far(const SocketAddress& from, const LatchPolicy& policy) const;
   bool gives_way(Instant now, const SocketAddress& from, const LatchPolicy& policy) const;
   Duration patience(const SocketAddress& from, const LatchPolicy& policy) const;
   bool count(Instant now, const SocketAddress& from, const Evidence& evidence, const LatchPolicy& policy);

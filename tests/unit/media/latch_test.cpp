@@ -158,6 +158,34 @@ TEST(Latch, FarSourceYieldsToTheSdpAddressAtOnceAndToNoStranger) {
   EXPECT_EQ(audience(w, c), at("10.0.0.1:4000"));
 }
 
+TEST(Latch, NoFarSourceWhereTheSdpNamesTheHostOfTheSignalling) {
+  World w;
+  Call c = establish(w, signalled_from("10.0.0.2"));  // B is behind no NAT, and silent
+  Voice attacker{at("203.0.113.66:6666"), 0x666};
+  w.talk(attacker, c.b_port, 8);    // a burst right after the answer
+  w.talk(attacker, c.b_port, 500);  // and on
+  EXPECT_TRUE(w.take_sent().empty()) << "a stranger speaks into the call";
+  w.talk(c.voice_a, c.a_port);
+  const auto sent = w.take_sent();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].to, at("10.0.0.2:5000")) << "the call bleeds to a stranger";
+  w.talk(c.voice_b, c.b_port);
+  EXPECT_EQ(w.take_sent().size(), 1u) << "the phone is refused";
+  EXPECT_EQ(w.count(MediaEvent::Kind::latched), 0u);
+}
+
+TEST(Latch, SdpAddressTakesTheFarSourcesPlaceAfterTheWindowToo) {
+  World w;
+  Call c = establish(w, signalled_from("198.51.100.7"));
+  Voice far{at("203.0.113.66:6666"), 0x666};
+  w.talk(far, c.a_port, 1600);  // 32 s
+  ASSERT_EQ(audience(w, c), at("203.0.113.66:6666"));
+  w.talk(c.voice_a, c.a_port);
+  EXPECT_EQ(audience(w, c), at("10.0.0.1:4000"));
+  w.talk(far, c.a_port, 500);
+  EXPECT_EQ(audience(w, c), at("10.0.0.1:4000"));
+}
+
 TEST(Latch, FarSourceStaysOnceTheWindowClosed) {
   World w;
   Call c = establish(w, signalled_from("198.51.100.7"));
