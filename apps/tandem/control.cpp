@@ -109,8 +109,9 @@ void Program::Impl::unregister(port::AddressOfRecord aor, std::function<void(boo
 void Program::Impl::trunk_status(std::function<void(std::vector<ops::TrunkStatusView>)> then) {
   each_worker<ops::TrunkStatusView>(*runtime, std::move(then), [](Now, node::Worker& w) {
     std::vector<ops::TrunkStatusView> out;
-    for (const call::TrunkStatus& t : w.calls().trunks())
-      out.push_back({t.trunk, std::string(call::to_string(t.state)), t.last_status});
+    for (const call::TrunkStatus& t : w.trunks())
+      out.push_back({t.trunk, std::string(call::to_string(t.state)), t.last_status,
+                     std::string(call::to_string(t.health)), t.probe_status, t.calls});
     return out;
   });
 }

@@ -348,8 +348,8 @@ void add_node_commands(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
   ctl.add_subcommand("status", "version, start, drain and readiness")->callback([shared] {
     shared->run("GET", "/status");
   });
-  ctl.add_subcommand("trunk-status", "trunks we register with")->callback([shared] {
-    shared->run("GET", "/trunk-status", {"name", "state", "last_status"});
+  ctl.add_subcommand("trunk-status", "registration, health and calls of trunks")->callback([shared] {
+    shared->run("GET", "/trunk-status", {"name", "state", "last_status", "health", "probe_status", "calls"});
   });
   ctl.add_subcommand("reload", "read certificates and configuration again")->callback([shared] {
     shared->run("POST", "/reload");

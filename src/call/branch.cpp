@@ -269,6 +269,8 @@ Party* CallFlow::call_leg(size_t branch, Invitation invitation) {
   called.branch = static_cast<int>(branch);
   called.attempt = call_.setup->number;
   called.realm = invitation.path.realm;
+  if (const Branch& b = call_.setup->branches[branch]; b.kind == Branch::Kind::trunk)
+    called.trunk = b.hops[b.hop].trunk;
   Cause why;
   const std::string body =
       open_media(called, invitation.path) ? offer_for(called, *from, why) : std::string{};

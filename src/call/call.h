@@ -39,6 +39,7 @@ struct Party {
   std::string user, domain, display;  // who it is, as shown to the others
   std::string pickup_group;
   std::string trunk;
+  uint64_t seat = 0;         // among the calls of its trunk; 0: nobody counts
   route::CallSource source;  // who it is to the dial plan, when it transfers or diverts
   port::RealmId realm = 0;
   LegId partner = 0;
@@ -137,11 +138,24 @@ struct OpenAsk {
     feature,
     pickup,
     park_probe,
-    retrieve
+    retrieve,
+    trunk_seat,   // of the caller
+    domain_seat,  // of the call
+    hop_seat,     // of the trunk a branch is about to try
   } what;
   port::AskId id = 0;
   uint64_t attempt = 0;
   int branch = -1;
+};
+
+/// A seat of the trunk that a branch tries, from before its INVITE until somebody answers (then it is the
+/// party's) or the next trunk's turn.
+struct Reservation {
+  uint64_t seat = 0;
+  std::string trunk;
+  uint64_t attempt = 0;
+  int branch = -1;
+  size_t hop = 0;
 };
 
 struct Call {
@@ -161,6 +175,8 @@ struct Call {
   std::vector<Pairing> pairs;
   std::optional<Setup> setup;
   std::vector<OpenAsk> asks;
+  uint64_t seat = 0;  // among the calls of its domain; 0: nobody counts
+  std::vector<Reservation> reservations;
   std::vector<std::pair<std::string, std::string>>
       passed;  // headers of the caller's INVITE that go on to the callee
   uint32_t max_forwards = 70;

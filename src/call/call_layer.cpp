@@ -19,6 +19,12 @@ CallCounters::CallCounters(CounterSet& c)
       limit_forks(c.counter("call_refused_total", "Refused by a limit", "limit=\"forks\"")),
       limit_forwards(c.counter("call_refused_total", "Refused by a limit", "limit=\"forwards\"")),
       limit_subscriber(c.counter("call_refused_total", "Refused by a limit", "limit=\"subscriber\"")),
+      limit_trunk(c.counter("call_refused_total", "Refused by a limit", "limit=\"trunk_calls\"")),
+      limit_trunk_rate(c.counter("call_refused_total", "Refused by a limit", "limit=\"trunk_rate\"")),
+      limit_domain(c.counter("call_refused_total", "Refused by a limit", "limit=\"domain_calls\"")),
+      trunk_passed_over(
+          c.counter("trunk_passed_over_total", "Trunks not tried because they are down and another is not")),
+      no_codec(c.counter("trunk_no_codec_total", "Descriptions without a codec the trunk's row names")),
       draining(c.counter("call_refused_total", "Refused by a limit", "limit=\"drain\"")),
       bad_sdp(c.counter("call_bad_sdp_total", "Session descriptions that were refused")),
       merged(c.counter("call_merged_total", "INVITEs that came twice on different ways (482)")),
@@ -41,7 +47,10 @@ Layer::Layer(const CallLayer::Parts& p, const CallConfig& cfg, std::shared_ptr<c
       counters(p.counters),
       leg_counters(p.counters),
       sip{p.transactions, p.mint, p.rng, p.contacts, config, leg_counters},
-      failures(p.counters) {}
+      failures(p.counters),
+      trunk_contacts(cfg.contact_key) {
+  trunk_contacts.set_plan(*plan);
+}
 
 Call& Layer::make_call(uint16_t shard) {
   CallId id = 0;
@@ -112,13 +121,17 @@ void Layer::settle(Call& call) {
 struct CallLayer::Impl : Layer {
   Impl(const Parts& p, const CallConfig& cfg, std::shared_ptr<const route::Plan> the_plan)
       : Layer(p, cfg, std::move(the_plan)),
-        trunks(p.transactions, p.mint, p.rng, p.counters, p.contacts, config) {}
+        trunks(p.transactions, p.mint, p.rng, p.counters, p.contacts, trunk_contacts, config),
+        watch(p.transactions, p.mint, p.rng, p.counters, p.contacts, config) {}
   TrunkRegistrations trunks;
-  std::vector<CallId> waiting;  // restored, not resumed
+  TrunkWatch watch;
+  std::multimap<IpAddress, std::string> by_address;  // what the names of trunks' hosts stand for
+  std::vector<CallId> waiting;                       // restored, not resumed
 
   void on_new_invite(Now now, sip::TuEvent& event, const Identity& identity, port::Outbox& out);
   void on_request(Now now, sip::TuEvent& event, const Identity& identity, port::Outbox& out);
   Where where(const sip::TuRef& user) const;
+  void index_addresses();
   void refuse(Now now, sip::ServerTxId server, int status, port::Outbox& out,
               std::initializer_list<std::pair<sip::HeaderId, std::string>> headers = {});
 };
@@ -157,6 +170,14 @@ void CallLayer::Impl::on_new_invite(Now now, sip::TuEvent& event, const Identity
   run(now, call, out, [&](CallFlow& flow) { flow.start(event.server, event.path, identity); });
 }
 
+void CallLayer::Impl::index_addresses() {
+  by_address.clear();
+  for (const auto& [name, news] : trunk_news)
+    if (const route::Trunk* trunk = plan->trunk(name);
+        trunk && trunk->sources_by_name && trunk->row.host == news.host)
+      for (const IpAddress& ip : news.addresses) by_address.emplace(ip, name);
+}
+
 Layer::Where CallLayer::Impl::where(const sip::TuRef& user) const {
   Where w{user.object, leg_of(user.detail)};
   for (int hops = 0; hops < 8; ++hops) {
@@ -190,6 +211,7 @@ void CallLayer::on_sip(Now now, sip::TuEvent&& event, const Identity& identity, 
   Impl& im = *impl_;
   using Kind = sip::TuEvent::Kind;
   if (event.user.object == TrunkRegistrations::trunk_object) return im.trunks.on_sip(now, event, out);
+  if (event.user.object == TrunkWatch::watch_object) return im.watch.on_sip(now, event, out);
   if (event.kind == Kind::request) return im.on_request(now, event, identity, out);
   Layer::Where where{};
   if (event.kind == Kind::ack || event.kind == Kind::stray_response) {
@@ -225,6 +247,7 @@ void CallLayer::on_sip(Now now, sip::TuEvent&& event, const Identity& identity, 
 void CallLayer::on_answer(Now now, uint64_t object, port::AskId id, port::Answer answer, port::Outbox& out) {
   Impl& im = *impl_;
   if (object == TrunkRegistrations::trunk_object) return im.trunks.on_answer(now, id, answer, out);
+  if (object == TrunkWatch::watch_object) return im.watch.on_answer(now, id, answer, out);
   Call* call = im.find(object);
   if (!call) return im.counters.late_answers.add();
   const auto it =
@@ -266,16 +289,56 @@ void CallLayer::on_timeout(Now now, port::Outbox& out) {
     im.run(now, *call, out, [](CallFlow& flow) { flow.on_timeout(); });
   }
   if (im.trunks.next_timeout() <= now.mono) im.trunks.on_timeout(now, out);
+  if (im.watch.next_timeout() <= now.mono) im.watch.on_timeout(now, out);
+  if (im.next_renewal <= now.mono) im.renew_seats(now, out);
 }
 
 Instant CallLayer::next_timeout() const {
-  return std::min(impl_->timers.next(), impl_->trunks.next_timeout());
+  return std::min(
+      {impl_->timers.next(), impl_->trunks.next_timeout(), impl_->watch.next_timeout(), impl_->next_renewal});
 }
 
 void CallLayer::set_plan(Now now, std::shared_ptr<const route::Plan> plan, port::Outbox& out) {
   if (!plan) return;
   impl_->plan = plan;
-  impl_->trunks.set_plan(now, std::move(plan), out);
+  impl_->trunk_contacts.set_plan(*plan);
+  std::erase_if(impl_->trunk_news, [&](const auto& known) {
+    const route::Trunk* trunk = plan->trunk(known.first);
+    return !trunk || trunk->row.host != known.second.host;
+  });
+  impl_->index_addresses();
+  impl_->trunks.set_plan(now, *plan, out);
+  impl_->watch.set_plan(now, *plan, out);
+  impl_->renew_seats(now, out);
+}
+
+void CallLayer::on_trunk_news(const port::TrunkNews& news) {
+  // It may be about a row this worker has not heard of yet: the plan and the news come on different ways.
+  port::TrunkNews& known = impl_->trunk_news[news.trunk];
+  const bool moved = known.host != news.host || known.addresses != news.addresses;
+  known = news;
+  if (moved) impl_->index_addresses();
+}
+
+const route::Trunk* CallLayer::trunk_of(std::string_view request_user, const port::Path& path) const {
+  const auto fits = [&](const route::Trunk* t) {
+    // With a tls_name the certificate decides, and the node has looked at it.
+    return t && t->realm == path.realm && t->row.tls_name.empty() &&
+           (!port::is_secure(t->row.transport) || port::is_secure(path.transport));
+  };
+  if (const std::string* name = impl_->trunk_contacts.trunk_at(request_user))
+    if (const route::Trunk* trunk = impl_->plan->trunk(*name); fits(trunk)) return trunk;
+  const auto [first, last] = impl_->by_address.equal_range(path.remote.ip);
+  for (auto it = first; it != last; ++it)
+    if (const route::Trunk* trunk = impl_->plan->trunk(it->second); fits(trunk)) return trunk;
+  return nullptr;
+}
+
+std::vector<IpPrefix> CallLayer::trunk_addresses() const {
+  std::vector<IpPrefix> all;
+  for (const auto& [ip, trunk] : impl_->by_address)
+    all.push_back({ip, static_cast<uint8_t>(ip.is_v4() ? 32 : 128)});
+  return all;
 }
 
 const route::Plan& CallLayer::plan() const { return *impl_->plan; }
@@ -291,7 +354,17 @@ size_t CallLayer::open_asks() const {
   for (const auto& [id, call] : impl_->calls) n += call->asks.size();
   return n;
 }
-std::vector<TrunkStatus> CallLayer::trunks() const { return impl_->trunks.status(); }
+std::vector<TrunkStatus> CallLayer::trunks() const {
+  std::vector<TrunkStatus> all;
+  for (const route::Trunk* t : impl_->plan->trunks()) {
+    if (!owns_trunk(t->row.name, impl_->config)) continue;
+    TrunkStatus& status = all.emplace_back();
+    status.trunk = t->row.name;
+    impl_->trunks.describe(status);
+    impl_->watch.describe(status);
+  }
+  return all;
+}
 void CallLayer::unregister_trunks(Now now, port::Outbox& out) { impl_->trunks.unregister_all(now, out); }
 
 uint64_t CallLayer::revision(CallId id) const {
@@ -319,6 +392,7 @@ bool CallLayer::restore(Now now, std::string_view part, std::string_view then, p
   }
   impl_->run(now, *call, out, [&](CallFlow& flow) {
     flow.tell_lines();
+    flow.tell_seats();
     flow.ask_again();
     flow.go_on(then);
   });
@@ -332,6 +406,7 @@ void CallLayer::resume(Now now, port::Outbox& out) {
     if (Call* call = impl_->find(id))
       impl_->run(now, *call, out, [](CallFlow& flow) {
         flow.tell_lines();
+        flow.tell_seats();
         flow.ask_again();
       });
 }

@@ -21,6 +21,7 @@
 #include "call/cause.h"
 #include "call/config.h"
 #include "call/trunk_registration.h"
+#include "call/trunk_watch.h"
 #include "media/engine.h"
 #include "port/outbox.h"
 #include "route/plan.h"
@@ -83,6 +84,13 @@ class CallLayer {
   /// New calls use it at once; running calls keep what they decided.
   void set_plan(Now now, std::shared_ptr<const route::Plan> plan, port::Outbox& out);
   const route::Plan& plan() const;
+  /// What the owner of a trunk found out (Outbox::trunk_news of any worker).
+  void on_trunk_news(const port::TrunkNews& news);
+  /// The trunk a request that its source does not give away belongs to: sent to the Contact we registered, or
+  /// from an address of the host's name. Null for a stranger's.
+  const route::Trunk* trunk_of(std::string_view request_user, const port::Path& path) const;
+  /// The addresses behind the names of trunks' hosts, as far as they are known.
+  std::vector<IpPrefix> trunk_addresses() const;
 
   /// True when a dialog with this tag of ours lives here (route in-dialog requests by the To-tag).
   bool owns_dialog(std::string_view local_tag) const;
@@ -102,7 +110,7 @@ class CallLayer {
   size_t dialog_count() const;
   size_t open_asks() const;
 
-  /// Registrations with trunks that this worker owns.
+  /// Trunks that this worker owns; TrunkStatus::calls is the dispatch's to fill in.
   std::vector<TrunkStatus> trunks() const;
   void unregister_trunks(Now now, port::Outbox& out);
 

@@ -1,5 +1,6 @@
 #pragma once
 // What an operator may set for calls, and who the caller of an out-of-dialog request turned out to be.
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -11,6 +12,11 @@
 
 namespace tandem::call {
 
+/// How often a worker says which seats of trunks and domains its calls hold, and how long the owner believes
+/// it: three of these messages may be lost.
+inline constexpr Duration seat_renewal = seconds(30);
+inline constexpr Duration seat_lease = seconds(100);
+
 struct CallConfig {
   uint16_t node = 0;
   uint16_t worker = 0;
@@ -18,6 +24,7 @@ struct CallConfig {
   uint16_t epoch = 0;    // boot count, part of a CDR's key
   std::string user_agent = "Tandem";
   sip::Timers timers;
+  std::array<uint8_t, 32> contact_key{};  // of the Contacts we register at trunks (TrunkContacts)
 
   // Limits; each has a counter call_refused_total{limit=...}.
   size_t max_calls = 50'000;  // per worker: 503 with Retry-After

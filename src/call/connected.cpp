@@ -115,6 +115,7 @@ void CallFlow::gone(Party& p) {
   if (p.state == Party::State::gone) return;
   if (Pairing* pair = pair_of(p.id)) close_pair(*pair, Cause{}, port::Cdr::Side::system);
   p.state = Party::State::gone;
+  give_back(port::SeatPool::Kind::trunk, p.trunk, p.seat);
   line(p, port::LineCall::State::terminated);
   layer_.engine.close(turn_.now, p.endpoint);
   p.endpoint = {};
@@ -198,6 +199,11 @@ void CallFlow::on_answer(const OpenAsk& open, const port::Answer& answer) {
       call_.feature_asks = 0;
       return route(false);
     }
+    case OpenAsk::What::trunk_seat:
+    case OpenAsk::What::domain_seat:
+      return on_caller_seat(open.what, answer);
+    case OpenAsk::What::hop_seat:
+      return on_hop_seat(branch, answer);
     case OpenAsk::What::feature:
       return on_feature_stored(answer);
     case OpenAsk::What::pickup:

@@ -30,6 +30,8 @@ class CallFlow {
   void go_on(std::string_view then);
   void ask_again();  // after a restore: what was asked and not yet answered
   void tell_lines();
+  void tell_seats();
+  void settle_seats();
 
   /// `newcomer` (of another call) takes the place of `replaced` here. False: it cannot; the newcomer is
   /// untouched.
@@ -52,6 +54,19 @@ class CallFlow {
   void refuse_caller(Party& caller, const Cause& cause,
                      const std::vector<std::pair<std::string, std::string>>& headers = {});
 
+  void proceed();
+  route::CallRequest request_of_setup(bool diverted) const;
+
+  // seats.cpp
+  bool dials_emergency() const;
+  bool take_seats(Party& caller, bool unasked);
+  Cause no_seat(const port::SeatPool& pool, const port::Answer& answer);
+  void on_caller_seat(OpenAsk::What what, const port::Answer& answer);
+  bool reserve(size_t branch, const route::Trunk& trunk);
+  void on_hop_seat(size_t branch, const port::Answer& answer);
+  void keep_seat(Party& called);
+  void give_back(port::SeatPool::Kind kind, const std::string& name, uint64_t& seat);
+
   // branch.cpp
   Branch& add_branch(Branch::Kind kind);
   void advance();
@@ -73,6 +88,10 @@ class CallFlow {
 
   // trunk.cpp
   void next_hop(size_t branch);
+  bool passes_over(const Branch& branch) const;
+  bool speaks_to(const route::Trunk& trunk);
+  bool fit(const Party& party, sdp::Description& description) const;
+  void resolve_trunk(size_t branch, const route::Trunk& trunk);
   void resolve(size_t branch, std::string_view host, uint16_t port, std::optional<port::Transport> transport,
                bool secure, port::RealmId realm);
   route::Resolver::Context resolver_context();
@@ -175,6 +194,7 @@ void Layer::run(Now now, Call& call, port::Outbox& out, F&& f) {
   CallFlow flow(*this, call, turn);
   f(flow);
   drain(flow, turn);
+  flow.settle_seats();
   settle(call);
 }
 

@@ -12,6 +12,7 @@
 #include "base/timers.h"
 #include "call/call.h"
 #include "call/call_layer.h"
+#include "call/trunk_contact.h"
 
 namespace tandem::call {
 
@@ -27,6 +28,11 @@ struct CallCounters {
   Counter& limit_forks;
   Counter& limit_forwards;
   Counter& limit_subscriber;
+  Counter& limit_trunk;
+  Counter& limit_trunk_rate;
+  Counter& limit_domain;
+  Counter& trunk_passed_over;
+  Counter& no_codec;
   Counter& draining;
   Counter& bad_sdp;
   Counter& merged;
@@ -58,6 +64,9 @@ struct Layer {
   SipLegCounters leg_counters;
   SipWorld sip;
   route::FailureCache failures;
+  TrunkContacts trunk_contacts;
+  std::unordered_map<std::string, port::TrunkNews, TextHash, std::equal_to<>> trunk_news;  // by trunk
+  Instant next_renewal = Instant::never();                                                 // of seats
   bool refusing = false;
   size_t legs = 0;
 
@@ -83,6 +92,13 @@ struct Layer {
   void run(Now now, Call& call, port::Outbox& out, F&& f);
   void drain(CallFlow& flow, Turn& turn);
   void settle(Call& call);  // after run(): parties that ended, timers
+  /// Some trunk or domain has a limit.
+  bool counts_calls() const;
+  void renew_seats(Now now, port::Outbox& out);
+  bool trunk_down(std::string_view trunk) const {
+    const auto it = trunk_news.find(trunk);
+    return it != trunk_news.end() && it->second.down;
+  }
   CallInfo info(const Call& call) const;
   void forget_leg(Call& call, Party& party);
   static Instant next_timeout(const Call& call);

@@ -97,6 +97,10 @@ std::string CallFlow::offer_for(Party& called, Party& from, Cause& why) {
   const bool up = from.state == Party::State::up;
   if (!up && !from.has_sdp) return {};
   auto like = layer_.engine.remote_description(from.endpoint);
+  if (like && !fit(called, *like)) {
+    why = Cause::from_status(488, "No codec of the trunk");
+    return {};
+  }
   auto offer = like ? (up ? all_sendrecv(*like) : void(),
                        layer_.engine.present(turn_.now, called.endpoint, *like, media::SdpRole::offer))
                     : layer_.engine.offer(turn_.now, called.endpoint);
@@ -125,8 +129,8 @@ void CallFlow::on_progress(Party& called, const LegEvent& e) {
       referrer->leg->transfer_progress(turn_, 180);
   std::string body;
   if (!e.body.empty() && from->has_sdp && from->state != Party::State::up) {
-    const auto answer = sdp::Description::parse(e.body);
-    if (answer.ok() &&
+    auto answer = sdp::Description::parse(e.body);
+    if (answer.ok() && fit(called, *answer) &&
         layer_.engine.set_remote(turn_.now, called.endpoint, *answer, media::SdpRole::answer).ok()) {
       auto shown = layer_.engine.present(turn_.now, from->endpoint, *answer, media::SdpRole::answer);
       if (shown.ok() &&
@@ -165,11 +169,12 @@ void CallFlow::on_answered(Party& called, const LegEvent& e) {
     }
   };
   const std::string_view text = e.body.empty() ? std::string_view(called.early_body) : e.body;
-  const auto body = sdp::Description::parse(text);
+  auto body = sdp::Description::parse(text);
   if (!body.ok()) {
     layer_.counters.bad_sdp.add();
     return fail(Cause::from_status(488, "Bad session description"));
   }
+  if (!fit(called, *body)) return fail(Cause::from_status(488, "No codec of the trunk"));
   const auto role = e.offer_in_answer ? media::SdpRole::offer : media::SdpRole::answer;
   if (const auto set = layer_.engine.set_remote(turn_.now, called.endpoint, *body, role); !set.ok())
     return fail(Cause::from_status(status_of(set.reason())));
@@ -186,6 +191,7 @@ void CallFlow::on_answered(Party& called, const LegEvent& e) {
 void CallFlow::connect(Party& from, Party& called) {
   const bool was_up = from.state == Party::State::up;
   from.state = called.state = Party::State::up;
+  keep_seat(called);
   called.branch = -1;
   if (from.music) {
     layer_.engine.stop(turn_.now, from.endpoint);
@@ -212,11 +218,12 @@ void CallFlow::connect(Party& from, Party& called) {
 // ---- once the call is up
 
 void CallFlow::on_offer(Party& p, const LegEvent& e) {
-  const auto offer = sdp::Description::parse(e.body);
+  auto offer = sdp::Description::parse(e.body);
   if (!offer.ok()) {
     layer_.counters.bad_sdp.add();
     return p.leg->refuse_offer(turn_, 400);
   }
+  if (!fit(p, *offer)) return p.leg->refuse_offer(turn_, 488);
   Party* partner = party(p.partner);
   const bool partner_up = partner && partner->state == Party::State::up && p.state == Party::State::up;
   const auto before = layer_.engine.remote_description(p.endpoint);
@@ -254,10 +261,12 @@ bool CallFlow::answer_locally(Party& p, const sdp::Description& offer) {
 void CallFlow::relay_offer(Party& p, Party& partner, const sdp::Description& offer) {
   if (partner.negotiation != Negotiation::none || (partner.sip && partner.sip->offer_in_progress()))
     return p.leg->refuse_offer(turn_, 491);
+  sdp::Description shown_offer = offer;
+  if (!fit(partner, shown_offer)) return p.leg->refuse_offer(turn_, 488);
   if (const auto set = layer_.engine.set_remote(turn_.now, p.endpoint, offer, media::SdpRole::offer);
       !set.ok())
     return p.leg->refuse_offer(turn_, status_of(set.reason()));
-  auto shown = layer_.engine.present(turn_.now, partner.endpoint, offer, media::SdpRole::offer);
+  auto shown = layer_.engine.present(turn_.now, partner.endpoint, shown_offer, media::SdpRole::offer);
   if (!shown.ok()) {
     layer_.engine.rollback(turn_.now, p.endpoint);
     return p.leg->refuse_offer(turn_, status_of(shown.reason()));
@@ -270,6 +279,7 @@ void CallFlow::relay_offer(Party& p, Party& partner, const sdp::Description& off
 void CallFlow::on_offer_wanted(Party& p) {
   Party* partner = party(p.partner);
   auto like = partner ? layer_.engine.remote_description(partner->endpoint) : std::nullopt;
+  if (like && !fit(p, *like)) return p.leg->refuse_offer(turn_, 488);
   auto offer = like ? layer_.engine.present(turn_.now, p.endpoint, *like, media::SdpRole::offer)
                     : layer_.engine.offer(turn_.now, p.endpoint);
   if (!offer.ok()) return p.leg->refuse_offer(turn_, status_of(offer.reason()));
@@ -282,9 +292,9 @@ void CallFlow::on_answer_body(Party& p, const LegEvent& e) {
   const Negotiation purpose = std::exchange(p.negotiation, Negotiation::none);
   p.negotiation_until = Instant::never();
   Party* partner = party(p.partner);
-  const auto answer = sdp::Description::parse(e.body);
-  const bool taken =
-      answer.ok() && layer_.engine.set_remote(turn_.now, p.endpoint, *answer, media::SdpRole::answer).ok();
+  auto answer = sdp::Description::parse(e.body);
+  const bool taken = answer.ok() && fit(p, *answer) &&
+                     layer_.engine.set_remote(turn_.now, p.endpoint, *answer, media::SdpRole::answer).ok();
   if (!taken) {
     layer_.counters.bad_sdp.add();
     layer_.engine.rollback(turn_.now, p.endpoint);
@@ -350,6 +360,7 @@ bool CallFlow::offer_to(Party& p, const Party& like, Negotiation purpose) {
   auto description = layer_.engine.remote_description(like.endpoint);
   if (!description) return false;
   all_sendrecv(*description);
+  if (!fit(p, *description)) return false;
   auto shown = layer_.engine.present(turn_.now, p.endpoint, *description, media::SdpRole::offer);
   if (!shown.ok()) return false;
   p.negotiation = purpose;

@@ -205,6 +205,8 @@ void CallFlow::move_away(uint16_t worker, std::string then) {
     layer_.forget_leg(call_, *p);
   }
   call_.parties.clear();
+  call_.seat = 0;  // it goes along
+  call_.reservations.clear();
 }
 
 void CallFlow::go_on(std::string_view then) {

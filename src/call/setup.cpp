@@ -75,13 +75,22 @@ void CallFlow::start(sip::ServerTxId server, const port::Path& path, const Ident
   call_.max_forwards = std::min<uint32_t>(hops, 70) - 1;
   if (!take_offer(caller, *request)) return;
   event(port::Level::info, "call.started", {{"from", call_.caller}, {"to", setup.dialled}});
-  if (request->has(HeaderId::replaces)) return start_replacing(caller, *request);
-  line(caller, port::LineCall::State::trying);
-  const bool limited = identity.subscriber && identity.subscriber->max_calls > 0;
-  if (limited) {
+  const bool replaces = request->has(HeaderId::replaces);
+  if (identity.subscriber && !replaces)
     call_.feature_asks = identity.subscriber->max_calls;  // kept until the line has answered
-    return ask(OpenAsk::What::caller_line, port::AskLine{caller.aor});
-  }
+  const bool seated = take_seats(caller, replaces);
+  if (replaces) return start_replacing(caller, *request);
+  if (seated) proceed();
+}
+
+/// The call has its seats.
+void CallFlow::proceed() {
+  Party* caller = origin();
+  if (!caller) return;
+  line(*caller, port::LineCall::State::trying);
+  if (call_.feature_asks > 0 && !dials_emergency())
+    return ask(OpenAsk::What::caller_line, port::AskLine{caller->aor});
+  call_.feature_asks = 0;
   route(false);
 }
 
@@ -120,7 +129,7 @@ bool CallFlow::identify(Party& caller, const sip::Message& request, const Identi
       caller.realm = trunk->realm;
       // Called at the Contact we registered: the number is in the To.
       const auto to = request.to();
-      if (!trunk->contact_user.empty() && setup.dialled == trunk->contact_user && to.ok())
+      if (to.ok() && setup.dialled == layer_.trunk_contacts.user_for(identity.trunk))
         setup.dialled = decoded(to->uri.user);
     }
   } else {
@@ -152,7 +161,7 @@ bool CallFlow::take_offer(Party& caller, const sip::Message& request) {
     refuse_caller(caller, Cause::from_status(503, "No media port"));
     return false;
   }
-  const auto offer = sdp::Description::parse(*body);
+  auto offer = sdp::Description::parse(*body);
   if (!offer.ok()) {
     layer_.counters.bad_sdp.add();
     refuse_caller(caller, Cause::from_status(400, "Bad session description"),
@@ -160,6 +169,10 @@ bool CallFlow::take_offer(Party& caller, const sip::Message& request) {
     return false;
   }
   caller.has_sdp = true;
+  if (!fit(caller, *offer)) {
+    refuse_caller(caller, Cause::from_status(488, "No codec of the trunk"));
+    return false;
+  }
   int status = open_media(caller, caller.sip->path()) ? 0 : 503;
   if (!status) {
     const auto set = layer_.engine.set_remote(turn_.now, caller.endpoint, *offer, media::SdpRole::offer);
@@ -173,8 +186,8 @@ bool CallFlow::take_offer(Party& caller, const sip::Message& request) {
   return false;
 }
 
-void CallFlow::route(bool diverted) {
-  Setup& setup = *call_.setup;
+route::CallRequest CallFlow::request_of_setup(bool diverted) const {
+  const Setup& setup = *call_.setup;
   route::CallRequest request;
   request.wall = turn_.now.wall;
   request.source = setup.source;
@@ -183,8 +196,10 @@ void CallFlow::route(bool diverted) {
   request.realm = call_.realm;
   request.seed = call_.id;
   request.diverted = diverted;
-  apply(layer_.plan->decide(request));
+  return request;
 }
+
+void CallFlow::route(bool diverted) { apply(layer_.plan->decide(request_of_setup(diverted))); }
 
 void CallFlow::apply(const route::Decision& decision) {
   Setup& setup = *call_.setup;

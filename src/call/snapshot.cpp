@@ -41,6 +41,7 @@ void write(Now now, const Party& p, proto::CallParty& to) {
   to.set_line(static_cast<uint32_t>(p.line));
   to.set_line_told(p.line_told);
   to.set_early_body(p.early_body);
+  to.set_seat(p.seat);
 }
 
 void read(Now now, const proto::CallParty& from, Party& p) {
@@ -67,6 +68,7 @@ void read(Now now, const proto::CallParty& from, Party& p) {
   p.line = clamp_enum(from.line(), port::LineCall::State::terminated);
   p.line_told = from.line_told();
   p.early_body = from.early_body();
+  p.seat = from.seat();
 }
 
 void write(const media::LegStatistics& s, proto::CallCounts& to) {
@@ -266,6 +268,15 @@ void write_call(Now now, const Call& call, proto::CallPart& to) {
   to.set_next_attempt(call.next_attempt);
   to.set_next_leg(call.next_leg);
   to.set_merge_key(call.merge_key);
+  to.set_seat(call.seat);
+  for (const Reservation& r : call.reservations) {
+    auto* one = to.add_reservations();
+    one->set_seat(r.seat);
+    one->set_trunk(r.trunk);
+    one->set_attempt(r.attempt);
+    one->set_branch(r.branch);
+    one->set_hop(static_cast<uint32_t>(r.hop));
+  }
 }
 
 void read_call(Now now, const proto::CallPart& from, Call& call) {
@@ -309,6 +320,9 @@ void read_call(Now now, const proto::CallPart& from, Call& call) {
   call.next_attempt = from.next_attempt();
   call.next_leg = static_cast<LegId>(from.next_leg());
   call.merge_key = from.merge_key();
+  call.seat = from.seat();
+  for (const auto& r : from.reservations())
+    call.reservations.push_back({r.seat(), r.trunk(), r.attempt(), r.branch(), r.hop()});
 }
 
 }  // namespace
@@ -368,7 +382,7 @@ Call* Layer::call_from(Now now, std::string_view bytes) {
     return nullptr;
   }
   for (const auto& a : part.asks())
-    call->asks.push_back({clamp_enum(a.what(), OpenAsk::What::retrieve), 0, a.attempt(), a.branch()});
+    call->asks.push_back({clamp_enum(a.what(), OpenAsk::What::hop_seat), 0, a.attempt(), a.branch()});
   Call& ref = *call;
   for (const auto& p : ref.parties) dialogs[p->sip->local_tag()] = {ref.id, p->id};
   if (!ref.merge_key.empty()) merged[ref.merge_key] = ref.id;
@@ -402,9 +416,16 @@ void CallFlow::ask_again() {
       case OpenAsk::What::profile:
       case OpenAsk::What::bindings:
       case OpenAsk::What::line:
+      case OpenAsk::What::hop_seat:
         break;  // begun anew below: what was known already is asked again too
       case OpenAsk::What::caller_line:
         ask(a.what, port::AskLine{caller->aor});
+        break;
+      case OpenAsk::What::trunk_seat:
+        ask(a.what, port::AskSeat{{port::SeatPool::Kind::trunk, caller->trunk}, caller->seat});
+        break;
+      case OpenAsk::What::domain_seat:
+        ask(a.what, port::AskSeat{{port::SeatPool::Kind::domain, call_.domain}, call_.seat});
         break;
       case OpenAsk::What::park_probe:
         probe_slot();

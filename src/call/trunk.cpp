@@ -1,5 +1,6 @@
 // Targets that are not subscribers: trunks, tried one after the other, and URIs an administrator wrote down.
 #include "base/text.h"
+#include "call/codecs.h"
 #include "call/flow.h"
 #include "sip/writer.h"
 
@@ -28,12 +29,54 @@ void CallFlow::next_hop(size_t branch) {
   for (; b.hop < b.hops.size(); ++b.hop) {
     const route::Trunk* trunk = layer_.plan->trunk(b.hops[b.hop].trunk);
     if (!trunk) continue;
-    b.addresses.clear();
-    b.address = 0;
-    return resolve(branch, trunk->row.host, trunk->row.port, trunk->row.transport,
-                   port::is_secure(trunk->row.transport), trunk->realm);
+    if (passes_over(b)) {
+      layer_.counters.trunk_passed_over.add();
+      continue;
+    }
+    if (!speaks_to(*trunk)) {
+      b.cause = Cause::from_status(488, "No codec of the trunk");
+      continue;
+    }
+    if (reserve(branch, *trunk)) resolve_trunk(branch, *trunk);
+    return;
   }
   fail_branch(branch, b.cause.status ? b.cause : Cause::from_status(503, "No trunk"));
+}
+
+/// A trunk that is down is tried when all are; an emergency call tries it after those that are up.
+bool CallFlow::passes_over(const Branch& b) const {
+  if (!layer_.trunk_down(b.hops[b.hop].trunk)) return false;
+  for (size_t i = call_.setup->emergency ? b.hop + 1 : 0; i < b.hops.size(); ++i)
+    if (layer_.plan->trunk(b.hops[i].trunk) && !layer_.trunk_down(b.hops[i].trunk)) return true;
+  return false;
+}
+
+/// What the caller offers has something the trunk takes. A caller without an offer is asked by the trunk's.
+bool CallFlow::speaks_to(const route::Trunk& trunk) {
+  const Party* from = origin();
+  auto offer = from ? layer_.engine.remote_description(from->endpoint) : std::nullopt;
+  if (!offer || restrict_audio(*offer, trunk.row.codecs)) return true;
+  layer_.counters.no_codec.add();
+  event(port::Level::notice, "trunk.no_codec", {{"trunk", trunk.row.name}});
+  return false;
+}
+
+/// Cuts a description that comes from a trunk, or goes to one, down to what its row allows. False: no audio
+/// is left.
+bool CallFlow::fit(const Party& p, sdp::Description& description) const {
+  const route::Trunk* trunk = p.trunk.empty() ? nullptr : layer_.plan->trunk(p.trunk);
+  if (!trunk || restrict_audio(description, trunk->row.codecs)) return true;
+  layer_.counters.no_codec.add();
+  turn_.out.event(port::Level::notice, "trunk.no_codec", call_.id, {{"trunk", p.trunk}});
+  return false;
+}
+
+void CallFlow::resolve_trunk(size_t branch, const route::Trunk& trunk) {
+  Branch& b = call_.setup->branches[branch];
+  b.addresses.clear();
+  b.address = 0;
+  resolve(branch, trunk.row.host, trunk.row.port, trunk.row.transport, port::is_secure(trunk.row.transport),
+          trunk.realm);
 }
 
 route::Resolver::Context CallFlow::resolver_context() {
@@ -120,7 +163,7 @@ void CallFlow::address_trunk(const route::TrunkHop& hop, const route::Trunk& tru
     invitation.from = from.display.empty() ? identity : sip::quote(from.display) + " " + identity;
   }
   if (!shown.empty()) invitation.headers.emplace_back("P-Asserted-Identity", identity);
-  invitation.contact_user = trunk.contact_user;
+  invitation.contact_user = row.user.empty() ? hop.caller_number : row.user;
   invitation.credentials = trunk_credentials(row);
 }
 

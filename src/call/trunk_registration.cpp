@@ -30,6 +30,22 @@ std::string_view to_string(TrunkStatus::State s) {
   return "";
 }
 
+std::string_view to_string(TrunkStatus::Health h) {
+  switch (h) {
+    case TrunkStatus::Health::unknown:
+      return "unknown";
+    case TrunkStatus::Health::up:
+      return "up";
+    case TrunkStatus::Health::down:
+      return "down";
+  }
+  return "";
+}
+
+bool owns_trunk(std::string_view trunk, const CallConfig& config) {
+  return sip::worker_of_shard(sip::shard_of(trunk), std::max<uint16_t>(config.workers, 1)) == config.worker;
+}
+
 namespace {
 
 bool same_registration(const port::TrunkRow& a, const port::TrunkRow& b) {
@@ -66,6 +82,7 @@ struct TrunkRegistrations::Impl {
   sip::TokenMint& mint;
   Rng& rng;
   const ContactProvider& contacts;
+  const TrunkContacts& tokens;
   const CallConfig& config;
   Counter& ok;
   Counter& failed;
@@ -86,12 +103,13 @@ struct TrunkRegistrations::Impl {
 
 TrunkRegistrations::TrunkRegistrations(sip::TransactionLayer& transactions, sip::TokenMint& mint, Rng& rng,
                                        CounterSet& counters, const ContactProvider& contacts,
-                                       const CallConfig& config)
+                                       const TrunkContacts& tokens, const CallConfig& config)
     : impl_(
           new Impl{transactions,
                    mint,
                    rng,
                    contacts,
+                   tokens,
                    config,
                    counters.counter("trunk_registrations_total", "REGISTERs to trunks", "result=\"ok\""),
                    counters.counter("trunk_registrations_total", "REGISTERs to trunks", "result=\"failed\""),
@@ -100,11 +118,10 @@ TrunkRegistrations::TrunkRegistrations(sip::TransactionLayer& transactions, sip:
                    1}) {}
 TrunkRegistrations::~TrunkRegistrations() = default;
 
-void TrunkRegistrations::set_plan(Now now, std::shared_ptr<const route::Plan> plan, port::Outbox& out) {
+void TrunkRegistrations::set_plan(Now now, const route::Plan& plan, port::Outbox& out) {
   std::map<std::string, const route::Trunk*> wanted;
-  for (const route::Trunk* t : plan->trunks()) {
-    const uint16_t workers = std::max<uint16_t>(impl_->config.workers, 1);
-    const bool ours = sip::worker_of_shard(sip::shard_of(t->row.name), workers) == impl_->config.worker;
+  for (const route::Trunk* t : plan.trunks()) {
+    const bool ours = owns_trunk(t->row.name, impl_->config);
     if (ours && t->row.enabled && t->row.kind == port::TrunkRow::Kind::registration) wanted[t->row.name] = t;
   }
   for (auto it = impl_->by_name.begin(); it != impl_->by_name.end();) {
@@ -158,7 +175,7 @@ void TrunkRegistrations::Impl::send(Now now, Registration& r, port::Outbox& out)
   const std::string domain = row.from_domain.empty() ? row.host : row.from_domain;
   const std::string aor = "<sip:" + sip::escape_user(row.user) + "@" + domain + ">";
   if (r.tag.empty()) r.tag = mint.mint(shard);
-  r.contact = contacts.contact_for(path, r.trunk.contact_user);
+  r.contact = contacts.contact_for(path, tokens.user_for(row.name));
   sip::Writer w = sip::Writer::request(sip::Method::register_, "sip:" + domain);
   w.header_number(HeaderId::max_forwards, 70);
   w.header(HeaderId::from, {aor, ";tag=", r.tag});
@@ -239,7 +256,7 @@ void TrunkRegistrations::Impl::on_response(Now now, Registration& r, const sip::
   if (r.leaving) return;
   // What the registrar granted: on our contact, else in Expires.
   uint32_t granted = response.expires().value_or(r.trunk.row.expires_seconds);
-  const std::string ours = r.trunk.contact_user;
+  const std::string ours = tokens.user_for(r.trunk.row.name);
   response.for_each_value(HeaderId::contact, [&](std::string_view value) {
     const auto contact = sip::NameAddr::parse(value);
     if (!contact.ok() || contact->star || contact->uri.user != ours) return;
@@ -296,10 +313,9 @@ void TrunkRegistrations::unregister_all(Now now, port::Outbox& out) {
   }
 }
 
-std::vector<TrunkStatus> TrunkRegistrations::status() const {
-  std::vector<TrunkStatus> all;
-  for (const auto& [name, r] : impl_->by_name) all.push_back(r->status);
-  return all;
+void TrunkRegistrations::describe(TrunkStatus& status) const {
+  const auto it = impl_->by_name.find(status.trunk);
+  if (it != impl_->by_name.end()) status = it->second->status;
 }
 
 }  // namespace tandem::call

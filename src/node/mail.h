@@ -62,6 +62,17 @@ struct LineMail final : Mail {
   port::LineUpdate update;
 };
 
+struct SeatMail final : Mail {
+  explicit SeatMail(port::SeatUpdate u) : update(std::move(u)) {}
+  void deliver(Now now, Worker& worker) override;
+  port::SeatUpdate update;
+};
+struct TrunkMail final : Mail {
+  explicit TrunkMail(port::TrunkNews n) : news(std::move(n)) {}
+  void deliver(Now now, Worker& worker) override;
+  port::TrunkNews news;
+};
+
 /// A call moves here, and its old worker forwards what still arrives there until ForgetMail comes back.
 struct MoveMail final : Mail {
   MoveMail(uint16_t f, port::CallMove m) : from(f), move(std::move(m)) {}

@@ -83,6 +83,7 @@ void Worker::Impl::who(Now now, sip::TuEvent&& e, const sip::Message& m) {
                        ? 416
                        : 400);
   const route::Trunk* trunk = trunk_of(path);
+  if (!trunk) trunk = calls.trunk_of(uri->user, path);
   if (trunk && m.method() != sip::Method::register_) {
     call::Identity identity;
     identity.kind = call::Identity::Kind::trunk;

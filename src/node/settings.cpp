@@ -111,6 +111,7 @@ WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uin
   s.calls.worker = index;
   s.calls.workers = workers;
   s.calls.epoch = static_cast<uint16_t>(epoch);
+  s.calls.contact_key = keys.gruus;  // a hash of another kind of text: neither can stand for the other
   s.calls.user_agent = config.sip.user_agent;
   s.calls.timers = config.sip.timers;
   s.calls.max_calls = config.limits.calls;

@@ -7,11 +7,12 @@
 namespace tandem::node {
 namespace {
 
-/// The address whose shard's worker answers; null: that is somebody else's to answer.
-const port::AddressOfRecord* asked_of_shard(const port::Question& question) {
-  if (const auto* b = std::get_if<port::AskBindings>(&question)) return &b->aor;
-  if (const auto* l = std::get_if<port::AskLine>(&question)) return &l->aor;
-  return nullptr;
+/// The shard whose worker answers; nothing: that is somebody else's to answer.
+std::optional<uint16_t> asked_of_shard(const port::Question& question) {
+  if (const auto* b = std::get_if<port::AskBindings>(&question)) return shard_of(b->aor);
+  if (const auto* l = std::get_if<port::AskLine>(&question)) return shard_of(l->aor);
+  if (const auto* s = std::get_if<port::AskSeat>(&question)) return sip::shard_of(s->pool.name);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -22,8 +23,12 @@ void Worker::Impl::settle(Now now) {
     settle_asks(now);
     settle_lines(now);
     settle_moves(now);
+    settle_seats(now);
+    settle_news();
     if (local_answers.empty()) {
-      if (pending.empty() && out.new_asks.empty() && out.lines.empty() && out.moves.empty()) break;
+      if (pending.empty() && out.new_asks.empty() && out.lines.empty() && out.moves.empty() &&
+          out.seats.empty() && out.trunk_news.empty())
+        break;
       continue;
     }
     LocalAnswer local = std::move(local_answers.front());
@@ -53,8 +58,8 @@ void Worker::Impl::settle_asks(Now now) {
       continue;
     }
     asks.add(ask);
-    if (const port::AddressOfRecord* aor = asked_of_shard(asked.question)) {
-      const uint16_t owner = worker_of(shard_of(*aor));
+    if (const auto shard = asked_of_shard(asked.question)) {
+      const uint16_t owner = worker_of(*shard);
       out.mail(owner, std::make_unique<AskMail>(settings.index, asked.id, std::move(asked.question)));
       continue;
     }
@@ -71,10 +76,18 @@ void Worker::Impl::settle_asks(Now now) {
 
 std::optional<port::Answer> Worker::Impl::own_answer(Now now, const port::Question& question) {
   if (const auto* q = std::get_if<port::AskSubscriber>(&question)) return subscribers.fresh(now, q->aor);
-  const port::AddressOfRecord* aor = asked_of_shard(question);
-  if (!aor || worker_of(shard_of(*aor)) != settings.index) return std::nullopt;
+  const auto shard = asked_of_shard(question);
+  if (!shard || worker_of(*shard) != settings.index) return std::nullopt;
+  return answer_to(now, question);
+}
+
+/// To what is asked of this worker's shards.
+port::Answer Worker::Impl::answer_to(Now now, const port::Question& question) {
   if (const auto* b = std::get_if<port::AskBindings>(&question)) return registrar.lookup(now, *b);
-  return lines.calls(*aor);
+  if (const auto* l = std::get_if<port::AskLine>(&question)) return lines.calls(l->aor);
+  if (const auto* s = std::get_if<port::AskSeat>(&question))
+    return seats.ask(now.mono, *s, limits_of(s->pool));
+  return port::AskFailure::refused;
 }
 
 void Worker::Impl::settle_lines(Now now) {
@@ -102,6 +115,47 @@ void Worker::Impl::subscriber_changed(const port::AddressOfRecord& aor) {
   subscribers.forget(aor);
   for (uint16_t w = 0; w < settings.workers; ++w)
     if (w != settings.index) out.mail(w, std::make_unique<SubscriberChangedMail>(aor));
+}
+
+SeatDirectory::Limits Worker::Impl::limits_of(const port::SeatPool& pool) const {
+  if (pool.kind == port::SeatPool::Kind::trunk) {
+    const route::Trunk* trunk = plan->trunk(pool.name);
+    return trunk ? SeatDirectory::Limits{trunk->row.max_calls, trunk->row.max_calls_per_second}
+                 : SeatDirectory::Limits{};
+  }
+  const port::DomainRow* domain = plan->domain(pool.name);
+  return domain ? SeatDirectory::Limits{domain->max_calls, 0} : SeatDirectory::Limits{};
+}
+
+void Worker::Impl::settle_seats(Now now) {
+  for (port::SeatUpdate& u : std::exchange(out.seats, {})) {
+    const uint16_t owner = worker_of(sip::shard_of(u.pool.name));
+    if (owner == settings.index)
+      seats.update(now.mono, u);
+    else
+      out.mail(owner, std::make_unique<SeatMail>(std::move(u)));
+  }
+}
+
+void Worker::Impl::settle_news() {
+  for (const port::TrunkNews& news : std::exchange(out.trunk_news, {})) {
+    for (uint16_t w = 0; w < settings.workers; ++w)
+      if (w != settings.index) out.mail(w, std::make_unique<TrunkMail>(news));
+    trunk_news(news);
+  }
+}
+
+void Worker::Impl::trunk_news(const port::TrunkNews& news) {
+  calls.on_trunk_news(news);
+  set_neighbours();
+}
+
+/// Trunks are no strangers to the flood filter.
+void Worker::Impl::set_neighbours() {
+  std::vector<IpPrefix> sources = plan->trunk_sources();
+  const std::vector<IpPrefix> named = calls.trunk_addresses();
+  sources.insert(sources.end(), named.begin(), named.end());
+  gate.set_neighbours(std::move(sources));
 }
 
 void Worker::Impl::line(Now now, const port::LineUpdate& update) {
@@ -174,16 +228,15 @@ void MessageMail::deliver(Now now, Worker& worker) {
 
 void AskMail::deliver(Now now, Worker& worker) {
   Worker::Impl& impl = *worker.impl_;
-  port::Answer answer = port::AskFailure::refused;
-  if (const auto* b = std::get_if<port::AskBindings>(&question)) answer = impl.registrar.lookup(now, *b);
-  if (const auto* l = std::get_if<port::AskLine>(&question)) answer = impl.lines.calls(l->aor);
-  impl.out.mail(from, std::make_unique<AnswerMail>(id, std::move(answer)));
+  impl.out.mail(from, std::make_unique<AnswerMail>(id, impl.answer_to(now, question)));
 }
 
 void AuthFailureMail::deliver(Now now, Worker& worker) { worker.impl_->gate.note_auth_failure(now, path); }
 void SubscriberChangedMail::deliver(Now, Worker& worker) { worker.impl_->subscribers.forget(aor); }
 void AnswerMail::deliver(Now now, Worker& worker) { worker.impl_->answer(now, id, std::move(answer)); }
 void LineMail::deliver(Now now, Worker& worker) { worker.impl_->line(now, update); }
+void SeatMail::deliver(Now now, Worker& worker) { worker.impl_->seats.update(now.mono, update); }
+void TrunkMail::deliver(Now, Worker& worker) { worker.impl_->trunk_news(news); }
 void MoveMail::deliver(Now now, Worker& worker) { worker.impl_->moved_here(now, from, std::move(move)); }
 void ForwardMail::deliver(Now, Worker& worker) {
   for (std::string& name : names) worker.impl_->forwarder.add(std::move(name), to);

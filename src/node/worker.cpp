@@ -30,6 +30,7 @@ Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p
       calls({transactions, mint, engine, r, counters, contacts}, s.calls, plan),
       subscribers(s.subscribers, counters),
       lines(s.calls_per_line, counters),
+      seats(call::seat_lease, counters),
       asks(counters),
       held(s.held_send_patience, counters),
       forwarder(s.moved_names, counters),
@@ -62,8 +63,8 @@ void Worker::Impl::apply_plan(Now now) {
   }
   registrar.set_domains(std::move(domains));
   notifier.set_aliases(std::move(aliases));
-  gate.set_neighbours(plan->trunk_sources());
   calls.set_plan(now, plan, out);
+  set_neighbours();
 }
 
 void Worker::Impl::received(Now now, port::Received in) {
@@ -206,6 +207,7 @@ void Worker::Impl::timeout(Now now) {
     }
     deliver_answer(now, expired->id, expired->asker, std::move(answer));
   }
+  seats.on_timeout(now.mono);
   held.on_timeout(now, out.sends);
   if (next_sweep <= now.mono) {
     sweep_moved(now);
@@ -217,7 +219,7 @@ void Worker::Impl::timeout(Now now) {
 Instant Worker::Impl::next_timeout() const {
   return std::min({transactions.next_timeout(), engine.next_timeout(), calls.next_timeout(),
                    notifier.next_timeout(), messages.next_timeout(), registrar.next_timeout(),
-                   asks.next_timeout(), held.next_timeout(), next_sweep});
+                   asks.next_timeout(), held.next_timeout(), seats.next_timeout(), next_sweep});
 }
 
 // ---- the contract, passed on -----------------------------------------------------------------------------
@@ -303,6 +305,11 @@ const CounterSet& Worker::counters() const { return impl_->counters; }
 const call::CallLayer& Worker::calls() const { return impl_->calls; }
 const registrar::Registrar& Worker::registrar() const { return impl_->registrar; }
 const route::Plan& Worker::plan() const { return *impl_->plan; }
+std::vector<call::TrunkStatus> Worker::trunks() const {
+  std::vector<call::TrunkStatus> all = impl_->calls.trunks();
+  for (call::TrunkStatus& t : all) t.calls = impl_->seats.size({port::SeatPool::Kind::trunk, t.trunk});
+  return all;
+}
 uint16_t Worker::index() const { return impl_->settings.index; }
 
 Worker::Load Worker::load() const {
@@ -318,6 +325,7 @@ Worker::Load Worker::load() const {
   load.waiting = i.waiting.size();
   load.forwarded_names = i.forwarder.size();
   load.lines = i.lines.size();
+  load.seats = i.seats.size();
   load.endpoints = i.engine.size();
   load.subscriptions = i.notifier.subscription_count();
   load.contacts = i.registrar.contact_count();

@@ -62,12 +62,14 @@ class Worker final : public port::Worker {
   const registrar::Registrar& registrar() const;
   const route::Plan& plan() const;
   uint16_t index() const;
+  /// The trunks this worker owns: registration, health, calls.
+  std::vector<call::TrunkStatus> trunks() const;
 
   /// What still lives here; all zero when nothing leaks after everything ended.
   struct Load {
     size_t calls = 0, legs = 0, dialogs = 0, server_transactions = 0, client_transactions = 0, asks = 0,
-           held_sends = 0, waiting = 0, forwarded_names = 0, lines = 0, endpoints = 0, subscriptions = 0,
-           contacts = 0, messages = 0;
+           held_sends = 0, waiting = 0, forwarded_names = 0, lines = 0, seats = 0, endpoints = 0,
+           subscriptions = 0, contacts = 0, messages = 0;
   };
   Load load() const;
 
@@ -98,6 +100,8 @@ class Worker final : public port::Worker {
   friend struct AskMail;
   friend struct AnswerMail;
   friend struct LineMail;
+  friend struct SeatMail;
+  friend struct TrunkMail;
   friend struct MoveMail;
   friend struct ForwardMail;
   friend struct ForgetMail;

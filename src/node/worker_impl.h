@@ -11,6 +11,7 @@
 #include "node/line_directory.h"
 #include "node/mail.h"
 #include "node/ownership.h"
+#include "node/seat_directory.h"
 #include "node/worker.h"
 
 namespace tandem::proto {
@@ -86,8 +87,14 @@ struct Worker::Impl {
   void settle(Now now);
   void settle_asks(Now now);
   std::optional<port::Answer> own_answer(Now now, const port::Question& question);
+  port::Answer answer_to(Now now, const port::Question& question);
   void settle_lines(Now now);
   void settle_moves(Now now);
+  void settle_seats(Now now);
+  void settle_news();
+  void trunk_news(const port::TrunkNews& news);
+  void set_neighbours();
+  SeatDirectory::Limits limits_of(const port::SeatPool& pool) const;
   void binding_changes(Now now, const registrar::BindingChanges& changes);
   void auth_failed(Now now, const port::Path& path);
   void subscriber_changed(const port::AddressOfRecord& aor);
@@ -130,6 +137,7 @@ struct Worker::Impl {
   call::CallLayer calls;
   SubscriberCache subscribers;
   LineDirectory lines;
+  SeatDirectory seats;
   AskTable asks;
   HeldSends held;
   Forwarder forwarder;

@@ -85,7 +85,12 @@ void trunk_status(ApiImpl& api, const Exchange& x) {
   api.node.trunk_status([x](std::vector<TrunkStatusView> list) {
     json::array items;
     for (const TrunkStatusView& t : list)
-      items.emplace_back(json::object{{"name", t.name}, {"state", t.state}, {"last_status", t.last_status}});
+      items.emplace_back(json::object{{"name", t.name},
+                                      {"state", t.state},
+                                      {"last_status", t.last_status},
+                                      {"health", t.health},
+                                      {"probe_status", t.probe_status},
+                                      {"calls", t.calls}});
     x.json(200, {{"items", std::move(items)}});
   });
 }
@@ -146,7 +151,7 @@ void add_live_operations(std::vector<Operation>& table) {
   table.push_back({"GET",
                    "/trunk-status",
                    Scope::read,
-                   "State of the trunks we register with",
+                   "Trunks: registration, answers to OPTIONS, and calls where they are limited",
                    nullptr,
                    "[TrunkStatus]",
                    {},

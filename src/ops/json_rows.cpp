@@ -88,7 +88,8 @@ void members(V& v, port::TrunkRow& r) {
   v.member("max_calls", r.max_calls, "at a time; 0: no limit");
   v.member("max_calls_per_second", r.max_calls_per_second, "0: no limit");
   v.member("inbound_class", r.inbound_class, "most an incoming call may reach");
-  v.member("codecs", r.codecs, "encoding names in order of preference; empty: whatever is offered");
+  v.member("codecs", r.codecs,
+           "such as PCMA or opus/48000/2, in order of preference; empty: whatever is offered");
   v.member("send_e164", r.send_e164, "numbers as +49..., not as dialled");
   v.member("options_seconds", r.options_seconds, "probe by OPTIONS; 0: never");
 }

@@ -36,6 +36,9 @@ struct TrunkStatusView {
   std::string name;
   std::string state;
   int last_status = 0;
+  std::string health;
+  int probe_status = 0;
+  uint64_t calls = 0;
 };
 
 boost::json::object to_json(const port::Subscriber& row);

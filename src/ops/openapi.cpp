@@ -102,8 +102,13 @@ json::object openapi_document(const std::vector<Operation>& table, json::object 
   error["required"] = json::array{"kind", "message"};  // `path`: a place in the body, where that is at fault
   schemas["Error"] = object_of({{"error", std::move(error)}});
   schemas["Transfer"] = object_of({{"leg", json::object{{"type", "integer"}}}, {"target", text()}});
-  schemas["TrunkStatus"] =
-      object_of({{"name", text()}, {"state", text()}, {"last_status", json::object{{"type", "integer"}}}});
+  const json::object integer{{"type", "integer"}};
+  schemas["TrunkStatus"] = object_of({{"name", text()},
+                                      {"state", text()},
+                                      {"last_status", integer},
+                                      {"health", text()},
+                                      {"probe_status", integer},
+                                      {"calls", integer}});
   schemas["Explanation"] = object_of({{"action", text()},
                                       {"number", text()},
                                       {"rule", text()},

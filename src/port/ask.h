@@ -58,13 +58,26 @@ struct SetFeature {
   std::string value;  // "" switches off; for dnd "1" switches on
 };
 
+/// Whose calls are counted. The owner is the worker of the name's shard.
+struct SeatPool {
+  enum class Kind : uint8_t { trunk, domain } kind = Kind::trunk;
+  std::string name;
+  auto operator<=>(const SeatPool&) const = default;
+};
+/// May one more call take a seat of the pool? Answered by the pool's owner with SeatAnswer. Asking again for
+/// a seat that is held is granted.
+struct AskSeat {
+  SeatPool pool;
+  uint64_t seat = 0;  // random, drawn by the call that is to hold it
+};
+
 /// Calls in progress at an AOR (or a park slot, see LineUpdate); answered by the worker that owns its shard.
 struct AskLine {
   AddressOfRecord aor;
 };
 
 using Question = std::variant<AskSubscriber, AskBindings, AskLine, AskStoredBindings, SaveBindings, AskDns,
-                              SaveMessage, AskMessages, DeleteMessages, SetFeature>;
+                              SaveMessage, AskMessages, DeleteMessages, SetFeature, AskSeat>;
 
 // ---- answers ---------------------------------------------------------------------------------------------
 
@@ -138,7 +151,30 @@ struct LineUpdate {
   LineCall call;
 };
 
+struct SeatAnswer {
+  enum class Verdict : uint8_t {
+    granted,
+    full,      // as many calls as the row allows
+    too_fast,  // as many within the last second as the row allows
+  } verdict = Verdict::full;
+};
+/// Told by a worker to the owner of a pool: seats it holds (they stay taken for another while; those the
+/// owner has not heard of are taken from now on) or has given back.
+struct SeatUpdate {
+  SeatPool pool;
+  bool held = false;
+  std::vector<uint64_t> seats;
+};
+
+/// What the owner of a trunk found out about it, for every worker.
+struct TrunkNews {
+  std::string trunk;
+  std::string host;                  // the row's, when this was found out
+  bool down = false;                 // does not answer OPTIONS
+  std::vector<IpAddress> addresses;  // of the host, when it is a name that stands for the trunk's sources
+};
+
 using Answer = std::variant<AskFailure, NotFound, Stored, SubscriberAnswer, BindingsAnswer,
-                            StoredBindingsAnswer, DnsAnswer, MessagesAnswer, LineAnswer>;
+                            StoredBindingsAnswer, DnsAnswer, MessagesAnswer, LineAnswer, SeatAnswer>;
 
 }  // namespace tandem::port

@@ -8,6 +8,17 @@
 namespace tandem::port {
 namespace {
 
+/// IANA, RTP Payload Format media types, audio; without those that only go with another (CN,
+/// telephone-event).
+constexpr std::string_view audio_encodings[] = {
+    "PCMU",    "PCMA",       "G722",  "G729",  "G723",         "G728",      "G726-16", "G726-24",
+    "G726-32", "G726-40",    "G719",  "G7221", "G7291",        "GSM",       "GSM-EFR", "GSM-HR-08",
+    "iLBC",    "opus",       "speex", "AMR",   "AMR-WB",       "AMR-WB+",   "EVS",     "BV16",
+    "BV32",    "L8",         "L16",   "L20",   "L24",          "LPC",       "DVI4",    "QCELP",
+    "EVRC",    "EVRC0",      "EVRC1", "EVRCB", "EVRCB0",       "EVRCB1",    "EVRCWB",  "EVRCNW",
+    "SMV",     "VMR-WB",     "MPA",   "AC3",   "eac3",         "MP4A-LATM", "UEMCLIP", "VDVI",
+    "vorbis",  "ip-mr_v2.5", "SILK",  "iSAC",  "mpeg4-generic"};
+
 bool has_control(std::string_view s) {
   return std::any_of(s.begin(), s.end(),
                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
@@ -51,12 +62,42 @@ std::string check_list(std::string_view what, const std::vector<std::string>& li
   return {};
 }
 
+std::string check_codecs(const std::vector<std::string>& codecs) {
+  for (const std::string& c : codecs)
+    if (!CodecName::parse(c))
+      return "codec '" + c + "' is unknown: expected names such as PCMA, G722/8000 or opus/48000/2";
+  return {};
+}
+
 template <class... Checks>
 std::string first_of(Checks&&... checks) {
   std::string problem;
   static_cast<void>((... || !(problem = std::forward<Checks>(checks)).empty()));
   return problem;
 }
+
+}  // namespace
+
+std::optional<CodecName> CodecName::parse(std::string_view text) {
+  CodecName codec;
+  codec.encoding = text.substr(0, text.find('/'));
+  const bool known = std::any_of(std::begin(audio_encodings), std::end(audio_encodings),
+                                 [&](std::string_view e) { return iequals(e, codec.encoding); });
+  if (!known) return std::nullopt;
+  if (codec.encoding.size() == text.size()) return codec;
+  text.remove_prefix(codec.encoding.size() + 1);
+  const size_t slash = text.find('/');
+  const auto rate = parse_u32(text.substr(0, slash));
+  if (!rate || *rate == 0) return std::nullopt;
+  codec.clock_rate = *rate;
+  if (slash == std::string_view::npos) return codec;
+  const auto channels = parse_u32(text.substr(slash + 1));
+  if (!channels || *channels == 0 || *channels > 255) return std::nullopt;
+  codec.channels = static_cast<uint8_t>(*channels);
+  return codec;
+}
+
+namespace {
 
 std::string problem(const DomainRow& r) {
   return first_of(check_domain("domain name", r.name), check_text("digest realm", r.digest_realm),
@@ -67,7 +108,7 @@ std::string problem(const TrunkRow& r) {
   std::string p =
       first_of(check_name("trunk name", r.name), check_domain("domain", r.domain), check_name("host", r.host),
                check_text("user", r.user), check_text("realm", r.auth_realm), check_ha1(r.ha1),
-               check_list("codecs", r.codecs));
+               check_list("codecs", r.codecs), check_codecs(r.codecs));
   if (!p.empty()) return p;
   for (const std::string& s : r.sources)
     if (!IpPrefix::parse(s)) return "source '" + s + "' is not an address or a prefix such as 192.0.2.0/28";

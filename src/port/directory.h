@@ -71,6 +71,16 @@ struct DomainRow {
   bool operator==(const DomainRow&) const = default;
 };
 
+/// An audio codec as rows name it: "PCMU", "G722/8000", "opus/48000/2" (RFC 8866 section 6.6, the encoding
+/// names IANA registers for audio).
+struct CodecName {
+  std::string_view encoding;
+  uint32_t clock_rate = 0;  // 0: any
+  uint8_t channels = 0;     // 0: any
+  /// Nothing for a name nobody registered, or a rate that is no number.
+  static std::optional<CodecName> parse(std::string_view text);
+};
+
 /// A neighbour that is not a subscriber: known by its address, or one we register with.
 struct TrunkRow {
   enum class Kind : uint8_t { address, registration };
@@ -101,7 +111,7 @@ struct TrunkRow {
   uint32_t max_calls = 0;                         // at a time; 0: no limit
   uint32_t max_calls_per_second = 0;              // 0: no limit
   CallClass inbound_class = CallClass::internal;  // most an incoming call may reach through the dial plan
-  std::vector<std::string> codecs;  // encoding names in order of preference; empty: whatever is offered
+  std::vector<std::string> codecs;  // CodecName, in order of preference; empty: whatever is offered
   bool send_e164 = false;           // "+49..." instead of the number as dialled
   uint32_t options_seconds = 60;    // probe by OPTIONS; 0: never
 };

@@ -96,8 +96,11 @@ class Outbox {
   std::vector<Mail> mails;
   std::vector<Append> appends;
   std::vector<FlowId> closes;
-  std::vector<LineUpdate> lines;  // taken by the worker's dispatch, like moves: drivers never see them
+  // Taken by the worker's dispatch, these four: drivers never see them.
+  std::vector<LineUpdate> lines;
   std::vector<CallMove> moves;
+  std::vector<SeatUpdate> seats;
+  std::vector<TrunkNews> trunk_news;
   std::vector<Event> events;
   std::vector<SipTrace> traces;
   MediaOut media;

@@ -136,6 +136,11 @@ void Compiler::domains() {
 }
 
 bool Compiler::trunk_addresses(const port::TrunkRow& row, Trunk& trunk) {
+  for (const std::string& codec : row.codecs)
+    if (!port::CodecName::parse(codec)) {
+      refuse(RowError::Kind::unknown_target, "trunks", row.name, "there is no codec " + codec);
+      return false;
+    }
   for (const std::string& text : row.sources) {
     const auto prefix = IpPrefix::parse(text);
     if (!prefix) {
@@ -148,6 +153,7 @@ bool Compiler::trunk_addresses(const port::TrunkRow& row, Trunk& trunk) {
   const auto host = IpAddress::parse(row.host);
   if (trunk.sources.empty() && host)
     trunk.sources.push_back({*host, static_cast<uint8_t>(host->is_v4() ? 32 : 128)});
+  trunk.sources_by_name = trunk.sources.empty() && row.tls_name.empty();
   if (!row.realm.empty() && !realms_.empty()) {
     const auto it = std::find(realms_.begin(), realms_.end(), row.realm);
     if (it == realms_.end()) {
@@ -178,13 +184,12 @@ void Compiler::trunks() {
       continue;
     }
     Domain* domain = domain_for(row.domain, "trunks", row.name);
-    Trunk trunk{row, 0, {}, Plan::contact_user(row.name)};
+    Trunk trunk{row, 0, {}, false};
     if (domain == nullptr || !trunk_addresses(row, trunk)) continue;
     trunk.row.domain = domain->row.name;
     const auto index = static_cast<uint32_t>(out_.trunks.size());
     for (const IpPrefix& p : trunk.sources) out_.sources.push_back({p, index});
     out_.trunk_names.emplace(row.name, index);
-    out_.trunk_contacts.emplace(trunk.contact_user, index);
     if (!row.tls_name.empty()) out_.trunk_certificates[lower(row.tls_name)].push_back(index);
     domain->emergency_trunks.push_back(index);
     out_.trunks.push_back(std::move(trunk));

@@ -26,7 +26,7 @@ struct FromSubscriber {
   std::string caller_number;                               // Subscriber::caller_number; empty: the user part
   std::string pickup_group;                                // Subscriber::pickup_group
 };
-/// The call came in over a trunk (Plan::trunk_by_source, Plan::trunk_by_contact).
+/// The call came in over a trunk (Plan::trunk_by_source, CallLayer::trunk_of).
 struct FromTrunk {
   std::string name;
   std::string caller_number;  // as the carrier sent it

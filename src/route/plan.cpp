@@ -122,16 +122,4 @@ const Trunk* Plan::trunk_by_certificate(std::span<const std::string> names, cons
   return nullptr;
 }
 
-const Trunk* Plan::trunk_by_contact(std::string_view request_user) const {
-  const auto it = impl_->trunk_contacts.find(request_user);
-  return it == impl_->trunk_contacts.end() ? nullptr : &impl_->trunks[it->second];
-}
-
-std::string Plan::contact_user(std::string_view trunk_name) {
-  const uint64_t h = hash64(trunk_name);
-  char bytes[8];
-  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(h >> (8 * (7 - i)));
-  return "t" + to_hex({bytes, sizeof bytes});
-}
-
 }  // namespace tandem::route

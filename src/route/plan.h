@@ -42,7 +42,7 @@ struct Trunk {
   port::TrunkRow row;
   port::RealmId realm = 0;
   std::vector<IpPrefix> sources;  // the row's, or its host when that is an address
-  std::string contact_user;       // user part of the Contact we register there
+  bool sources_by_name = false;   // none of the two: whatever addresses its host's name has
 };
 
 class Plan {
@@ -95,10 +95,6 @@ class Plan {
   /// realm whose `tls_name` is among them, and in whose sources, when it has any, `remote` is.
   const Trunk* trunk_by_certificate(std::span<const std::string> names, const IpAddress& remote,
                                     port::RealmId realm) const;
-  /// Inbound at the Contact we registered: the user part of the request-URI.
-  const Trunk* trunk_by_contact(std::string_view request_user) const;
-  /// The user part of the Contact we register at a trunk; names the trunk without telling its name.
-  static std::string contact_user(std::string_view trunk_name);
 
  private:
   explicit Plan(std::unique_ptr<Impl> impl);

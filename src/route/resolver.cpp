@@ -200,7 +200,10 @@ bool Resolver::on_answer(const Context& c, port::AskId id, const port::Answer& a
   std::vector<DnsRecord> records;
   if (const auto* dns = std::get_if<port::DnsAnswer>(&answer)) {
     for (const DnsRecord& r : dns->records)
-      if (r.type == question.type && records.size() < max_records) records.push_back(r);
+      if (r.type == question.type && records.size() < max_records) {
+        ttl_ = std::min(ttl_, r.ttl);
+        records.push_back(r);
+      }
   } else if (std::holds_alternative<port::AskFailure>(answer)) {
     timed_out_ = true;
   }

@@ -111,6 +111,9 @@ class Resolver {
   /// Best first; empty with error() set when there is nowhere to send.
   const std::vector<Hop>& hops() const { return hops_; }
   ResolveError error() const { return error_; }
+  /// How long the hops may be believed: the shortest time to live of the records they came from, in seconds;
+  /// UINT32_MAX when no record was needed.
+  uint32_t ttl() const { return ttl_; }
   const ResolveTarget& target() const { return target_; }
 
   /// RFC 2782: by priority, within one by weighted chance.
@@ -151,6 +154,7 @@ class Resolver {
   ResolveError error_ = ResolveError::none;
   Instant deadline_;
   bool timed_out_ = false;
+  uint32_t ttl_ = UINT32_MAX;
   std::vector<Service> services_;
   std::vector<Server> servers_;
   std::vector<Open> open_;

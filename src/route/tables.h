@@ -62,7 +62,7 @@ struct Plan::Impl {
   ByName<std::unique_ptr<Domain>> domains;
   ByName<std::string> aliases;
   std::vector<Trunk> trunks;
-  ByName<uint32_t> trunk_names, trunk_contacts;
+  ByName<uint32_t> trunk_names;
   ByName<std::vector<uint32_t>> trunk_certificates;  // by tls_name, lower case
   struct Source {
     IpPrefix prefix;

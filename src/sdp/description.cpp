@@ -421,6 +421,27 @@ void Description::set_media_port(size_t i, uint16_t rtp, uint16_t rtcp) {
   if (rtp != 0 && rtcp != 0 && rtcp != rtp + 1) add_attribute(i, "rtcp", std::to_string(rtcp));
 }
 
+void Description::set_formats(size_t i, const std::vector<uint8_t>& payload_types) {
+  const MediaLine m = media(i);
+  std::string value(m.kind);
+  value.append(" ").append(std::to_string(m.port));
+  if (m.port_count > 1) value.append("/").append(std::to_string(m.port_count));
+  value.append(" ").append(m.proto);
+  for (const uint8_t type : payload_types) value.append(" ").append(std::to_string(type));
+  auto& lines = media_.at(i).lines;
+  lines.front() = store('m', value);
+  std::erase_if(lines, [&](const Line& line) {
+    if (line.type != 'a') return false;
+    const std::string_view text = text_of(line);
+    const std::string_view name = attribute_name(text);
+    if (!iequals(name, "rtpmap") && !iequals(name, "fmtp") && !iequals(name, "rtcp-fb")) return false;
+    std::string_view rest = attribute_value(text);
+    const std::string_view type = next_field(rest);
+    return type != "*" && std::none_of(payload_types.begin(), payload_types.end(),
+                                       [&](uint8_t kept) { return std::to_string(kept) == type; });
+  });
+}
+
 void Description::reject_media(size_t i) {
   set_media_port(i, 0, 0);
   media_.at(i).lines.resize(1);

@@ -127,6 +127,8 @@ class Description {
   /// Port of the m-line; its own c= goes, so that the session's holds. Adds or replaces a=rtcp when it is not
   /// the next port.
   void set_media_port(size_t i, uint16_t rtp, uint16_t rtcp);
+  /// The RTP formats of the m-line, in this order. Attributes of those left out (rtpmap, fmtp, rtcp-fb) go.
+  void set_formats(size_t i, const std::vector<uint8_t>& payload_types);
   /// Port 0 and nothing but the m-line left: the stream is refused (RFC 3264 section 6).
   void reject_media(size_t i);
   /// Appends an m-line, without attributes; gives its index.

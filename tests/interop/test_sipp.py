@@ -252,7 +252,7 @@ def thousand(kind):
 def trunk():
     """Incoming calls from an address that is a trunk's are not asked for a password; outgoing ones reach it."""
     node.api("PUT", "/trunks/carrier", {"domain": node.domain, "kind": "address", "host": CARRIER, "port": carrier_port, "transport": "udp",
-                                        "sources": [f"{CARRIER}/32"], "inbound_class": "internal"})
+                                        "sources": [f"{CARRIER}/32"], "options_seconds": 0, "inbound_class": "internal"})
     node.api("POST", "/routes", {"domain": node.domain, "priority": 10, "name": "out", "pattern": "0.", "action": "trunk",
                                  "targets": ["carrier"], "call_class": "internal", "strip": 1})
     node.api("POST", "/routes", {"domain": node.domain, "priority": 20, "name": "in", "pattern": "1XXX", "from_trunk": "carrier",

@@ -158,6 +158,7 @@ node::Worker::Load SimNode::load() const {
     sum.waiting += l.waiting;
     sum.forwarded_names += l.forwarded_names;
     sum.lines += l.lines;
+    sum.seats += l.seats;
     sum.endpoints += l.endpoints;
     sum.subscriptions += l.subscriptions;
     sum.contacts += l.contacts;
@@ -170,10 +171,10 @@ std::string SimNode::load_text() const {
   const node::Worker::Load l = load();
   return fmt::format(
       "calls {} legs {} dialogs {} server_tx {} client_tx {} asks {} held {} waiting {} forwarded {} lines "
-      "{} endpoints {} "
+      "{} seats {} endpoints {} "
       "subscriptions {} contacts {} messages {} ports {}",
       l.calls, l.legs, l.dialogs, l.server_transactions, l.client_transactions, l.asks, l.held_sends,
-      l.waiting, l.forwarded_names, l.lines, l.endpoints, l.subscriptions, l.contacts, l.messages,
+      l.waiting, l.forwarded_names, l.lines, l.seats, l.endpoints, l.subscriptions, l.contacts, l.messages,
       open_ports());
 }
 

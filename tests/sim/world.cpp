@@ -57,6 +57,7 @@ void World::plan_rows(SimNode& node, uint16_t index, uint16_t nodes) {
   };
   port::DomainRow domain;
   domain.name = domain_of(index);
+  domain.max_calls = 1000;
   put(domain);
   port::ParkRow park;
   park.domain = domain.name;
@@ -71,6 +72,7 @@ void World::plan_rows(SimNode& node, uint16_t index, uint16_t nodes) {
   trunk.sources = {trunk.host};
   trunk.inbound_class = port::CallClass::international;
   trunk.options_seconds = 0;
+  trunk.max_calls = trunk.max_calls_per_second = 1000;  // never reached: counted, and left at zero
   put(trunk);
   port::RouteRow out;
   out.domain = domain.name;
@@ -251,8 +253,8 @@ void World::check_nothing_left() {
   for (auto& node : nodes_) {
     const node::Worker::Load l = node->load();
     const size_t sum = l.calls + l.legs + l.dialogs + l.server_transactions + l.client_transactions + l.asks +
-                       l.held_sends + l.waiting + l.forwarded_names + l.lines + l.endpoints + l.messages +
-                       l.subscriptions;
+                       l.held_sends + l.waiting + l.forwarded_names + l.lines + l.seats + l.endpoints +
+                       l.messages + l.subscriptions;
     if (sum != 0)
       judge_.violation("nothing is left when all calls ended",
                        fmt::format("node {}: {}", node->node(), node->load_text()));

@@ -50,6 +50,33 @@ struct Lines {
   }
 };
 
+/// Seats as the owner of each trunk and domain would keep them; shared by the workers of a test.
+struct Seats {
+  std::map<port::SeatPool, std::set<uint64_t>> at;
+  std::map<port::SeatPool, size_t> limits;
+  bool silent = false;  // grants, but its answers are lost
+  size_t taken() const {
+    size_t n = 0;
+    for (const auto& [pool, seats] : at) n += seats.size();
+    return n;
+  }
+  size_t taken(const std::string& trunk) const {
+    const auto it = at.find({port::SeatPool::Kind::trunk, trunk});
+    return it == at.end() ? 0 : it->second.size();
+  }
+  port::Answer ask(const port::AskSeat& q) {
+    auto& seats = at[q.pool];
+    const auto limit = limits.find(q.pool);
+    const bool full = limit != limits.end() && !seats.contains(q.seat) && seats.size() >= limit->second;
+    if (!full) seats.insert(q.seat);
+    if (silent) return port::AskFailure::timed_out;
+    return port::SeatAnswer{full ? port::SeatAnswer::Verdict::full : port::SeatAnswer::Verdict::granted};
+  }
+  void update(const port::SeatUpdate& u) {
+    for (const uint64_t seat : u.seats) u.held ? void(at[u.pool].insert(seat)) : void(at[u.pool].erase(seat));
+  }
+};
+
 struct Switch {
   explicit Switch(CallConfig c = {}, port::PlanRows rows = {}, std::shared_ptr<Lines> shared = {},
                   uint64_t seed = 11, std::shared_ptr<media::FakePorts> shared_ports = {})
@@ -58,9 +85,17 @@ struct Switch {
         mint({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, c.node, c.epoch, rng),
         ports(shared_ports ? shared_ports : std::make_shared<media::FakePorts>()),
         lines(shared ? shared : std::make_shared<Lines>()) {
-    plan = route::Plan::compile(rows);
+    set_rows(rows);
     for (const auto& e : plan->errors()) ADD_FAILURE() << e.table << " " << e.row << ": " << e.text;
     build();
+  }
+  void set_rows(const port::PlanRows& rows) {
+    plan = route::Plan::compile(rows);
+    seats->limits.clear();
+    for (const auto& t : rows.trunks)
+      if (t.max_calls) seats->limits[{port::SeatPool::Kind::trunk, t.name}] = t.max_calls;
+    for (const auto& d : rows.domains)
+      if (d.max_calls) seats->limits[{port::SeatPool::Kind::domain, d.name}] = d.max_calls;
   }
   void build() {
     engine = std::make_unique<media::Engine>(media::EngineConfig{}, *ports, rng, counters);
@@ -68,6 +103,30 @@ struct Switch {
                                                  counters);
     calls = std::make_unique<CallLayer>(CallLayer::Parts{*tx, mint, *engine, rng, counters, contacts}, config,
                                         plan);
+  }
+
+  /// Everything into bytes, everything destroyed, another monotonic origin, everything back.
+  void reboot() {
+    std::vector<std::string> parts, transactions;
+    calls->snapshot(now, parts);
+    tx->snapshot(now, transactions);
+    out = port::Outbox{};
+    calls.reset();
+    tx.reset();
+    engine.reset();
+    *ports = media::FakePorts();
+    askers.clear();
+    seats->at.clear();  // the owner went down with everything else
+    now.mono = {now.mono.ns / 3 + 777};
+    build();
+    for (const std::string& part : parts) ASSERT_TRUE(calls->restore(now, part, "", out));
+    for (const std::string& part : transactions) {
+      const auto restored = tx->restore(now, part);
+      ASSERT_TRUE(restored.has_value());
+      calls->adopt(*restored);
+    }
+    calls->resume(now, out);
+    pump();
   }
 
   // ---- subscribers
@@ -142,8 +201,10 @@ struct Switch {
         last_commit = a.commit;
       }
       for (auto& u : std::exchange(out.lines, {})) lines->update(u);
+      for (auto& u : std::exchange(out.seats, {})) seats->update(u);
+      for (auto& n : std::exchange(out.trunk_news, {})) calls->on_trunk_news(n);
       for (auto& m : std::exchange(out.moves, {})) moves.push_back(std::move(m));
-      out.events.clear();
+      for (const auto& e : std::exchange(out.events, {})) events_seen[std::string(e.name)]++;
       for (const auto& m : out.media.sends) ++media_sent[m.remote];
       out.media.clear();
       std::vector<media::MediaEvent> events;
@@ -169,6 +230,8 @@ struct Switch {
     } else if (const auto* l = std::get_if<port::AskLine>(&a.question)) {
       const auto it = lines->at.find(l->aor.to_string());
       reply = port::LineAnswer{it == lines->at.end() ? std::vector<port::LineCall>{} : it->second};
+    } else if (const auto* q = std::get_if<port::AskSeat>(&a.question)) {
+      reply = seats->ask(*q);
     } else if (const auto* d = std::get_if<port::AskDns>(&a.question)) {
       port::DnsAnswer dns;
       if (d->type == 1 && names.count(d->name))
@@ -176,6 +239,7 @@ struct Switch {
           port::DnsRecord r;
           r.type = 1;
           r.address = *IpAddress::parse(ip);
+          r.ttl = 300;
           dns.records.push_back(r);
         }
       reply = dns;
@@ -226,6 +290,7 @@ struct Switch {
     EXPECT_EQ(tx->server_count(), 0u);
     EXPECT_EQ(tx->client_count(), 0u);
     EXPECT_TRUE(lines->at.empty());
+    EXPECT_EQ(seats->taken(), 0u);
     std::set<std::pair<uint64_t, uint32_t>> keys;
     for (const auto& c : cdrs) EXPECT_TRUE(keys.insert({c.key.call, c.key.pair}).second) << "a record twice";
   }
@@ -250,6 +315,8 @@ struct Switch {
   std::map<SocketAddress, std::string> trunks;
   std::map<std::string, std::vector<std::string>> names;
   std::shared_ptr<Lines> lines;
+  std::shared_ptr<Seats> seats = std::make_shared<Seats>();
+  std::map<std::string, int> events_seen;
   std::map<SocketAddress, std::deque<std::string>> sent;
   std::vector<port::Cdr> cdrs;
   std::vector<port::CallMove> moves;

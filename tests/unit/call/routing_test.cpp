@@ -1,5 +1,6 @@
 // Whom a call reaches: several contacts, forwarding, groups, trunks.
 #include "unit/call/harness.h"
+#include "unit/call/trunks.h"
 
 namespace tandem::call::test {
 namespace {
@@ -252,45 +253,6 @@ TEST_F(Groups, SequentialThenOverflow) {
 
 // ---- trunks
 
-port::PlanRows trunk_rows(const std::string& host = "203.0.113.10") {
-  port::PlanRows rows;
-  port::DomainRow d;
-  d.name = domain;
-  rows.domains.push_back(d);
-  for (int i = 0; i < 2; ++i) {
-    port::TrunkRow t;
-    t.name = i == 0 ? "carrier" : "backup";
-    t.domain = domain;
-    t.host = i == 0 ? host : "203.0.113.20";
-    t.port = 5060;
-    t.user = "acme";
-    t.auth_user = "acme";
-    t.password = "secret";
-    t.inbound_class = port::CallClass::international;
-    rows.trunks.push_back(t);
-  }
-  port::RouteRow out;
-  out.id = 1;
-  out.domain = domain;
-  out.name = "out";
-  out.pattern = "0X.";
-  out.action = port::RouteRow::Action::trunk;
-  out.targets = {"carrier", "backup"};
-  out.strip = 1;
-  out.call_class = port::CallClass::national;
-  rows.routes.push_back(out);
-  port::RouteRow in;
-  in.id = 2;
-  in.domain = domain;
-  in.name = "did";
-  in.from_trunk = "*";
-  in.pattern = "49301001";
-  in.action = port::RouteRow::Action::extension;
-  in.target = "1001";
-  rows.routes.push_back(in);
-  return rows;
-}
-
 struct Trunks : ::testing::Test {
   Switch sw{CallConfig{}, trunk_rows()};
   Phone a{sw, "1001", "198.51.100.1:5060"};
@@ -433,13 +395,6 @@ TEST(TrunkNames, Resolved) {
   sw.expect_empty();
 }
 
-port::PlanRows registration_rows() {
-  port::PlanRows rows = trunk_rows();
-  rows.trunks[0].kind = port::TrunkRow::Kind::registration;
-  rows.trunks[0].expires_seconds = 300;
-  return rows;
-}
-
 TEST(TrunkRegistration, RegistersAndRefreshes) {
   Switch sw(CallConfig{}, registration_rows());
   Phone carrier(sw, "trunk:carrier", "203.0.113.10:5060");
@@ -454,7 +409,8 @@ TEST(TrunkRegistration, RegistersAndRefreshes) {
   const auto second = carrier.expect("REGISTER");
   EXPECT_TRUE(second.has(sip::HeaderId::authorization));
   carrier.reply(carrier.request_text, 200, "", "Expires: 100\r\n");
-  ASSERT_EQ(sw.calls->trunks().size(), 1u);
+  ASSERT_EQ(sw.calls->trunks().size(), 2u);  // the backup trunk is only known by its address
+  EXPECT_EQ(sw.calls->trunks()[1].state, TrunkStatus::State::idle);
   EXPECT_EQ(sw.calls->trunks()[0].state, TrunkStatus::State::registered);
   sw.advance_until_sent(carrier.addr, seconds(80));
   carrier.expect("REGISTER");

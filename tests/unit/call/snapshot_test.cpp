@@ -12,28 +12,7 @@ struct Snapshots : ::testing::Test {
   Phone b{sw, "1002", "198.51.100.2:5060"};
   Phone c{sw, "1003", "198.51.100.3:5060"};
 
-  /// Everything into bytes, everything destroyed, another monotonic origin, everything back.
-  void reboot() {
-    std::vector<std::string> calls, transactions;
-    sw.calls->snapshot(sw.now, calls);
-    sw.tx->snapshot(sw.now, transactions);
-    sw.out = port::Outbox{};
-    sw.calls.reset();
-    sw.tx.reset();
-    sw.engine.reset();
-    *sw.ports = media::FakePorts();
-    sw.askers.clear();
-    sw.now.mono = {sw.now.mono.ns / 3 + 777};
-    sw.build();
-    for (const std::string& part : calls) ASSERT_TRUE(sw.calls->restore(sw.now, part, "", sw.out));
-    for (const std::string& part : transactions) {
-      const auto restored = sw.tx->restore(sw.now, part);
-      ASSERT_TRUE(restored.has_value());
-      sw.calls->adopt(*restored);
-    }
-    sw.calls->resume(sw.now, sw.out);
-    sw.pump();
-  }
+  void reboot() { sw.reboot(); }
 };
 
 TEST_F(Snapshots, Connected) {

@@ -5,6 +5,7 @@
 #include "node/forwarder.h"
 #include "node/held_sends.h"
 #include "node/line_directory.h"
+#include "node/seat_directory.h"
 #include "node/subscriber_cache.h"
 
 namespace tandem::node {
@@ -354,6 +355,67 @@ TEST(Forwarder, PassesOnUntilTold) {
   names.remove("tag-1");
   EXPECT_FALSE(names.contains("tag-1"));
   EXPECT_EQ(names.size(), 1U);
+}
+
+TEST(SeatDirectory, GrantsUpToTheLimitAndTheSameSeatTwice) {
+  CounterSet counters;
+  SeatDirectory seats(seconds(100), counters);
+  const port::SeatPool pool{port::SeatPool::Kind::trunk, "carrier"};
+  const Instant now{1};
+  using Verdict = port::SeatAnswer::Verdict;
+  EXPECT_EQ(seats.ask(now, {pool, 1}, {2, 0}).verdict, Verdict::granted);
+  EXPECT_EQ(seats.ask(now, {pool, 2}, {2, 0}).verdict, Verdict::granted);
+  EXPECT_EQ(seats.ask(now, {pool, 3}, {2, 0}).verdict, Verdict::full);
+  EXPECT_EQ(seats.ask(now, {pool, 2}, {2, 0}).verdict, Verdict::granted);
+  EXPECT_EQ(seats.size(pool), 2u);
+  EXPECT_EQ(seats.ask(now, {{port::SeatPool::Kind::domain, "carrier"}, 3}, {2, 0}).verdict, Verdict::granted);
+  seats.update(now, {pool, false, {1, 7}});  // 7 was never there
+  EXPECT_EQ(seats.size(), 2u);
+  EXPECT_EQ(seats.ask(now, {pool, 3}, {2, 0}).verdict, Verdict::granted);
+  seats.update(now, {pool, true, {4, 5}});  // an emergency, and a call from before the limit
+  EXPECT_EQ(seats.size(pool), 4u);
+  EXPECT_EQ(seats.ask(now, {pool, 6}, {2, 0}).verdict, Verdict::full);
+}
+
+TEST(SeatDirectory, NoSecondHasMoreCallsThanTheRowSays) {
+  CounterSet counters;
+  SeatDirectory seats(seconds(100), counters);
+  const port::SeatPool pool{port::SeatPool::Kind::trunk, "carrier"};
+  using Verdict = port::SeatAnswer::Verdict;
+  uint64_t seat = 0;
+  std::vector<Instant> granted;
+  for (int ms = 0; ms < 5000; ms += 70) {  // faster than allowed, and each call is over at once
+    const Instant now = Instant{1} + milliseconds(ms);
+    if (seats.ask(now, {pool, ++seat}, {0, 3}).verdict != Verdict::granted) continue;
+    seats.update(now, {pool, false, {seat}});
+    granted.push_back(now);
+    if (granted.size() > 3) {
+      EXPECT_GE(now - granted[granted.size() - 4], seconds(1));
+    }
+  }
+  EXPECT_EQ(granted.size(), 15u);
+  EXPECT_EQ(seats.size(), 0u);
+}
+
+TEST(SeatDirectory, ASeatNobodySpeaksForLapses) {
+  CounterSet counters;
+  SeatDirectory seats(seconds(100), counters);
+  const port::SeatPool pool{port::SeatPool::Kind::trunk, "carrier"};
+  Instant now{1};
+  seats.ask(now, {pool, 1}, {2, 0});
+  seats.ask(now, {pool, 2}, {2, 0});
+  for (int i = 0; i < 8; ++i) {
+    now = now + seconds(30);
+    seats.update(now, {pool, true, {2}});
+    seats.on_timeout(now);
+  }
+  EXPECT_EQ(seats.size(), 1u);
+  EXPECT_EQ(counters.total("seats_lapsed_total"), 1u);
+  now = now + seconds(200);
+  seats.on_timeout(now);
+  EXPECT_EQ(seats.size(), 0u);
+  seats.on_timeout(seats.next_timeout());
+  EXPECT_TRUE(seats.next_timeout().is_never());
 }
 
 }  // namespace

@@ -66,5 +66,24 @@ TEST(AddressOfRecord, IsUserAtDomain) {
   EXPECT_EQ((AddressOfRecord{"1001", "example.com"}).to_string(), "1001@example.com");
 }
 
+TEST(TrunkRow, CodecsAreNamesThatExist) {
+  TrunkRow row;
+  row.name = "carrier";
+  row.domain = "example.com";
+  row.host = "192.0.2.9";
+  row.codecs = {"PCMA", "g722/8000", "opus/48000/2"};
+  EXPECT_EQ(problem_with(PlanRow(row)), "");
+  for (const char* wrong : {"PCMX", "PCMA/", "PCMA/0", "PCMA/fast", "opus/48000/0", "opus/48000/2/1",
+                            "telephone-event", "PCMA 8000"}) {
+    row.codecs = {"PCMA", wrong};
+    EXPECT_NE(problem_with(PlanRow(row)).find(wrong), std::string::npos) << wrong;
+  }
+  const auto opus = CodecName::parse("opus/48000/2");
+  ASSERT_TRUE(opus.has_value());
+  EXPECT_EQ(opus->encoding, "opus");
+  EXPECT_EQ(opus->clock_rate, 48000u);
+  EXPECT_EQ(opus->channels, 2);
+}
+
 }  // namespace
 }  // namespace tandem::port

@@ -251,5 +251,23 @@ TEST(Description, LimitsHold) {
   EXPECT_EQ(refused(long_text, limits), Reason::too_many_lines);
 }
 
+TEST(Description, FormatsAreLeftOutWithTheirAttributes) {
+  auto d = Description::parse(
+      "v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nt=0 0\r\nm=audio 4000/2 RTP/AVP 0 8 96 101\r\n"
+      "a=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\n"
+      "a=rtcp-fb:* nack\r\na=rtcp-fb:96 nack pli\r\na=ptime:20\r\n");
+  ASSERT_TRUE(d.ok());
+  d->set_formats(0, {101, 8});
+  const std::string text = d->to_string();
+  EXPECT_NE(text.find("m=audio 4000/2 RTP/AVP 101 8\r\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find(":96"), std::string::npos) << text;
+  for (const char* kept : {"a=rtpmap:101", "a=rtcp-fb:* nack", "a=ptime:20"})
+    EXPECT_NE(text.find(kept), std::string::npos) << kept;
+  const auto formats = d->formats(0);
+  ASSERT_EQ(formats.size(), 2u);
+  EXPECT_EQ(formats[0].encoding, "telephone-event");
+  EXPECT_EQ(formats[1].encoding, "PCMA");
+}
+
 }  // namespace
 }  // namespace tandem::sdp
