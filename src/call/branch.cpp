@@ -50,6 +50,13 @@ Branch& CallFlow::add_branch(Branch::Kind kind) {
   return b;
 }
 
+Branch& CallFlow::add_extension(const port::AddressOfRecord& aor) {
+  Branch& b = add_branch(Branch::Kind::extension);
+  b.aor = aor;
+  if (call_.setup->gruu.aor == aor) b.gruu = call_.setup->gruu.gruu;
+  return b;
+}
+
 bool CallFlow::branch_alive(size_t branch) const {
   if (!call_.setup) return false;
   for (const auto& p : call_.parties)
@@ -399,6 +406,7 @@ bool CallFlow::divert(size_t branch, std::string_view target_text, std::string_v
   if (setup.seen.size() < 2) setup.seen.push_back(lower(b.aor.user));
   setup.diversions.push_back({sip_uri(b.aor.user, b.aor.domain), std::string(reason)});
   setup.forwarded_by = b.aor.to_string();
+  setup.gruu = {};
   route::CallRequest request;
   request.wall = turn_.now.wall;
   // The forwarder pays and must be allowed to call there.

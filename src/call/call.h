@@ -110,6 +110,7 @@ struct Setup {
   LegId referrer = 0;  // transfer: who asked
   route::CallSource source;
   std::string dialled, domain;
+  port::AskBindings gruu;  // when one was dialled: of this address only this instance rings
   std::string rule;
   std::string otherwise;                    // dial this when nobody answered
   std::optional<route::Decision> fallback;  // behind local_first

@@ -2,6 +2,7 @@
 // What an operator may set for calls, and who the caller of an out-of-dialog request turned out to be.
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -9,6 +10,7 @@
 #include "port/ask.h"
 #include "port/flow.h"
 #include "sip/timers.h"
+#include "sip/uri.h"
 
 namespace tandem::call {
 
@@ -66,6 +68,8 @@ class ContactProvider {
   virtual std::string contact_for(const port::Path& path, std::string_view user) const = 0;
   /// True when a URI names us: a domain we serve or an address of a listener.
   virtual bool is_local(std::string_view host) const = 0;
+  /// The instance a GRUU of ours stands for (RFC 5627), public or temporary; nothing for any other URI.
+  virtual std::optional<port::AskBindings> gruu(const sip::Uri& uri) const = 0;
 };
 
 }  // namespace tandem::call

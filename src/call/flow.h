@@ -69,6 +69,7 @@ class CallFlow {
 
   // branch.cpp
   Branch& add_branch(Branch::Kind kind);
+  Branch& add_extension(const port::AddressOfRecord& aor);
   void advance();
   void begin(size_t branch);
   void on_profile(size_t branch, const port::Answer& answer);
@@ -129,7 +130,7 @@ class CallFlow {
 
   // transfer.cpp
   void on_transfer(Party& party, std::string target);
-  void blind_transfer(Party& referrer, Party& origin, std::string_view target);
+  void blind_transfer(Party& referrer, Party& origin, std::string_view target, port::AskBindings gruu = {});
   void attended_transfer(Party& referrer, Party& origin, std::string_view replaces);
   void transfer_done(const Cause* failure);
 

@@ -138,6 +138,10 @@ bool CallFlow::identify(Party& caller, const sip::Message& request, const Identi
   }
   const bool ours = layer_.plan->serves(uri->host) || layer_.contacts.is_local(uri->host);
   if (!ours || uri->user.empty() || !uri->is_sip()) setup.dialled = std::string(request.request_uri());
+  if (const auto gruu = ours ? layer_.contacts.gruu(*uri) : std::nullopt) {
+    setup.dialled = gruu->aor.user;
+    setup.gruu = *gruu;
+  }
   setup.domain = call_.domain;
   setup.source = caller.source;
   call_.caller = caller.user;
@@ -210,8 +214,7 @@ void CallFlow::apply(const route::Decision& decision) {
   if (!decision.local_first) return act(decision.action);
   setup.fallback = decision;
   setup.fallback->local_first.reset();
-  Branch& branch = add_branch(Branch::Kind::extension);
-  branch.aor = *decision.local_first;
+  add_extension(*decision.local_first);
   advance();
 }
 
@@ -220,9 +223,7 @@ void CallFlow::act(const route::Action& action) {
   const auto add_target = [&](const auto& target) -> Branch& {
     using T = std::decay_t<decltype(target)>;
     if constexpr (std::is_same_v<T, route::Extension>) {
-      Branch& b = add_branch(Branch::Kind::extension);
-      b.aor = target.aor;
-      return b;
+      return add_extension(target.aor);
     } else if constexpr (std::is_same_v<T, route::TrunkCall>) {
       Branch& b = add_branch(Branch::Kind::trunk);
       b.hops = target.hops;
@@ -273,6 +274,7 @@ void CallFlow::fail_setup(Cause cause) {
   if (!setup.otherwise.empty() && from && setup.forwards < layer_.config.max_forwards) {
     ++setup.forwards;
     setup.dialled = std::exchange(setup.otherwise, {});
+    setup.gruu = {};
     setup.source = route::FromPlan{from->user};
     setup.group_until = Instant::never();
     return route(true);

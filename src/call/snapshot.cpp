@@ -184,6 +184,9 @@ void write(Now now, const Setup& s, proto::CallSetup& to) {
   to.set_forwarded_by(s.forwarded_by);
   to.set_transferred_by(s.transferred_by);
   to.set_emergency(s.emergency);
+  to.set_gruu_user(s.gruu.aor.user);
+  to.set_gruu_domain(s.gruu.aor.domain);
+  to.set_gruu(s.gruu.gruu);
   to.set_has_fallback(s.fallback.has_value() || s.reroute);
 }
 
@@ -210,6 +213,7 @@ void read(Now now, const proto::CallSetup& from, Setup& s) {
   s.transferred_by = from.transferred_by();
   s.emergency = from.emergency();
   s.reroute = from.has_fallback();
+  s.gruu = {{from.gruu_user(), from.gruu_domain()}, from.gruu()};
 }
 
 void write_call(Now now, const Call& call, proto::CallPart& to) {

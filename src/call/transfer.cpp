@@ -26,6 +26,8 @@ void CallFlow::on_transfer(Party& p, std::string target) {
     dialled = sip::unescape(uri->user).value_or(dialled);
   else
     dialled = std::string(target.substr(0, target.find('?')));
+  const auto gruu = ours ? layer_.contacts.gruu(*uri) : std::nullopt;
+  if (gruu) return blind_transfer(p, *other, gruu->aor.user, *gruu);
   blind_transfer(p, *other, dialled);
 }
 
@@ -38,7 +40,7 @@ bool CallFlow::transfer(LegId leg, std::string_view target) {
   return true;
 }
 
-void CallFlow::blind_transfer(Party& referrer, Party& from, std::string_view target) {
+void CallFlow::blind_transfer(Party& referrer, Party& from, std::string_view target, port::AskBindings gruu) {
   event(port::Level::info, "call.transfer", {{"by", referrer.user}, {"to", std::string(target)}});
   Setup& setup = call_.setup.emplace();
   setup.purpose = Setup::Purpose::transfer;
@@ -48,6 +50,7 @@ void CallFlow::blind_transfer(Party& referrer, Party& from, std::string_view tar
   // The referrer is the one who calls there: its permissions, its domain.
   setup.source = referrer.source;
   setup.dialled = target;
+  setup.gruu = std::move(gruu);
   setup.domain = referrer.aor.domain.empty() ? call_.domain : referrer.aor.domain;
   setup.started = turn_.now.wall;
   setup.seen.push_back(lower(target));

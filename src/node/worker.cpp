@@ -18,7 +18,7 @@ Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p
     : settings(s),
       plan(std::move(p)),
       rng(r),
-      contacts(*settings.realms, plan),
+      contacts(*settings.realms, plan, registrar),
       mint(s.keys.tokens, s.node, static_cast<uint16_t>(s.epoch), r),
       transactions(s.timers, s.transactions, mint, *s.realms, counters, s.transaction_policy),
       gate(s.gate, s.realms, counters),

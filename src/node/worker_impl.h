@@ -32,18 +32,24 @@ struct Waiting {
 /// Our Contact as the realm advertises itself; local is what the realms or the dial plan call ours.
 class Contacts final : public call::ContactProvider {
  public:
-  Contacts(const edge::RealmTable& realms, const std::shared_ptr<const route::Plan>& plan)
-      : realms_(realms), plan_(plan) {}
+  Contacts(const edge::RealmTable& realms, const std::shared_ptr<const route::Plan>& plan,
+           const registrar::Registrar& registrar)
+      : realms_(realms), plan_(plan), registrar_(registrar) {}
   std::string contact_for(const port::Path& path, std::string_view user) const override {
     return realms_.contact_for(path, user);
   }
   bool is_local(std::string_view host) const override {
     return realms_.is_local(host) || !plan_->domain_of(host).empty();
   }
+  std::optional<port::AskBindings> gruu(const sip::Uri& uri) const override {
+    auto question = registrar_.question_for(uri);
+    return question && !question->gruu.empty() ? question : std::nullopt;
+  }
 
  private:
   const edge::RealmTable& realms_;
   const std::shared_ptr<const route::Plan>& plan_;  // the worker's, as it is now
+  const registrar::Registrar& registrar_;
 };
 
 struct Worker::Impl {

@@ -30,6 +30,11 @@ struct TestContacts final : ContactProvider {
     return "<sip:" + (user.empty() ? "" : std::string(user) + "@") + "192.0.2.1:5060>";
   }
   bool is_local(std::string_view host) const override { return host == "192.0.2.1" || host == domain; }
+  std::optional<port::AskBindings> gruu(const sip::Uri& uri) const override {
+    const auto instance = uri.params.get("gr");
+    if (!instance) return std::nullopt;
+    return port::AskBindings{{std::string(uri.user), domain}, std::string(*instance)};
+  }
 };
 
 inline std::string sdp(const std::string& address, const std::string& formats = "0 8 101",
@@ -226,7 +231,10 @@ struct Switch {
       else
         reply = port::NotFound{};
     } else if (const auto* b = std::get_if<port::AskBindings>(&a.question)) {
-      reply = port::BindingsAnswer{bindings[b->aor.user]};
+      port::BindingsAnswer found{bindings[b->aor.user]};
+      if (!b->gruu.empty())
+        std::erase_if(found.contacts, [&](const port::Contact& c) { return c.instance != b->gruu; });
+      reply = found;
     } else if (const auto* l = std::get_if<port::AskLine>(&a.question)) {
       const auto it = lines->at.find(l->aor.to_string());
       reply = port::LineAnswer{it == lines->at.end() ? std::vector<port::LineCall>{} : it->second};

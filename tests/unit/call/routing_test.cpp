@@ -251,6 +251,66 @@ TEST_F(Groups, SequentialThenOverflow) {
   sw->expect_empty();
 }
 
+// ---- GRUUs (RFC 5627)
+
+struct Gruus : ::testing::Test {
+  Gruus() {
+    sw.bindings["1001"][0].instance = "desk";
+    sw.bindings["1001"][1].instance = "cell";
+  }
+  Switch sw;
+  Phone desk{sw, "1001", "198.51.100.1:5060"};
+  Phone cell{sw, "1001", "198.51.100.1:5061"};
+  Phone b{sw, "1002", "198.51.100.2:5060"};
+  Phone c{sw, "1003", "198.51.100.3:5060"};
+};
+
+TEST_F(Gruus, OnlyThatInstanceRings) {
+  b.invite("sip:1001@" + domain + ";gr=cell", sdp(b.media));
+  cell.expect("INVITE");
+  EXPECT_TRUE(desk.quiet());
+  cell.answer();
+  cell.expect("ACK");
+  b.expect(200);
+  b.ack();
+  hang_up(b, cell);
+  sw.expect_empty();
+}
+
+TEST_F(Gruus, AnInstanceThatIsAwayIsNotMadeUpForByOthers) {
+  b.invite("sip:1001@" + domain + ";gr=tablet", sdp(b.media));
+  b.expect(480);
+  b.ack_failure();
+  sw.directory["1001"].forwarding.unreachable = "1003";  // and forwarding goes on from there
+  Phone again(sw, "1002", "198.51.100.2:5061", false);
+  again.invite("sip:1001@" + domain + ";gr=tablet", sdp(again.media));
+  c.expect("INVITE");
+  EXPECT_TRUE(desk.quiet());
+  EXPECT_TRUE(cell.quiet());
+  c.reply(c.invite_text, 486);
+  c.expect("ACK");
+  again.expect(486);
+  again.ack_failure();
+  sw.expect_empty();
+}
+
+TEST_F(Gruus, ATransferReachesTheInstance) {
+  connect(b, c);
+  b.request("REFER", "", "Refer-To: <sip:1001@" + domain + ";gr=desk>\r\n");
+  desk.expect("INVITE");
+  EXPECT_TRUE(cell.quiet());
+}
+
+TEST_F(Gruus, ARestartDoesNotWidenIt) {
+  sw.hold_asks = true;
+  b.invite("sip:1001@" + domain + ";gr=cell", sdp(b.media));
+  sw.reboot();
+  sw.hold_asks = false;
+  sw.pump();
+  cell.expect("INVITE");
+  EXPECT_TRUE(desk.quiet());
+}
+
 // ---- trunks
 
 struct Trunks : ::testing::Test {
