@@ -24,7 +24,8 @@ constexpr uint64_t spread_ms = 5000;
 bool same_watch(const route::Trunk& a, const route::Trunk& b) {
   return a.row.host == b.row.host && a.row.port == b.row.port && a.row.transport == b.row.transport &&
          a.realm == b.realm && a.row.user == b.row.user && a.row.from_domain == b.row.from_domain &&
-         a.row.tls_name == b.row.tls_name && a.row.options_seconds == b.row.options_seconds && a.sources_by_name == b.sources_by_name;
+         a.row.tls_name == b.row.tls_name && a.row.options_seconds == b.row.options_seconds &&
+         a.sources_by_name == b.sources_by_name;
 }
 
 std::string host_and_port(const port::TrunkRow& row) {

@@ -459,6 +459,20 @@ TEST_F(TrunkInbound, TheContactWeRegisteredNamesTheTrunk) {
               HasSubstr("49301112"));
 }
 
+TEST_F(TrunkInbound, WhereACertificateDecidesNothingElseDoes) {
+  const std::string token = TrunkContacts(CallConfig{}.contact_key).user_for("carrier");
+  ASSERT_NE(from("203.0.113.10:5060", token), nullptr);
+  auto certified = rows();
+  certified.trunks[0].transport = port::Transport::tls;
+  certified.trunks[0].tls_name = "sbc.carrier.example";
+  sw.set_rows(certified);
+  sw.calls->set_plan(sw.now, sw.plan, sw.out);
+  sw.pump();
+  EXPECT_EQ(from("203.0.113.10:5060", token, port::Transport::tls), nullptr);
+  EXPECT_EQ(from("203.0.113.10:5060", "", port::Transport::tls), nullptr);
+  EXPECT_TRUE(sw.calls->trunk_addresses().empty());  // and the flood filter spares no address either
+}
+
 TEST_F(TrunkInbound, TlsTrunksAreNotMatchedWithoutTls) {
   auto tls = rows();
   tls.trunks[0].transport = port::Transport::tls;
