@@ -81,7 +81,7 @@ bool find_faults(Options options, uint64_t tries, std::string_view only) {
 int main(int argc, char** argv) {
   CLI::App app{"Simulates nodes, phones and everything between them."};
   Options options;
-  uint64_t seeds = 20, tries = 6;
+  uint64_t seeds = 20, tries = 24;  // a part or a mail that gets lost may be of a call that is over
   bool faults = false;
   std::string only;
   app.add_option("--seeds", seeds, "how many seeds to run");
