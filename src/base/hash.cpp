@@ -16,7 +16,7 @@ uint64_t hash64(std::string_view text, uint64_t key) {
     left -= 8;
   }
   uint64_t tail = 0;
-  std::memcpy(&tail, p, left);
+  if (left > 0) std::memcpy(&tail, p, left);  // an empty view may point nowhere
   return mix64(h ^ tail ^ (uint64_t{left} << 56));
 }
 

@@ -210,6 +210,8 @@ TEST(Text, BrokenUtf8IsReplacedByteByByte) {
   EXPECT_EQ(valid_utf8(""), "");
 }
 
+TEST(Hash, AnEmptyViewNeedsNoText) { EXPECT_EQ(hash64(std::string_view()), hash64("")); }
+
 TEST(Text, PlainTextHasNoControls) {
   EXPECT_TRUE(is_plain_text("M\xc3\xbcller, +49 30"));
   EXPECT_TRUE(is_plain_text(""));
