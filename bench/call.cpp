@@ -47,6 +47,7 @@ struct Contacts final : call::ContactProvider {
     return std::string("<sip:").append(user).append("@192.0.2.1:5060>");
   }
   bool is_local(std::string_view host) const override { return host == "example.org"; }
+  std::optional<port::AskBindings> gruu(const sip::Uri&) const override { return std::nullopt; }
 };
 
 constexpr std::string_view body =
