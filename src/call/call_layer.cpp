@@ -34,6 +34,8 @@ CallCounters::CallCounters(CounterSet& c)
       setup_timeouts(c.counter("call_setup_timeouts_total", "Calls that rang too long")),
       ask_failures(c.counter("call_ask_failures_total", "Questions of calls that failed")),
       moved(c.counter("call_moved_total", "Calls given to another worker")),
+      replaces_refused(c.counter("call_replaces_refused_total",
+                                 "INVITE and REFER with Replaces from who may not take that dialog (403)")),
       bad_parts(c.counter("call_bad_parts_total", "Snapshots of calls that could not be restored")) {}
 
 Layer::Layer(const CallLayer::Parts& p, const CallConfig& cfg, std::shared_ptr<const route::Plan> the_plan)

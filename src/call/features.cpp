@@ -182,11 +182,14 @@ void CallFlow::on_line_found(const port::Answer& answer, bool parked) {
   }
   if (!chosen)
     return fail_setup(Cause::from_status(404, parked ? "Nobody waits there" : "Nothing rings there"));
-  const LegId newcomer = caller->id;
-  const std::string tag = chosen->local_tag;
-  if (chosen->worker != layer_.config.worker && layer_.dialogs.find(tag) == layer_.dialogs.end())
-    return move_away(chosen->worker, "replace " + std::to_string(newcomer) + " 0 " + tag);
-  join_other(newcomer, 0, tag);
+  Replacement r;
+  r.newcomer = caller->id;
+  r.tag = chosen->local_tag;
+  // Whoever answered, or retrieved it, in the meantime keeps it.
+  r.only = parked ? Replacement::Only::parked : Replacement::Only::early;
+  if (chosen->worker != layer_.config.worker && layer_.dialogs.find(r.tag) == layer_.dialogs.end())
+    return move_away(chosen->worker, to_part(r));
+  join_other(r);
 }
 
 }  // namespace tandem::call

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "call/layer.h"
+#include "call/replacement.h"
+#include "sip/headers.h"
 
 namespace tandem::call {
 
@@ -33,9 +35,10 @@ class CallFlow {
   void tell_seats();
   void settle_seats();
 
-  /// `newcomer` (of another call) takes the place of `replaced` here. False: it cannot; the newcomer is
-  /// untouched.
-  bool can_replace(LegId replaced) const;
+  /// May a leg of another call take the place of `replaced` here, on `claimant`'s word? 0, or the status that
+  /// refuses it (RFC 3891 section 3).
+  int judge(LegId replaced, const Replacement& replacement, const Party& claimant) const;
+  /// `newcomer` (of another call) takes the place of `replaced` here.
   void replace(LegId replaced, std::unique_ptr<Party> newcomer, std::string transferred_by);
 
   Call& call() { return call_; }
@@ -135,14 +138,17 @@ class CallFlow {
   void transfer_done(const Cause* failure);
 
   // replace.cpp
-  void join_other(LegId newcomer, LegId referrer, std::string_view tag);
+  Replacement named(const sip::Replaces& replaces, LegId newcomer, LegId referrer) const;
+  void join_other(const Replacement& replacement);
+  bool can_replace(const Party& replaced) const;
+  bool may_take(const Party& replaced, const Party& claimant, bool referred) const;
   void move_away(uint16_t worker, std::string then);
   bool retrieve(Party& parked, Party& newcomer);
   bool replace_talking(Party& x, Party& newcomer, const std::string& transferred_by);
   bool replace_calling(Party& x, Party& newcomer, const std::string& transferred_by);
   bool pick_up(Party& newcomer);
   void begin_pair(Party& a, Party& b, const std::string& transferred_by);
-  void replace_failed(LegId newcomer, LegId referrer, int status);
+  void replace_failed(const Replacement& replacement, int status);
 
   // park.cpp
   void park(std::string_view slot);

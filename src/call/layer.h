@@ -42,6 +42,7 @@ struct CallCounters {
   Counter& setup_timeouts;
   Counter& ask_failures;
   Counter& moved;
+  Counter& replaces_refused;
   Counter& bad_parts;
 };
 

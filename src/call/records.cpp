@@ -141,9 +141,11 @@ void CallFlow::line(Party& p, port::LineCall::State state) {
   if (other) {
     c.remote_uri = "sip:" + other->user + "@" + other->domain;
     c.remote_display = other->display;
+    c.remote_aor = other->aor;
   } else if (p.caller) {
     c.remote_uri = "sip:" + call_.callee + "@" + call_.domain;
   }
+  if (!p.caller) c.pickup_group = p.pickup_group;
   // Group pick-up looks at the group's line.
   const bool rings = !p.caller && !p.pickup_group.empty() && state != port::LineCall::State::parked;
   if (rings) {
@@ -169,6 +171,7 @@ void CallFlow::park_line(Party& p, port::LineCall::State state) {
   c.remote_tag = p.sip->remote_tag();
   c.remote_uri = "sip:" + p.user + "@" + p.domain;
   c.remote_display = p.display;
+  c.remote_aor = p.aor;
   c.since = turn_.now.wall;
   turn_.out.lines.push_back(std::move(update));
   if (state == port::LineCall::State::terminated) call_.park_slot.clear();

@@ -3,42 +3,83 @@
 // first.
 #include <algorithm>
 
-#include "base/text.h"
 #include "call/flow.h"
+#include "call/part_codec.h"
 #include "sip/headers.h"
 
 namespace tandem::call {
 
-/// `newcomer` of this call is to take the place of the leg with our tag `tag`, wherever that is. `referrer`
-/// (or 0) asked for it and is told the outcome.
-void CallFlow::join_other(LegId newcomer_id, LegId referrer_id, std::string_view tag) {
-  const auto found = layer_.dialogs.find(tag);
+std::string to_part(const Replacement& r) {
+  proto::CallReplacement part;
+  part.set_newcomer(r.newcomer);
+  part.set_referrer(r.referrer);
+  part.set_tag(r.tag);
+  part.set_by(static_cast<uint32_t>(r.by));
+  part.set_only(static_cast<uint32_t>(r.only));
+  part.set_call_id(r.call_id);
+  part.set_peer_tag(r.peer_tag);
+  return part.SerializeAsString();
+}
+
+bool from_part(std::string_view bytes, Replacement& r) {
+  proto::CallReplacement part;
+  if (!part.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || part.tag().empty()) return false;
+  r.newcomer = static_cast<LegId>(part.newcomer());
+  r.referrer = static_cast<LegId>(part.referrer());
+  r.tag = part.tag();
+  r.by = part.by() == static_cast<uint32_t>(Replacement::By::plan) ? Replacement::By::plan
+                                                                   : Replacement::By::peer;
+  r.only = clamp_enum(part.only(), Replacement::Only::parked);
+  r.call_id = part.call_id();
+  r.peer_tag = part.peer_tag();
+  return true;
+}
+
+/// The dialog a peer names: normally our tag is the to-tag; a phone that describes somebody else's dialog may
+/// see it from the other end.
+Replacement CallFlow::named(const sip::Replaces& replaces, LegId newcomer, LegId referrer) const {
+  const bool usual = layer_.mint.owner(replaces.to_tag).has_value();
+  Replacement r;
+  r.newcomer = newcomer;
+  r.referrer = referrer;
+  r.tag = usual ? replaces.to_tag : replaces.from_tag;
+  r.by = Replacement::By::peer;
+  r.only = replaces.early_only ? Replacement::Only::early : Replacement::Only::any;
+  r.call_id = replaces.call_id;
+  r.peer_tag = usual ? replaces.from_tag : replaces.to_tag;
+  return r;
+}
+
+/// One of this call's legs is to take the place of a leg of another, wherever that is.
+void CallFlow::join_other(const Replacement& r) {
+  const auto found = layer_.dialogs.find(r.tag);
   if (found == layer_.dialogs.end()) {
-    const auto owner = layer_.mint.owner(tag);
+    const auto owner = layer_.mint.owner(r.tag);
     const uint16_t worker =
         owner ? sip::worker_of_shard(owner->shard, std::max<uint16_t>(layer_.config.workers, 1)) : 0;
     if (!owner || owner->node != layer_.config.node || worker == layer_.config.worker)
-      return replace_failed(newcomer_id, referrer_id, 481);
-    return move_away(worker, "replace " + std::to_string(newcomer_id) + " " + std::to_string(referrer_id) +
-                                 " " + std::string(tag));
+      return replace_failed(r, 481);
+    return move_away(worker, to_part(r));
   }
   const Layer::Where where = found->second;
   Call* other = layer_.find(where.call);
-  if (!other || where.call == call_.id) return replace_failed(newcomer_id, referrer_id, 481);
+  if (!other || where.call == call_.id) return replace_failed(r, 481);
   const auto at = std::find_if(call_.parties.begin(), call_.parties.end(),
-                               [&](const auto& p) { return p->id == newcomer_id; });
-  bool possible = false;
+                               [&](const auto& p) { return p->id == r.newcomer; });
+  const Party* claimant = party(r.referrer ? r.referrer : r.newcomer);
+  if (at == call_.parties.end() || !claimant) return replace_failed(r, 481);
+  int status = 0;
   {
     std::vector<LegEvent> none;
     Turn probe{turn_.now, turn_.out, none};
-    possible = at != call_.parties.end() && CallFlow(layer_, *other, probe).can_replace(where.leg);
+    status = CallFlow(layer_, *other, probe).judge(where.leg, r, *claimant);
   }
-  if (!possible) return replace_failed(newcomer_id, referrer_id, 481);
+  if (status) return replace_failed(r, status);
   if ((*at)->sip->offer_in_progress()) (*at)->leg->refuse_offer(turn_, 491);
-  const std::string by = party(referrer_id) ? party(referrer_id)->aor.to_string() : std::string{};
+  const std::string by = r.referrer ? claimant->aor.to_string() : std::string{};
   // Out of this call ...
   port::CommitId commit = 0;
-  if (Pairing* pair = pair_of(newcomer_id)) commit = close_pair(*pair, Cause{}, port::Cdr::Side::system);
+  if (Pairing* pair = pair_of(r.newcomer)) commit = close_pair(*pair, Cause{}, port::Cdr::Side::system);
   std::unique_ptr<Party> newcomer = std::move(*at);
   call_.parties.erase(at);
   if (call_.setup && call_.setup->origin == newcomer->id) {
@@ -54,7 +95,7 @@ void CallFlow::join_other(LegId newcomer_id, LegId referrer_id, std::string_view
   const Now now = turn_.now;
   layer_.run(now, *other, turn_.out,
              [&](CallFlow& flow) { flow.replace(where.leg, std::move(newcomer), by); });
-  if (Party* referrer = party(referrer_id); referrer && referrer->state == Party::State::up) {
+  if (Party* referrer = party(r.referrer); referrer && referrer->state == Party::State::up) {
     referrer->leg->transfer_progress(turn_, 200);
     referrer->partner = 0;
     release(*referrer, Cause::from_q850(16, "Transferred"), commit);
@@ -62,25 +103,59 @@ void CallFlow::join_other(LegId newcomer_id, LegId referrer_id, std::string_view
   for (auto& p : call_.parties) release(*p, Cause::from_q850(16), commit);
 }
 
-void CallFlow::replace_failed(LegId newcomer_id, LegId referrer_id, int status) {
-  if (Party* referrer = party(referrer_id); referrer && referrer->state == Party::State::up)
-    return referrer->leg->transfer_progress(turn_, status);
-  Party* newcomer = party(newcomer_id);
+void CallFlow::replace_failed(const Replacement& r, int status) {
+  Party* referrer = party(r.referrer);
+  Party* newcomer = party(r.newcomer);
+  if (const Party* claimant = referrer ? referrer : newcomer; status == 403 && claimant) {
+    layer_.counters.replaces_refused.add();
+    event(port::Level::notice, "call.replaces_refused", {{"by", claimant->user}});
+  }
+  if (referrer && referrer->state == Party::State::up) return referrer->leg->transfer_progress(turn_, status);
   if (!newcomer || newcomer->state == Party::State::gone) return;
-  if (call_.setup && call_.setup->origin == newcomer_id)
+  if (call_.setup && call_.setup->origin == newcomer->id)
     return refuse_caller(*newcomer, Cause::from_status(status));
   release(*newcomer, Cause::from_status(status));
 }
 
-bool CallFlow::can_replace(LegId replaced) const {
+int CallFlow::judge(LegId replaced, const Replacement& r, const Party& claimant) const {
   const Party* x = call_.find(replaced);
-  if (!x || x->state == Party::State::gone) return false;
-  if (call_.state == Call::State::parked && x->state == Party::State::up) return true;
-  if (x->state == Party::State::up) {
-    const Party* partner = call_.find(x->partner);
+  if (!x || !x->sip || x->state == Party::State::gone) return 481;
+  const bool up = x->state == Party::State::up;
+  if (r.by == Replacement::By::peer) {
+    if (x->sip->call_id() != r.call_id || r.peer_tag.empty() || !x->sip->knows_peer(r.peer_tag)) return 481;
+    if (!may_take(*x, claimant, r.referrer != 0)) return 403;
+  }
+  if (r.only == Replacement::Only::early && up) return 486;
+  if (r.only == Replacement::Only::parked && (call_.state != Call::State::parked || !up)) return 481;
+  return can_replace(*x) ? 0 : 481;
+}
+
+bool CallFlow::can_replace(const Party& x) const {
+  if (call_.state == Call::State::parked && x.state == Party::State::up) return true;
+  if (x.state == Party::State::up) {
+    const Party* partner = call_.find(x.partner);
     return partner && partner->state == Party::State::up && !call_.setup;
   }
   return call_.setup.has_value();  // it rings, or it is the caller of somebody who rings
+}
+
+/// RFC 3891 section 8: knowing a dialog's name gives no right to it, whoever watches the line knows it.
+/// presence::may_replace shows the names by the same rule.
+bool CallFlow::may_take(const Party& x, const Party& claimant, bool referred) const {
+  const auto is_claimant = [&](const Party& p) {
+    if (p.state == Party::State::gone) return false;
+    return claimant.aor.user.empty() ? !claimant.trunk.empty() && p.trunk == claimant.trunk
+                                     : p.aor == claimant.aor;
+  };
+  if (is_claimant(x)) return true;
+  if (x.state == Party::State::up) {
+    const Party* partner = call_.find(x.partner);
+    return partner && is_claimant(*partner);
+  }
+  for (const auto& p : call_.parties)
+    if (is_claimant(*p)) return true;
+  return !referred && !x.caller && !x.pickup_group.empty() && x.pickup_group == claimant.pickup_group &&
+         x.aor.domain == claimant.aor.domain;
 }
 
 void CallFlow::replace(LegId replaced, std::unique_ptr<Party> arriving, std::string transferred_by) {
@@ -168,6 +243,7 @@ void CallFlow::begin_pair(Party& a, Party& b, const std::string& transferred_by)
   for (Party* p : {&a, &b}) {
     p->state = Party::State::up;
     p->music = false;
+    p->line_told = false;  // whom it talks with has changed
   }
   join(a, b);
   Pairing& pair = open_pair(a, b);
@@ -210,35 +286,20 @@ void CallFlow::move_away(uint16_t worker, std::string then) {
 }
 
 void CallFlow::go_on(std::string_view then) {
-  if (then.substr(0, 8) != "replace ") return;
-  then.remove_prefix(8);
-  const size_t first = then.find(' ');
-  const size_t second = then.find(' ', first + 1);
-  if (first == std::string_view::npos || second == std::string_view::npos) return;
-  const auto newcomer = parse_u32(then.substr(0, first));
-  const auto referrer = parse_u32(then.substr(first + 1, second - first - 1));
-  if (!newcomer || !referrer) return;
-  const std::string_view tag = then.substr(second + 1);
+  Replacement r;
+  if (!from_part(then, r)) return;
   // Only once: the other call may have ended, or moved on, while this one was under way.
-  if (layer_.dialogs.find(tag) == layer_.dialogs.end())
-    return replace_failed(static_cast<LegId>(*newcomer), static_cast<LegId>(*referrer), 481);
-  join_other(static_cast<LegId>(*newcomer), static_cast<LegId>(*referrer), tag);
+  if (layer_.dialogs.find(r.tag) == layer_.dialogs.end()) return replace_failed(r, 481);
+  join_other(r);
 }
 
 /// INVITE with Replaces (RFC 3891 section 3).
 void CallFlow::start_replacing(Party& caller, const sip::Message& request) {
   const auto replaces = sip::Replaces::parse(request.header(sip::HeaderId::replaces).value_or(""));
   if (!replaces.ok()) return refuse_caller(caller, Cause::from_status(400));
-  if (caller.trunk.empty() == false) return refuse_caller(caller, Cause::from_status(403));
-  const std::string_view tag = layer_.mint.owner(replaces->to_tag) ? replaces->to_tag : replaces->from_tag;
-  if (const auto found = layer_.dialogs.find(tag); found != layer_.dialogs.end()) {
-    const Call* other = layer_.find(found->second.call);
-    const Party* x = other ? other->find(found->second.leg) : nullptr;
-    if (x && x->sip->call_id() != replaces->call_id) return refuse_caller(caller, Cause::from_status(481));
-    if (x && x->state == Party::State::up && replaces->early_only)
-      return refuse_caller(caller, Cause::from_status(486));
-  }
-  join_other(caller.id, 0, tag);
+  const Replacement r = named(*replaces, caller.id, 0);
+  if (!caller.trunk.empty()) return replace_failed(r, 403);
+  join_other(r);
 }
 
 }  // namespace tandem::call

@@ -135,7 +135,10 @@ class SipLeg final : public Leg {
   bool is_uac() const { return uac_; }
   const std::string& call_id() const { return dialog_.call_id; }
   const std::string& local_tag() const { return dialog_.local_tag; }
-  const std::string& remote_tag() const { return dialog_.remote_tag; }
+  /// While it rings, of the phone that rang first.
+  const std::string& remote_tag() const {
+    return dialog_.remote_tag.empty() && !early_.empty() ? early_.front().remote_tag : dialog_.remote_tag;
+  }
   const port::Path& path() const { return dialog_.path; }
   const std::string& remote_agent() const { return remote_agent_; }
   const std::string& remote_target() const { return dialog_.remote_target; }

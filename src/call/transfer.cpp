@@ -92,13 +92,7 @@ void CallFlow::transfer_done(const Cause* failure) {
 void CallFlow::attended_transfer(Party& referrer, Party& from, std::string_view replaces_text) {
   const auto replaces = sip::Replaces::parse(replaces_text);
   if (!replaces.ok()) return referrer.leg->transfer_progress(turn_, 400);
-  // Seen from the target of the INVITE that the referrer has in mind: normally our tag is the to-tag.
-  for (const std::string_view tag : {replaces->to_tag, replaces->from_tag}) {
-    const auto owner = layer_.mint.owner(tag);
-    if (!owner) continue;
-    return join_other(from.id, referrer.id, tag);
-  }
-  referrer.leg->transfer_progress(turn_, 481);
+  join_other(named(*replaces, from.id, referrer.id));
 }
 
 }  // namespace tandem::call

@@ -139,6 +139,8 @@ struct LineCall {
   bool initiator = false;                      // the AOR placed the call
   std::string call_id, local_tag, remote_tag;  // of the leg towards the AOR
   std::string remote_uri, remote_display;
+  AddressOfRecord remote_aor;  // of the other party, when it is a subscriber
+  std::string pickup_group;    // of a party that was called: who in it may answer instead
   WallTime since;
 };
 struct LineAnswer {

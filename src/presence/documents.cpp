@@ -149,8 +149,18 @@ class XmlWalk {
 
 }  // namespace
 
+bool may_replace(const Watcher& watcher, const port::AddressOfRecord& aor, const port::LineCall& call) {
+  using State = port::LineCall::State;
+  if (watcher.aor.user.empty()) return false;
+  if (watcher.aor == aor || watcher.aor == call.remote_aor) return true;
+  const bool rings = !call.initiator && (call.state == State::trying || call.state == State::proceeding ||
+                                         call.state == State::early);
+  return rings && !call.pickup_group.empty() && call.pickup_group == watcher.pickup_group &&
+         watcher.aor.domain == aor.domain;
+}
+
 std::string dialog_info(const port::AddressOfRecord& aor, const std::vector<port::LineCall>& calls,
-                        uint32_t version) {
+                        const Watcher& watcher, uint32_t version) {
   std::string out =
       "<?xml version=\"1.0\"?>\n<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"" +
       std::to_string(version) + "\" state=\"full\"";
@@ -162,9 +172,11 @@ std::string dialog_info(const port::AddressOfRecord& aor, const std::vector<port
     any = true;
     out.append("<dialog");
     attribute(out, "id", std::to_string(call.call));
-    attribute(out, "call-id", call.call_id);
-    attribute(out, "local-tag", call.local_tag);
-    attribute(out, "remote-tag", call.remote_tag);
+    if (may_replace(watcher, aor, call)) {
+      attribute(out, "call-id", call.call_id);
+      attribute(out, "local-tag", call.local_tag);
+      attribute(out, "remote-tag", call.remote_tag);
+    }
     attribute(out, "direction", call.initiator ? "initiator" : "recipient");
     out.append(">\n<state>").append(state_name(call.state)).append("</state>\n");
     out.append("<local><identity>").append(xml_escape(entity(aor))).append("</identity></local>\n");

@@ -21,9 +21,19 @@ inline constexpr std::string_view dialog_info_type = "application/dialog-info+xm
 inline constexpr std::string_view message_summary_type = "application/simple-message-summary";
 inline constexpr std::string_view pidf_type = "application/pidf+xml";
 
-/// Full state, always: a watcher that missed one is right again with the next.
+/// Who looks at a line.
+struct Watcher {
+  port::AddressOfRecord aor;
+  std::string pickup_group;
+};
+/// Whether the watcher of `aor` could take that call with Replaces: a party, or one of the pick-up group
+/// while it rings (the call room judges by the same rule, CallFlow::may_take).
+bool may_replace(const Watcher& watcher, const port::AddressOfRecord& aor, const port::LineCall& call);
+
+/// Full state, always: a watcher that missed one is right again with the next. The names of a dialog are told
+/// to who may replace it and to nobody else (RFC 4235 section 6).
 std::string dialog_info(const port::AddressOfRecord& aor, const std::vector<port::LineCall>& calls,
-                        uint32_t version);
+                        const Watcher& watcher, uint32_t version);
 std::string message_summary(const port::AddressOfRecord& aor, const MessageCounts& counts);
 /// What we can say of someone who publishes nothing.
 std::string pidf(const port::AddressOfRecord& aor, bool reachable);

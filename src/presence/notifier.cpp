@@ -144,7 +144,7 @@ void Notifier::notify(Now now, SlotId id, Subscription& s, port::Outbox& out) {
   std::string_view type;
   switch (s.package) {
     case Package::dialog:
-      body = dialog_info(r->aor, r->calls, s.version), type = dialog_info_type;
+      body = dialog_info(r->aor, r->calls, s.watcher, s.version), type = dialog_info_type;
       break;
     case Package::message_summary:
       body = message_summary(r->aor, r->messages), type = message_summary_type;

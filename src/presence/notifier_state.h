@@ -27,7 +27,7 @@ struct Notifier::Resource {
 struct Notifier::Subscription {
   Package package = Package::dialog;
   std::string event_id;
-  port::AddressOfRecord watcher;
+  Watcher watcher;
   SlotId resource;
   sip::Dialog dialog;
   Instant expires;

@@ -25,6 +25,9 @@ void write_call(const port::LineCall& call, proto::LineCallPart& part) {
   part.set_remote_tag(call.remote_tag);
   part.set_remote_uri(call.remote_uri);
   part.set_remote_display(call.remote_display);
+  part.set_remote_user(call.remote_aor.user);
+  part.set_remote_domain(call.remote_aor.domain);
+  part.set_pickup_group(call.pickup_group);
 }
 
 port::LineCall read_call(const proto::LineCallPart& part) {
@@ -38,6 +41,8 @@ port::LineCall read_call(const proto::LineCallPart& part) {
   call.remote_tag = part.remote_tag();
   call.remote_uri = part.remote_uri();
   call.remote_display = part.remote_display();
+  call.remote_aor = {part.remote_user(), part.remote_domain()};
+  call.pickup_group = part.pickup_group();
   return call;
 }
 
@@ -67,7 +72,8 @@ void Notifier::snapshot(Now now, std::vector<Part>& parts) const {
       proto::SubscriptionPart& one = *part.add_subscriptions();
       one.set_package(static_cast<uint32_t>(s->package));
       one.set_event_id(s->event_id);
-      one.set_watcher(s->watcher.to_string());
+      one.set_watcher(s->watcher.aor.to_string());
+      one.set_pickup_group(s->watcher.pickup_group);
       one.set_dialog(sip::to_part(s->dialog));
       one.set_expires_wall_ns(deadline_to_wall(now, s->expires));
       one.set_version(s->version);
@@ -113,7 +119,8 @@ bool Notifier::restore(Now now, std::string_view bytes) {
     s->package = static_cast<Package>(one.package());
     s->event_id = one.event_id();
     const size_t at = one.watcher().rfind('@');
-    if (at != std::string::npos) s->watcher = {one.watcher().substr(0, at), one.watcher().substr(at + 1)};
+    if (at != std::string::npos) s->watcher.aor = {one.watcher().substr(0, at), one.watcher().substr(at + 1)};
+    s->watcher.pickup_group = one.pickup_group();
     s->resource = id;
     s->dialog = std::move(*dialog);
     s->expires = deadline_from_wall(now, one.expires_wall_ns());

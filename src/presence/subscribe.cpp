@@ -113,7 +113,7 @@ void Notifier::on_subscribe(Now now, sip::ServerTxId server, const sip::Message&
   Subscription& s = *subscriptions_.find(id);
   s.package = wish.package;
   s.event_id = std::move(wish.event_id);
-  s.watcher = who.aor;
+  s.watcher = {who.aor, who.pickup_group};
   s.resource = resource;
   s.dialog = std::move(*dialog);
   s.dialog.state = sip::Dialog::State::confirmed;

@@ -285,6 +285,8 @@ struct Switch {
     now.mono = t;
   }
 
+  uint64_t refused_replaces() const { return counters.total("call_replaces_refused_total"); }
+
   /// Time for everything that was left open (transactions, retransmissions) to end, then nothing may be left.
   void expect_empty() {
     advance(seconds(200));

@@ -7,11 +7,17 @@ namespace {
 using ::testing::HasSubstr;
 
 /// Refer-To value for an attended transfer to the dialog `other` has with us.
-std::string refer_replaces(const Phone& other, const std::string& user) {
+std::string refer_replaces(const Phone& other, const std::string& user, const std::string& more = "") {
   std::string call_id = other.call_id;
   if (const size_t at = call_id.find('@'); at != std::string::npos) call_id.replace(at, 1, "%40");
   return "Refer-To: <sip:" + user + "@" + domain + "?Replaces=" + call_id + "%3Bto-tag%3D" + other.peer_tag +
-         "%3Bfrom-tag%3D" + other.tag + ">\r\n";
+         "%3Bfrom-tag%3D" + other.tag + more + ">\r\n";
+}
+
+/// The dialog of that phone, seen from us: our tag is the to-tag.
+std::string replaces(const Phone& other, const std::string& more = "") {
+  return "Replaces: " + other.call_id + ";to-tag=" + other.peer_tag + ";from-tag=" + other.tag + more +
+         "\r\n";
 }
 
 void expect_fragment(Phone& p, const std::string& status, const std::string& state) {
@@ -189,18 +195,193 @@ TEST_F(Transfers, AttendedWhileItRings) {
   sw.expect_empty();
 }
 
-TEST_F(Transfers, InviteWithReplaces) {
+// ---- INVITE with Replaces: who may take which dialog (RFC 3891 sections 3 and 8)
+
+TEST_F(Transfers, ReplacesByAnotherPhoneOfAParty) {
   connect(a, b);
-  Phone d(sw, "1004", "198.51.100.4:5060");
-  // b's dialog seen from us: our tag is the to-tag.
-  d.invite("1001", sdp(d.media),
-           "Replaces: " + b.call_id + ";to-tag=" + b.peer_tag + ";from-tag=" + b.tag + "\r\n");
-  d.expect(200);
-  d.ack();
+  Phone b2(sw, "1002", "198.51.100.2:5070", false);
+  b2.invite("1001", sdp(b2.media), replaces(b));
+  b2.expect(200);
+  b2.ack();
   b.expect("BYE");
   b.ok();
-  hang_up(a, d);
-  EXPECT_EQ(sw.cdrs.size(), 2u);
+  // So may the other party: the call goes on with whom its phone named.
+  Phone a2(sw, "1001", "198.51.100.1:5070", false);
+  a2.invite("1002", sdp(a2.media), replaces(a));
+  a2.expect(200);
+  a2.ack();
+  a.expect("BYE");
+  a.ok();
+  EXPECT_EQ(sw.lines->at.at("1002@example.org").at(0).remote_aor.user, "1001");
+  hang_up(a2, b2);
+  EXPECT_EQ(sw.cdrs.size(), 3u);
+  EXPECT_EQ(sw.refused_replaces(), 0u);
+  sw.expect_empty();
+}
+
+TEST_F(Transfers, ReplacesByAStranger) {
+  connect(a, b);
+  for (Phone* named : {&a, &b}) {
+    Phone d(sw, "1004", "198.51.100.4:5060", false);
+    d.invite("1001", sdp(d.media), replaces(*named));
+    d.expect(403);
+    d.ack_failure();
+  }
+  EXPECT_EQ(sw.refused_replaces(), 2u);
+  EXPECT_EQ(sw.events_seen["call.replaces_refused"], 2);
+  EXPECT_EQ(sw.events_seen["call.replaced"], 0);
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST_F(Transfers, ReplacesByTheSameNameInAnotherDomain) {
+  connect(a, b);
+  Phone d(sw, "foreigner", "198.51.100.4:5060", false);
+  sw.subscriber("foreigner").aor = {"1002", "example.net"};
+  d.invite("1001", sdp(d.media), replaces(b));
+  d.expect(403);
+  d.ack_failure();
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST_F(Transfers, ReplacesInThePickupGroup) {
+  for (const char* user : {"1002", "1003"}) sw.subscriber(user).pickup_group = "sales";
+  sw.subscriber("1001").pickup_group = "sales";
+  a.call("1002");
+  b.expect("INVITE");
+  b.ring();
+  a.expect(180);
+  // As the line tells it, early-only like any phone that means to pick up.
+  const port::LineCall shown = sw.lines->at.at("1002@example.org").at(0);
+  EXPECT_EQ(shown.remote_tag, b.tag);
+  EXPECT_EQ(shown.pickup_group, "sales");
+  // The caller's own dialog is not one that rings.
+  Phone d(sw, "1003", "198.51.100.3:5070", false);
+  d.invite("1001", sdp(d.media), replaces(a));
+  d.expect(403);
+  d.ack_failure();
+  c.invite("1002", sdp(c.media),
+           "Replaces: " + shown.call_id + ";to-tag=" + shown.local_tag + ";from-tag=" + shown.remote_tag +
+               ";early-only\r\n");
+  c.expect(200);
+  c.ack();
+  a.expect(200);
+  a.ack();
+  b.expect("CANCEL");
+  b.ok();
+  b.reply(b.invite_text, 487);
+  b.expect("ACK");
+  hang_up(a, c);
+  sw.expect_empty();
+}
+
+TEST_F(Transfers, ReplacesOutsideThePickupGroup) {
+  sw.subscriber("1002").pickup_group = "sales";
+  sw.subscriber("1003").pickup_group = "support";
+  a.call("1002");
+  b.expect("INVITE");
+  b.ring();
+  a.expect(180);
+  for (const char* group : {"support", ""}) {
+    sw.subscriber("1003").pickup_group = group;
+    Phone d(sw, "1003", "198.51.100.3:5070", false);
+    d.invite("1002", sdp(d.media), replaces(b));
+    d.expect(403);
+    d.ack_failure();
+  }
+  b.answer();
+  b.expect("ACK");
+  a.expect(200);
+  a.ack();
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST_F(Transfers, ThePickupGroupHasNoConfirmedDialog) {
+  for (const char* user : {"1002", "1003"}) sw.subscriber(user).pickup_group = "sales";
+  connect(a, b);
+  c.invite("1002", sdp(c.media), replaces(b));
+  c.expect(403);
+  c.ack_failure();
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST_F(Transfers, EarlyOnly) {
+  connect(a, b);
+  Phone b2(sw, "1002", "198.51.100.2:5070", false);
+  b2.invite("1001", sdp(b2.media), replaces(b, ";early-only"));
+  b2.expect(486);
+  b2.ack_failure();
+  // In a REFER too.
+  Phone a2(sw, "1001", "198.51.100.1:5070", false);
+  connect(a2, c);
+  a2.request("REFER", "", refer_replaces(a, "1002", "%3Bearly-only"));
+  a2.expect(202);
+  expect_fragment(a2, "100", "active");
+  expect_fragment(a2, "486", "terminated");
+  hang_up(a2, c);
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST_F(Transfers, ReplacesWithAnotherName) {
+  connect(a, b);
+  const std::string to = ";to-tag=" + b.peer_tag, from = ";from-tag=" + b.tag;
+  const std::string names[] = {b.call_id + "x" + to + from, b.call_id + to + from + "x",
+                               b.call_id + to + "x" + from, a.call_id + to + from,
+                               b.call_id + ";to-tag=" + b.peer_tag + ";from-tag=" + b.peer_tag};
+  for (const std::string& name : names) {
+    Phone b2(sw, "1002", "198.51.100.2:5070", false);
+    b2.invite("1001", sdp(b2.media), "Replaces: " + name + "\r\n");
+    b2.expect(481);
+    b2.ack_failure();
+  }
+  Phone b2(sw, "1002", "198.51.100.2:5070", false);
+  b2.invite("1001", sdp(b2.media), "Replaces: " + b.call_id + to + "\r\n");
+  b2.expect(400);
+  b2.ack_failure();
+  EXPECT_EQ(sw.refused_replaces(), 0u);
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST_F(Transfers, ReferrerOfOneCallOnly) {
+  connect(a, b);
+  Phone d(sw, "1004", "198.51.100.4:5060"), e(sw, "1005", "198.51.100.5:5060");
+  connect(d, e);
+  b.request("REFER", "", refer_replaces(d, "1005"));
+  b.expect(202);
+  expect_fragment(b, "100", "active");
+  expect_fragment(b, "403", "terminated");
+  EXPECT_EQ(sw.refused_replaces(), 1u);
+  hang_up(a, b);
+  hang_up(d, e);
+  sw.expect_empty();
+}
+
+TEST_F(Transfers, ReferrerOfThePickupGroupOnly) {
+  sw.subscriber("1002").pickup_group = sw.subscriber("1004").pickup_group = "sales";
+  connect(a, b);
+  Phone d(sw, "1004", "198.51.100.4:5060");
+  c.call("1004");
+  d.expect("INVITE");
+  d.ring();
+  c.expect(180);
+  b.request("REFER", "", refer_replaces(d, "1004"));
+  b.expect(202);
+  expect_fragment(b, "100", "active");
+  expect_fragment(b, "403", "terminated");
+  c.cancel();
+  c.expect(200);
+  c.expect(487);
+  c.ack_failure();
+  d.expect("CANCEL");
+  d.ok();
+  d.reply(d.invite_text, 487);
+  d.expect("ACK");
+  hang_up(a, b);
   sw.expect_empty();
 }
 
@@ -491,6 +672,92 @@ TEST_F(TwoWorkers, TheOtherCallIsGone) {
   b.expect("CANCEL");
   b.ok();
   b.reply(b.invite_text, 487);
+  empty();
+}
+
+TEST_F(TwoWorkers, TheOtherCallIsAnswered) {
+  Phone c(one, "1003", "198.51.100.3:5060");
+  Phone a(two, "1001", "198.51.100.1:5060"), b(two, "1002", "198.51.100.2:5060");
+  a.call_id = id_for(1);
+  c.call_id = id_for(0);
+  a.call("1002");
+  b.expect("INVITE");
+  b.ring();
+  a.expect(180);
+  c.call("*81002");
+  b.answer();
+  b.expect("ACK");
+  a.expect(200);
+  a.ack();
+  deliver(one, two);
+  goes_to(c, one, two);
+  c.expect(486);
+  c.ack_failure();
+  hang_up(a, b);
+  empty();
+}
+
+/// A phone on `one` names b's dialog, which lives on `two`.
+struct ReplacesFromAfar : TwoWorkers {
+  Phone a{two, "1001", "198.51.100.1:5060"}, b{two, "1002", "198.51.100.2:5060"};
+  void refused(const std::string& user, const std::string& named, int status) {
+    Phone d(one, user, "198.51.100.4:5060", false);
+    d.call_id = id_for(0);
+    d.invite("1001", sdp(d.media), named);
+    deliver(one, two);
+    goes_to(d, one, two);
+    d.expect(status);
+    d.ack_failure();
+  }
+};
+
+TEST_F(ReplacesFromAfar, JudgedWhereTheDialogIs) {
+  a.call_id = id_for(1);
+  connect(a, b);
+  refused("1004", replaces(b), 403);
+  EXPECT_EQ(two.refused_replaces(), 1u);
+  refused("1002", replaces(b, ";early-only"), 486);
+  refused("1002", "Replaces: x;to-tag=" + b.peer_tag + ";from-tag=" + b.tag + "\r\n", 481);
+  refused("1002", "Replaces: " + b.call_id + ";to-tag=" + b.peer_tag + ";from-tag=x\r\n", 481);
+  EXPECT_EQ(two.refused_replaces(), 1u);
+  one.subscriber("1005").pickup_group = "sales";
+  refused("1005", replaces(b), 403);
+  Phone b2(one, "1002", "198.51.100.2:5070", false);
+  b2.call_id = id_for(0);
+  b2.invite("1001", sdp(b2.media), replaces(b));
+  deliver(one, two);
+  goes_to(b2, one, two);
+  b2.expect(200);
+  b2.ack();
+  b.expect("BYE");
+  b.ok();
+  hang_up(a, b2);
+  empty();
+}
+
+TEST_F(ReplacesFromAfar, PickupGroup) {
+  two.subscriber("1002").pickup_group = "sales";
+  a.call_id = id_for(1);
+  a.call("1002");
+  b.expect("INVITE");
+  b.ring();
+  a.expect(180);
+  refused("1004", replaces(b), 403);
+  Phone c(one, "1003", "198.51.100.3:5060");
+  one.subscriber("1003").pickup_group = "sales";
+  c.call_id = id_for(0);
+  c.invite("1002", sdp(c.media), replaces(b, ";early-only"));
+  deliver(one, two);
+  goes_to(c, one, two);
+  c.expect(200);
+  c.ack();
+  a.expect(200);
+  a.ack();
+  b.expect("CANCEL");
+  b.ok();
+  b.reply(b.invite_text, 487);
+  b.expect("ACK");
+  hang_up(a, c);
   empty();
 }
 

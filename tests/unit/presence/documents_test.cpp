@@ -62,7 +62,8 @@ TEST(DialogInfo, EscapesWhatCallersSayOfThemselves) {
   call.call_id = "x\"y";
   call.remote_uri = "sip:a&b@c";
   call.remote_display = "</identity><evil>";
-  const std::string text = dialog_info({"1001", "example.com"}, {call}, 3);
+  const port::AddressOfRecord line{"1001", "example.com"};
+  const std::string text = dialog_info(line, {call}, {line, {}}, 3);
   EXPECT_TRUE(well_formed_xml(text, 8)) << text;
   EXPECT_EQ(text.find("<evil>"), std::string::npos);
   EXPECT_NE(text.find("direction=\"initiator\""), std::string::npos);
@@ -70,8 +71,45 @@ TEST(DialogInfo, EscapesWhatCallersSayOfThemselves) {
   EXPECT_NE(text.find("entity=\"sip:1001@example.com\""), std::string::npos);
 }
 
+TEST(DialogInfo, NamesADialogToWhoMayReplaceIt) {
+  using State = port::LineCall::State;
+  const port::AddressOfRecord line{"1001", "example.com"};
+  port::LineCall call;
+  call.call_id = "abc@here";
+  call.local_tag = "ours";
+  call.remote_tag = "theirs";
+  call.remote_aor = {"1002", "example.com"};
+  call.pickup_group = "sales";
+  const auto named = [&](const Watcher& w, State state, bool initiator = false) {
+    call.state = state;
+    call.initiator = initiator;
+    const std::string text = dialog_info(line, {call}, w, 0);
+    EXPECT_TRUE(well_formed_xml(text, 8));
+    EXPECT_EQ(text.find("<state>terminated"), std::string::npos);  // the state is anybody's to see
+    const bool tags = text.find("ours") != std::string::npos;
+    EXPECT_EQ(text.find("theirs") != std::string::npos, tags);
+    EXPECT_EQ(text.find("abc@here") != std::string::npos, tags);
+    return tags;
+  };
+  const Watcher owner{line, {}}, partner{{"1002", "example.com"}, {}}, stranger{{"1003", "example.com"}, {}},
+      colleague{{"1003", "example.com"}, "sales"}, elsewhere{{"1003", "example.net"}, "sales"},
+      other_group{{"1003", "example.com"}, "support"};
+  for (const State state :
+       {State::trying, State::proceeding, State::early, State::confirmed, State::parked}) {
+    EXPECT_TRUE(named(owner, state));
+    EXPECT_TRUE(named(partner, state));
+    for (const Watcher& w : {stranger, elsewhere, other_group, Watcher{}}) EXPECT_FALSE(named(w, state));
+    EXPECT_EQ(named(colleague, state), state < State::confirmed);
+    EXPECT_FALSE(named(colleague, state, true));
+  }
+  call.pickup_group.clear();
+  EXPECT_FALSE(named(stranger, State::early));
+  call.remote_aor = {};
+  EXPECT_FALSE(named(Watcher{}, State::early));
+}
+
 TEST(DialogInfo, AnIdleLineSaysSo) {
-  const std::string text = dialog_info({"1001", "example.com"}, {}, 0);
+  const std::string text = dialog_info({"1001", "example.com"}, {}, {}, 0);
   EXPECT_TRUE(well_formed_xml(text, 8));
   EXPECT_NE(text.find("<dialog id=\"1001\"><state>terminated</state></dialog>"), std::string::npos);
 }

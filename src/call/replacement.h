@@ -1,0 +1,28 @@
+#pragma once
+// A leg of this call is to take the place of a leg of another (RFC 3891, pick-up, retrieving from park).
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "call/leg.h"
+
+namespace tandem::call {
+
+struct Replacement {
+  LegId newcomer = 0;
+  LegId referrer = 0;  // asked for it with REFER and is told the outcome; 0: nobody did
+  std::string tag;     // ours, of the leg to be replaced, on whichever worker
+  /// On whose word. The dial plan sent the newcomer there (feature codes), or a peer names the dialog and has
+  /// to show that it knows it and may take it.
+  enum class By : uint8_t { plan, peer } by = By::plan;
+  /// What the leg must still be when the newcomer gets there.
+  enum class Only : uint8_t { any, early, parked } only = Only::any;
+  std::string call_id, peer_tag;  // by a peer: the rest of the dialog's name
+};
+
+/// For CallMove::then: the call goes to the other one's worker and is judged there.
+std::string to_part(const Replacement& replacement);
+/// False: no such part.
+bool from_part(std::string_view part, Replacement& replacement);
+
+}  // namespace tandem::call
