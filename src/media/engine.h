@@ -68,16 +68,16 @@ struct EndpointConfig {
   IpAddress::Family family = IpAddress::Family::v4;  // of the address we present
   IpAddress signalling;   // host the leg's SIP comes from: the likeliest source behind a NAT; may be unset
   bool symmetric = true;  // false: only ever the SDP's address (trunks with fixed addresses)
-  Duration media_timeout = {};  // no RTP for so long while joined and not on hold is an event; 0: never
+  Duration media_timeout = {};  // neither this side nor its partner heard for so long: an event; 0: never
   uint64_t trail = 0;           // the call's id, handed back in events
 };
 
 struct MediaEvent {
   enum class Kind : uint8_t {
-    first_packet,  // the first accepted RTP packet of this endpoint
-    latched,       // media comes from another address than the SDP said, and was accepted
-    timeout,  // EndpointConfig::media_timeout passed without RTP or RTCP; fires once until media comes again
-    digit,    // an RFC 4733 event began: `digit` is 0-9, *, #, A-D
+    first_packet,   // the first accepted RTP packet of this endpoint
+    latched,        // media comes from another address than the SDP said, and was accepted
+    timeout,        // EndpointConfig::media_timeout passed, both sides sendrecv; once until media comes again
+    digit,          // an RFC 4733 event began: `digit` is 0-9, *, #, A-D
     tone_finished,  // a ToneSequence with repeats has played to its end
   };
   Kind kind;

@@ -169,14 +169,23 @@ void EngineState::check_silence(Now now, Endpoint& e) {
     e.silence_at = Instant::never();
     return;
   }
-  Instant last = e.quiet_since;
-  bool expects_media = false;
-  for (const Stream& s : e.streams) {
-    if (s.live && s.direction == sdp::Direction::sendrecv) expects_media = true;
-    for (const Flow* f : {flow_of(s.rtp.id), flow_of(s.rtcp.id)})
-      if (f && f->active) last = std::max(last, f->last_accepted);
-  }
-  if (!(e.partner || e.feed != Feed::partner) || !expects_media) {
+  const auto expects_media = [](const Endpoint& of) {
+    return std::any_of(of.streams.begin(), of.streams.end(),
+                       [](const Stream& s) { return s.live && s.direction == sdp::Direction::sendrecv; });
+  };
+  const auto last_heard = [this](const Endpoint& from) {
+    Instant last = from.quiet_since;
+    for (const Stream& s : from.streams)
+      for (const Flow* f : {flow_of(s.rtp.id), flow_of(s.rtcp.id)})
+        if (f && f->active) last = std::max(last, f->last_accepted);
+    return last;
+  };
+  // Who only listens (muted, discontinuous transmission) may send nothing for as long as the other side
+  // talks.
+  const Endpoint* partner = endpoints.find(e.partner);
+  const Instant last = partner ? std::max(last_heard(e), last_heard(*partner)) : last_heard(e);
+  const bool joined = partner || e.feed != Feed::partner;
+  if (!joined || !expects_media(e) || (partner && !expects_media(*partner))) {
     // On hold or not yet talking: the count begins when that ends, and is looked at again then.
     e.quiet_since = now.mono;
     arm_silence(e, now.mono + e.config.media_timeout);

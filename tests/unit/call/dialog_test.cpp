@@ -375,6 +375,23 @@ TEST_F(Dialogs, OldSequenceNumbers) {
   sw.expect_empty();
 }
 
+TEST_F(Dialogs, MediaOnHoldIsSilent) {
+  sw.calls.reset();
+  sw.config.media_timeout = seconds(20);
+  sw.config.session_expires = 0;
+  sw.build();
+  connect(a, b);
+  a.request("INVITE", directed(sdp(a.media), "inactive"));
+  a.expect(200);
+  a.ack();
+  sw.advance(minutes(10));
+  EXPECT_TRUE(a.quiet());
+  EXPECT_TRUE(b.quiet());
+  EXPECT_EQ(sw.counters.total("call_media_timeouts_total"), 0u);
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
 TEST_F(Dialogs, MediaStops) {
   sw.calls.reset();
   sw.config.media_timeout = seconds(20);

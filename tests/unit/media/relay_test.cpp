@@ -307,7 +307,26 @@ TEST(Relay, FirstPacketAndTimeout) {
   EXPECT_TRUE(w.events().empty()) << "fires once";
   w.talk(c.voice_a, c.a_port, 1);
   w.pass(seconds(100));
-  EXPECT_EQ(w.count(MediaEvent::Kind::timeout), 1u) << "and again after media came back";
+  EXPECT_EQ(w.count(MediaEvent::Kind::timeout), 2u) << "and again after media came back";
+}
+
+TEST(Relay, OneSideThatTalksKeepsBoth) {
+  World w;
+  EndpointConfig config;
+  config.media_timeout = seconds(30);
+  Call c = establish(w, config);
+  for (int i = 0; i < 20; ++i) {
+    w.talk(c.voice_a, c.a_port, 1);
+    w.pass(seconds(20));
+  }
+  EXPECT_EQ(w.count(MediaEvent::Kind::timeout), 0u);
+  for (int i = 0; i < 20; ++i) {
+    w.talk(c.voice_b, c.b_port, 1);
+    w.pass(seconds(20));
+  }
+  EXPECT_EQ(w.count(MediaEvent::Kind::timeout), 0u);
+  w.pass(seconds(31));
+  EXPECT_EQ(w.count(MediaEvent::Kind::timeout), 2u);
 }
 
 TEST(Relay, NoTimeoutOnHold) {
@@ -322,10 +341,13 @@ TEST(Relay, NoTimeoutOnHold) {
   w.pass(minutes(10));
   EXPECT_TRUE(w.events().empty());
   ASSERT_TRUE(w.engine->set_remote(w.now, c.a, parsed(phone_sdp("10.0.0.1:4000")), SdpRole::offer));
+  w.pass(minutes(10));
+  EXPECT_TRUE(w.events().empty()) << "the other side still holds";
+  ASSERT_TRUE(w.engine->set_remote(w.now, c.b, parsed(phone_sdp("10.0.0.2:5000")), SdpRole::answer));
   w.pass(seconds(29));
   EXPECT_TRUE(w.events().empty());
   w.pass(seconds(31));
-  EXPECT_EQ(w.count(MediaEvent::Kind::timeout), 1u);
+  EXPECT_EQ(w.count(MediaEvent::Kind::timeout), 2u);
 }
 
 TEST(Relay, StalePortIdsAreStrays) {
