@@ -36,7 +36,18 @@ CallCounters::CallCounters(CounterSet& c)
       moved(c.counter("call_moved_total", "Calls given to another worker")),
       replaces_refused(c.counter("call_replaces_refused_total",
                                  "INVITE and REFER with Replaces from who may not take that dialog (403)")),
-      bad_parts(c.counter("call_bad_parts_total", "Snapshots of calls that could not be restored")) {}
+      bad_parts(c.counter("call_bad_parts_total", "Snapshots of calls that could not be restored")) {
+  for (size_t i = 0; i < sdp_errors.size(); ++i)
+    sdp_errors[i] = &c.counter("sdp_parse_errors_total",
+                               "Session descriptions not understood, by what was wrong with them",
+                               std::string("reason=\"") + sdp::to_string(static_cast<sdp::Reason>(i)) + "\"");
+}
+
+Result<sdp::Description, sdp::Reason> CallCounters::read(std::string_view description) {
+  auto parsed = sdp::Description::parse(description);
+  if (!parsed.ok()) sdp_errors[static_cast<size_t>(parsed.reason())]->add();
+  return parsed;
+}
 
 Layer::Layer(const CallLayer::Parts& p, const CallConfig& cfg, std::shared_ptr<const route::Plan> the_plan)
     : transactions(p.transactions),

@@ -1,5 +1,6 @@
 #pragma once
 // What the calls of one worker share. Internal to the call room.
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 #include "call/call.h"
 #include "call/call_layer.h"
 #include "call/trunk_contact.h"
+#include "sdp/description.h"
 
 namespace tandem::call {
 
@@ -35,6 +37,7 @@ struct CallCounters {
   Counter& no_codec;
   Counter& draining;
   Counter& bad_sdp;
+  std::array<Counter*, static_cast<size_t>(sdp::Reason::count_)> sdp_errors{};
   Counter& merged;
   Counter& no_dialog;
   Counter& late_answers;
@@ -44,6 +47,9 @@ struct CallCounters {
   Counter& moved;
   Counter& replaces_refused;
   Counter& bad_parts;
+
+  /// A peer's description, read; what was wrong with one that could not be is counted here.
+  Result<sdp::Description, sdp::Reason> read(std::string_view description);
 };
 
 class CallFlow;

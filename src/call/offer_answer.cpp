@@ -129,7 +129,7 @@ void CallFlow::on_progress(Party& called, const LegEvent& e) {
       referrer->leg->transfer_progress(turn_, 180);
   std::string body;
   if (!e.body.empty() && from->has_sdp && from->state != Party::State::up) {
-    auto answer = sdp::Description::parse(e.body);
+    auto answer = layer_.counters.read(e.body);
     if (answer.ok() && fit(called, *answer) &&
         layer_.engine.set_remote(turn_.now, called.endpoint, *answer, media::SdpRole::answer).ok()) {
       auto shown = layer_.engine.present(turn_.now, from->endpoint, *answer, media::SdpRole::answer);
@@ -169,7 +169,7 @@ void CallFlow::on_answered(Party& called, const LegEvent& e) {
     }
   };
   const std::string_view text = e.body.empty() ? std::string_view(called.early_body) : e.body;
-  auto body = sdp::Description::parse(text);
+  auto body = layer_.counters.read(text);
   if (!body.ok()) {
     layer_.counters.bad_sdp.add();
     return fail(Cause::from_status(488, "Bad session description"));
@@ -218,7 +218,7 @@ void CallFlow::connect(Party& from, Party& called) {
 // ---- once the call is up
 
 void CallFlow::on_offer(Party& p, const LegEvent& e) {
-  auto offer = sdp::Description::parse(e.body);
+  auto offer = layer_.counters.read(e.body);
   if (!offer.ok()) {
     layer_.counters.bad_sdp.add();
     return p.leg->refuse_offer(turn_, 400);
@@ -292,7 +292,7 @@ void CallFlow::on_answer_body(Party& p, const LegEvent& e) {
   const Negotiation purpose = std::exchange(p.negotiation, Negotiation::none);
   p.negotiation_until = Instant::never();
   Party* partner = party(p.partner);
-  auto answer = sdp::Description::parse(e.body);
+  auto answer = layer_.counters.read(e.body);
   const bool taken = answer.ok() && fit(p, *answer) &&
                      layer_.engine.set_remote(turn_.now, p.endpoint, *answer, media::SdpRole::answer).ok();
   if (!taken) {

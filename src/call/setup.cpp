@@ -165,7 +165,7 @@ bool CallFlow::take_offer(Party& caller, const sip::Message& request) {
     refuse_caller(caller, Cause::from_status(503, "No media port"));
     return false;
   }
-  auto offer = sdp::Description::parse(*body);
+  auto offer = layer_.counters.read(*body);
   if (!offer.ok()) {
     layer_.counters.bad_sdp.add();
     refuse_caller(caller, Cause::from_status(400, "Bad session description"),

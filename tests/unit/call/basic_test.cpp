@@ -238,10 +238,20 @@ TEST_F(Basic, Unauthenticated) {
   sw.expect_empty();
 }
 
+/// Of one reason.
+uint64_t sdp_errors(const Switch& sw, const std::string& reason) {
+  for (const auto& e : sw.counters.entries())
+    if (e.name == "sdp_parse_errors_total" && e.labels == "reason=\"" + reason + "\"")
+      return e.counter.value();
+  return 0;
+}
+
 TEST_F(Basic, BadBodies) {
   a.invite("1002", "this is no session description");
   a.expect(400);
   a.ack_failure();
+  EXPECT_EQ(sw.counters.total("sdp_parse_errors_total"), 1u);
+  EXPECT_EQ(sdp_errors(sw, "bad_line"), 1u);
   Phone second(sw, "1001", "198.51.100.1:5062", false);
   second.invite("1002", sdp(second.media) + "m=audio 0 RTP/AVP 0\r\n", "");
   b.expect("INVITE");
@@ -275,13 +285,25 @@ TEST_F(Basic, BadBodies) {
 TEST_F(Basic, CalleeAnswersNonsense) {
   a.call("1002");
   b.expect("INVITE");
-  b.answer("nonsense");
+  b.answer("v=1\r\n");
+  EXPECT_EQ(sdp_errors(sw, "bad_version"), 1u);
   b.expect("ACK");
   b.expect("BYE");
   b.ok();
   a.expect(488);
   a.ack_failure();
   EXPECT_EQ(sw.cdrs.size(), 1u);
+  sw.expect_empty();
+}
+
+TEST_F(Basic, ReofferOfNonsense) {
+  connect(a, b);
+  a.request("INVITE", "v=0\r\no=x\r\n");
+  a.expect(400);
+  a.ack_failure();
+  EXPECT_EQ(sdp_errors(sw, "bad_origin"), 1u);
+  EXPECT_EQ(sw.counters.total("sdp_parse_errors_total"), 1u);
+  hang_up(a, b);
   sw.expect_empty();
 }
 
