@@ -142,8 +142,8 @@ std::optional<port::AddressOfRecord> Authenticator::claimed(const sip::Message& 
                                lower(given->domain.empty() ? realm : given->domain)};
 }
 
-bool Authenticator::password_is_right(const sip::Message& request, std::string_view realm,
-                                      const Credentials& given, const port::Subscriber* subscriber) const {
+bool Authenticator::password_is_right(const sip::Message& request, const Credentials& given,
+                                      const port::Subscriber* subscriber) const {
   const AlgorithmName algorithm = given.algorithm.value_or(AlgorithmName{});
   std::string_view ha1;
   if (subscriber && subscriber->enabled && given.well_formed && given.algorithm &&
@@ -188,7 +188,7 @@ Check Authenticator::check(Now now, const sip::Message& request, std::string_vie
   out.username = given->username;
   // The password comes first: nothing is remembered, and nothing about the nonce is told, to who does not
   // know it.
-  const bool right = password_is_right(request, realm, *given, subscriber);
+  const bool right = password_is_right(request, *given, subscriber);
   const bool same = same_uri(given->uri, request.request_uri());
   if (!right || (config_.strict_uri && !same)) {
     out.outcome = Check::Outcome::bad;

@@ -78,7 +78,7 @@ class Authenticator {
   struct Credentials;
   std::optional<Credentials> credentials(const sip::Message& request, std::string_view realm,
                                          Role role) const;
-  bool password_is_right(const sip::Message& request, std::string_view realm, const Credentials& given,
+  bool password_is_right(const sip::Message& request, const Credentials& given,
                          const port::Subscriber* subscriber) const;
   Check::Outcome judge_nonce(Now now, std::string_view realm, const Credentials& given);
   Check count(Check check);

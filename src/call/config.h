@@ -46,6 +46,7 @@ struct CallConfig {
   uint16_t busy_status = 486;  // answer for a target with do-not-disturb
   bool music_on_hold = true;
   bool symmetric_media = true;       // RTP latching for subscribers behind NAT
+  bool bypass_media = false;         // legs of one realm send to each other; we neither hear nor count them
   bool follow_redirects = true;      // 3xx from subscribers' phones (never from trunks)
   bool reliable_provisional = true;  // 100rel where the peer supports it and there is early media
   uint32_t park_seconds = 300;       // then the parker is called back

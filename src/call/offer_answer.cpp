@@ -39,6 +39,13 @@ void all_sendrecv(sdp::Description& d) {
   for (size_t i = 0; i < d.media_count(); ++i) d.set_direction(i, sdp::Direction::sendrecv);
 }
 
+/// Media sent by the one reaches the other: every line is where the other takes it.
+bool same_places(const sdp::Description& a, const sdp::Description& b) {
+  for (size_t i = 0; i < std::min(a.media_count(), b.media_count()); ++i)
+    if (a.media(i).port != 0 && a.rtp_address(i) != b.rtp_address(i)) return false;
+  return true;
+}
+
 bool wants_music(const Party& p) { return p.holds; }
 
 }  // namespace
@@ -82,6 +89,7 @@ bool CallFlow::open_media(Party& p, const port::Path& path) {
   if (path.remote.ip.is_v6()) config.family = IpAddress::Family::v6;
   config.signalling = path.remote.ip;
   config.symmetric = layer_.config.symmetric_media;
+  config.anchored = !layer_.config.bypass_media;
   config.media_timeout = layer_.config.media_timeout;
   config.trail = call_.id;
   const auto opened = layer_.engine.open(config);
@@ -101,9 +109,10 @@ std::string CallFlow::offer_for(Party& called, Party& from, Cause& why) {
     why = Cause::from_status(488, "No codec of the trunk");
     return {};
   }
-  auto offer = like ? (up ? all_sendrecv(*like) : void(),
-                       layer_.engine.present(turn_.now, called.endpoint, *like, media::SdpRole::offer))
-                    : layer_.engine.offer(turn_.now, called.endpoint);
+  auto offer =
+      like ? (up ? all_sendrecv(*like) : void(),
+              layer_.engine.present(turn_.now, called.endpoint, *like, media::SdpRole::offer, from.endpoint))
+           : layer_.engine.offer(turn_.now, called.endpoint);
   if (offer.ok()) return std::move(*offer);
   why = Cause::from_status(status_of(offer.reason()));
   return {};
@@ -132,7 +141,8 @@ void CallFlow::on_progress(Party& called, const LegEvent& e) {
     auto answer = layer_.counters.read(e.body);
     if (answer.ok() && fit(called, *answer) &&
         layer_.engine.set_remote(turn_.now, called.endpoint, *answer, media::SdpRole::answer).ok()) {
-      auto shown = layer_.engine.present(turn_.now, from->endpoint, *answer, media::SdpRole::answer);
+      auto shown =
+          layer_.engine.present(turn_.now, from->endpoint, *answer, media::SdpRole::answer, called.endpoint);
       if (shown.ok() &&
           layer_.engine.join(turn_.now, from->endpoint, called.endpoint, media::Stage::early).ok()) {
         body = std::move(*shown);
@@ -179,7 +189,7 @@ void CallFlow::on_answered(Party& called, const LegEvent& e) {
   if (const auto set = layer_.engine.set_remote(turn_.now, called.endpoint, *body, role); !set.ok())
     return fail(Cause::from_status(status_of(set.reason())));
   if (from->state != Party::State::up) {
-    auto shown = layer_.engine.present(turn_.now, from->endpoint, *body, role);
+    auto shown = layer_.engine.present(turn_.now, from->endpoint, *body, role, called.endpoint);
     if (!shown.ok()) return fail(Cause::from_status(status_of(shown.reason())));
     if (e.offer_in_answer) from->negotiation = Negotiation::late;
     from->leg->accept(turn_, *shown);
@@ -227,7 +237,7 @@ void CallFlow::on_offer(Party& p, const LegEvent& e) {
   Party* partner = party(p.partner);
   const bool partner_up = partner && partner->state == Party::State::up && p.state == Party::State::up;
   const auto before = layer_.engine.remote_description(p.endpoint);
-  const bool same = before && same_session(*before, *offer);
+  const bool same = before && same_session(*before, *offer) && !layer_.engine.is_direct(p.endpoint);
   if (same || !partner_up) {
     if (answer_locally(p, *offer)) return update_hold(p);
     layer_.engine.rollback(turn_.now, p.endpoint);
@@ -242,7 +252,7 @@ bool CallFlow::answer_locally(Party& p, const sdp::Description& offer) {
   const bool same = before && same_session(*before, offer);
   auto told = sdp::Description::parse(layer_.engine.local_description(p.endpoint));
   if (!layer_.engine.set_remote(turn_.now, p.endpoint, offer, media::SdpRole::offer).ok()) return false;
-  if (!same || !told.ok()) {
+  if (!same || !told.ok() || layer_.engine.is_direct(p.endpoint)) {
     auto own = layer_.engine.answer(turn_.now, p.endpoint);
     if (own.ok()) p.leg->answer(turn_, *own);
     return own.ok();
@@ -266,7 +276,8 @@ void CallFlow::relay_offer(Party& p, Party& partner, const sdp::Description& off
   if (const auto set = layer_.engine.set_remote(turn_.now, p.endpoint, offer, media::SdpRole::offer);
       !set.ok())
     return p.leg->refuse_offer(turn_, status_of(set.reason()));
-  auto shown = layer_.engine.present(turn_.now, partner.endpoint, shown_offer, media::SdpRole::offer);
+  auto shown =
+      layer_.engine.present(turn_.now, partner.endpoint, shown_offer, media::SdpRole::offer, p.endpoint);
   if (!shown.ok()) {
     layer_.engine.rollback(turn_.now, p.endpoint);
     return p.leg->refuse_offer(turn_, status_of(shown.reason()));
@@ -280,8 +291,9 @@ void CallFlow::on_offer_wanted(Party& p) {
   Party* partner = party(p.partner);
   auto like = partner ? layer_.engine.remote_description(partner->endpoint) : std::nullopt;
   if (like && !fit(p, *like)) return p.leg->refuse_offer(turn_, 488);
-  auto offer = like ? layer_.engine.present(turn_.now, p.endpoint, *like, media::SdpRole::offer)
-                    : layer_.engine.offer(turn_.now, p.endpoint);
+  auto offer =
+      like ? layer_.engine.present(turn_.now, p.endpoint, *like, media::SdpRole::offer, partner->endpoint)
+           : layer_.engine.offer(turn_.now, p.endpoint);
   if (!offer.ok()) return p.leg->refuse_offer(turn_, status_of(offer.reason()));
   p.negotiation = partner ? Negotiation::match : Negotiation::own;
   p.negotiation_until = Instant::never();
@@ -306,7 +318,8 @@ void CallFlow::on_answer_body(Party& p, const LegEvent& e) {
     return;
   }
   if ((purpose == Negotiation::relay || purpose == Negotiation::late) && partner) {
-    auto shown = layer_.engine.present(turn_.now, partner->endpoint, *answer, media::SdpRole::answer);
+    auto shown =
+        layer_.engine.present(turn_.now, partner->endpoint, *answer, media::SdpRole::answer, p.endpoint);
     if (shown.ok())
       partner->leg->answer(turn_, *shown);
     else
@@ -345,7 +358,8 @@ void CallFlow::update_hold(Party& p) {
   p.holds = !sdp::receives(layer_.engine.remote_direction(p.endpoint));
   Party* partner = party(p.partner);
   if (!partner || partner->state != Party::State::up || call_.state == Call::State::transferring) return;
-  const bool music = wants_music(p) && layer_.config.music_on_hold;
+  const bool music =
+      wants_music(p) && layer_.config.music_on_hold && !layer_.engine.is_direct(partner->endpoint);
   if (music == partner->music) return;
   partner->music = music;
   if (music)
@@ -361,7 +375,8 @@ bool CallFlow::offer_to(Party& p, const Party& like, Negotiation purpose) {
   if (!description) return false;
   all_sendrecv(*description);
   if (!fit(p, *description)) return false;
-  auto shown = layer_.engine.present(turn_.now, p.endpoint, *description, media::SdpRole::offer);
+  auto shown =
+      layer_.engine.present(turn_.now, p.endpoint, *description, media::SdpRole::offer, like.endpoint);
   if (!shown.ok()) return false;
   p.negotiation = purpose;
   p.leg->offer(turn_, *shown);
@@ -380,9 +395,13 @@ void CallFlow::match(Party& a, Party& b) {
     return !p.holds && told.media_count() > 0 && told.media(0).port != 0 &&
            told.direction(0) != sdp::Direction::sendrecv;
   };
-  if (!covers(*told_a, *takes_a, *takes_b) || muted(*told_a, a))
+  const bool direct = layer_.engine.is_direct(a.endpoint) || layer_.engine.is_direct(b.endpoint);
+  const auto astray = [&](const sdp::Description& told, const sdp::Description& other) {
+    return direct && !same_places(told, other);
+  };
+  if (!covers(*told_a, *takes_a, *takes_b) || muted(*told_a, a) || astray(*told_a, *takes_b))
     offer_to(a, b, Negotiation::match);
-  else if (!covers(*told_b, *takes_b, *takes_a) || muted(*told_b, b))
+  else if (!covers(*told_b, *takes_b, *takes_a) || muted(*told_b, b) || astray(*told_b, *takes_a))
     offer_to(b, a, Negotiation::match);
 }
 
@@ -400,11 +419,13 @@ bool CallFlow::accept_newcomer(Party& newcomer, Party& other) {
   auto shown = Result<std::string, media::Reason>(Failure{media::Reason::no_remote});
   if (other_up && like && theirs && covers(*like, *like, *theirs)) {
     all_sendrecv(*like);
-    shown = layer_.engine.present(turn_.now, newcomer.endpoint, *like, media::SdpRole::answer);
+    shown =
+        layer_.engine.present(turn_.now, newcomer.endpoint, *like, media::SdpRole::answer, other.endpoint);
   }
   if (!shown.ok()) shown = layer_.engine.answer(turn_.now, newcomer.endpoint);
   if (!shown.ok() && like)
-    shown = layer_.engine.present(turn_.now, newcomer.endpoint, *like, media::SdpRole::answer);
+    shown =
+        layer_.engine.present(turn_.now, newcomer.endpoint, *like, media::SdpRole::answer, other.endpoint);
   if (!shown.ok()) return false;
   newcomer.leg->accept(turn_, *shown);
   newcomer.state = Party::State::up;

@@ -258,10 +258,15 @@ Status<Reason> Engine::set_remote(Now now, EndpointId id, const sdp::Description
 }
 
 Result<std::string, Reason> Engine::present(Now now, EndpointId id, const sdp::Description& from,
-                                            SdpRole role) {
+                                            SdpRole role, EndpointId other) {
   Endpoint* e = state_->endpoints.find(id);
   if (!e) return Failure{Reason::unknown_endpoint};
-  return state_->present(now, *e, from, role);
+  return state_->present(now, *e, from, role, state_->endpoints.find(other));
+}
+
+bool Engine::is_direct(EndpointId id) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  return e && e->direct;
 }
 
 Result<std::string, Reason> Engine::answer(Now now, EndpointId id, sdp::Direction wanted) {

@@ -68,6 +68,7 @@ struct EndpointConfig {
   IpAddress::Family family = IpAddress::Family::v4;  // of the address we present
   IpAddress signalling;   // host the leg's SIP comes from: the likeliest source behind a NAT; may be unset
   bool symmetric = true;  // false: only ever the SDP's address (trunks with fixed addresses)
+  bool anchored = true;   // false: may be shown the other leg's own addresses, and media goes past us
   Duration media_timeout = {};  // neither this side nor its partner heard for so long: an event; 0: never
   uint64_t trail = 0;           // the call's id, handed back in events
 };
@@ -137,8 +138,12 @@ class Engine {
   Status<Reason> set_remote(Now now, EndpointId id, const sdp::Description& remote, SdpRole role);
   /// The description to show to leg `id`: `from` (the other leg's, untouched) with our addresses and ports in
   /// it, ICE and BUNDLE removed. As many m-lines as this leg has seen before or offered (RFC 3264 sections 6
-  /// and 8).
-  Result<std::string, Reason> present(Now now, EndpointId id, const sdp::Description& from, SdpRole role);
+  /// and 8). Where neither `id` nor `other` (the endpoint `from` came from) has to be anchored and both are
+  /// of one realm and address family, the addresses in `from` stay: the leg is direct, and has no ports here.
+  Result<std::string, Reason> present(Now now, EndpointId id, const sdp::Description& from, SdpRole role,
+                                      EndpointId other = {});
+  /// What the leg was told last are another leg's addresses, not ours.
+  bool is_direct(EndpointId id) const;
   /// Answers the leg's last offer ourselves: G.711 and telephone-event. `wanted` is narrowed by the offer's
   /// direction.
   Result<std::string, Reason> answer(Now now, EndpointId id,

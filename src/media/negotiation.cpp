@@ -85,6 +85,7 @@ void EngineState::remember(Endpoint& e) {
   e.checkpoint = std::make_unique<Checkpoint>();
   e.checkpoint->remote = e.remote;
   e.checkpoint->local = e.local;
+  e.checkpoint->direct = e.direct;
   for (const Stream& s : e.streams) {
     const Flow* rtp = flow_of(s.rtp.id);
     const Flow* rtcp = flow_of(s.rtcp.id);
@@ -105,6 +106,7 @@ void EngineState::rollback(Now now, Endpoint& e) {
   const std::unique_ptr<Checkpoint> back = std::move(e.checkpoint);
   e.remote = back->remote;
   e.local = back->local;
+  e.direct = back->direct;
   for (size_t i = 0; i < e.streams.size(); ++i) {
     Stream& s = e.streams[i];
     if (i >= back->latches.size() || !back->latches[i]) {
@@ -140,7 +142,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     const sdp::MediaLine& named = theirs ? remote_line : local_line;
     s.kind = named.kind;
     s.wire = wire_of(named.proto);
-    s.live = s.has_ports && theirs && ours && can_anchor(remote_line) && local_line.port != 0;
+    s.live = !e.direct && s.has_ports && theirs && ours && can_anchor(remote_line) && local_line.port != 0;
     s.mux = theirs && ours && e.remote->has_attribute(i, "rtcp-mux") && e.local->has_attribute(i, "rtcp-mux");
     s.direction = theirs ? e.remote->direction(i) : sdp::Direction::sendrecv;
     s.remote_formats = theirs ? owned(e.remote->formats(i)) : std::vector<PayloadFormat>{};
@@ -174,11 +176,9 @@ bool EngineState::open_missing_ports(Endpoint& e, const sdp::Description& d, std
   return true;
 }
 
-/// Puts our addresses into `local`, makes it the endpoint's and gives its text.
-Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Description local, SdpRole role) {
-  if (local.media_count() > config.media_lines) return Failure{Reason::too_many_media};
+/// Puts our addresses into `local`, binding what ports are missing.
+Status<Reason> EngineState::anchor(Endpoint& e, sdp::Description& local) {
   std::vector<size_t> opened;
-  if (role == SdpRole::offer) remember(e);
   if (!open_missing_ports(e, local, opened)) {
     for (const size_t i : opened) close_ports(e.streams[i]);
     return Failure{Reason::ports_exhausted};
@@ -200,18 +200,37 @@ Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Desc
                                                           : IpAddress::v4(127, 0, 0, 1);
   local.remove_ice();
   local.set_connection(advertised);
+  return Done{};
+}
+
+/// Our o= line to this leg. The version grows only with a change (RFC 3264 section 8), so a session refresh
+/// repeats the very same text.
+std::string EngineState::stamp(Endpoint& e, sdp::Description& local) {
   if (e.session_id == 0) e.session_id = rng.next() >> 1;
   const std::string id = std::to_string(e.session_id);
-  const std::string address = advertised.to_string();
-  const auto stamp = [&](uint64_t version) {
+  const IpAddress address =
+      local.connection(sdp::Description::session)
+          .value_or(local.media_count() > 0 ? local.connection(0).value_or(IpAddress{}) : IpAddress{});
+  const std::string host = address ? address.to_string() : "127.0.0.1";
+  const auto with = [&](uint64_t version) {
     const std::string number = std::to_string(version);
-    local.set_origin({"-", id, number, advertised.is_v6() ? "IP6" : "IP4", address});
+    local.set_origin({"-", id, number, address.is_v6() ? "IP6" : "IP4", host});
     return local.to_string();
   };
-  // The version grows only with a change (RFC 3264 section 8), so a session refresh repeats the very same
-  // text.
-  std::string text = stamp(e.version);
-  if (e.version == 0 || !e.local || text != e.local->to_string()) text = stamp(++e.version);
+  std::string text = with(e.version);
+  if (e.version == 0 || !e.local || text != e.local->to_string()) text = with(++e.version);
+  return text;
+}
+
+/// Makes `local` the endpoint's description and gives its text.
+Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Description local, SdpRole role,
+                                                 bool direct) {
+  if (local.media_count() > config.media_lines) return Failure{Reason::too_many_media};
+  if (role == SdpRole::offer) remember(e);
+  if (!direct)
+    if (const auto anchored = anchor(e, local); !anchored.ok()) return Failure{anchored.reason()};
+  e.direct = direct;
+  std::string text = stamp(e, local);
   auto compact = sdp::Description::parse(text);
   e.local = compact ? std::move(compact).value() : std::move(local);
   apply_terms(now, e);
@@ -220,7 +239,7 @@ Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Desc
 }
 
 Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp::Description& from,
-                                                 SdpRole role) {
+                                                 SdpRole role, const Endpoint* other) {
   sdp::Description local = from;
   // RFC 3264: an answer has the offer's m-lines (section 6), an offer at least those of before (section 8).
   const std::optional<sdp::Description>& before = role == SdpRole::answer ? e.remote : e.local;
@@ -228,7 +247,9 @@ Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp
     for (size_t i = local.media_count(); i < before->media_count(); ++i) local.add_rejected_media(*before, i);
     if (role == SdpRole::answer) local.truncate_media(before->media_count());
   }
-  return publish(now, e, std::move(local), role);
+  const bool direct = other && other != &e && !e.config.anchored && !other->config.anchored &&
+                      e.config.realm == other->config.realm && e.config.family == other->config.family;
+  return publish(now, e, std::move(local), role, direct);
 }
 
 Result<std::string, Reason> EngineState::answer(Now now, Endpoint& e, sdp::Direction wanted) {
@@ -243,7 +264,7 @@ Result<std::string, Reason> EngineState::answer(Now now, Endpoint& e, sdp::Direc
     local.add_rejected_media(*e.remote, i);
   }
   if (!accepted) return Failure{Reason::no_common_codec};
-  return publish(now, e, std::move(local), SdpRole::answer);
+  return publish(now, e, std::move(local), SdpRole::answer, false);
 }
 
 Result<std::string, Reason> EngineState::offer(Now now, Endpoint& e, sdp::Direction direction) {
@@ -266,7 +287,7 @@ Result<std::string, Reason> EngineState::offer(Now now, Endpoint& e, sdp::Direct
       local.add_rejected_media(*e.local, i);
   }
   if (!added) add_audio();
-  return publish(now, e, std::move(local), SdpRole::offer);
+  return publish(now, e, std::move(local), SdpRole::offer, false);
 }
 
 }  // namespace tandem::media

@@ -182,6 +182,7 @@ void write_config(const EndpointConfig& c, proto::MediaEndpoint& out) {
   out.set_family(c.family == IpAddress::Family::v6 ? 6 : 4);
   if (c.signalling) out.set_signalling(c.signalling.to_string());
   out.set_fixed_source(!c.symmetric);
+  out.set_may_be_direct(!c.anchored);
   out.set_media_timeout_ns(c.media_timeout.count());
   out.set_trail(c.trail);
 }
@@ -192,6 +193,7 @@ EndpointConfig read_config(const proto::MediaEndpoint& in) {
   c.family = in.family() == 6 ? IpAddress::Family::v6 : IpAddress::Family::v4;
   c.signalling = IpAddress::parse(in.signalling()).value_or(IpAddress{});
   c.symmetric = !in.fixed_source();
+  c.anchored = !in.may_be_direct();
   c.media_timeout = Duration(in.media_timeout_ns());
   c.trail = in.trail();
   return c;
@@ -234,6 +236,7 @@ bool read_description(const std::string& text, std::optional<sdp::Description>& 
 bool read_checkpoint(const proto::MediaEndpoint& in, Now now, Endpoint& e) {
   if (!in.has_checkpoint()) return true;
   e.checkpoint = std::make_unique<Checkpoint>();
+  e.checkpoint->direct = in.checkpoint().direct();
   for (const auto& l : in.checkpoint().latches()) {
     auto& kept = e.checkpoint->latches.emplace_back();
     if (l.present()) kept = Checkpoint::Latches{read(l.rtp(), now), read(l.rtcp(), now)};
@@ -243,6 +246,7 @@ bool read_checkpoint(const proto::MediaEndpoint& in, Now now, Endpoint& e) {
 }
 
 void write_checkpoint(const Checkpoint& c, Now now, proto::MediaCheckpoint& out) {
+  out.set_direct(c.direct);
   if (c.remote) out.set_remote(c.remote->to_string());
   if (c.local) out.set_local(c.local->to_string());
   for (const auto& l : c.latches) {
@@ -270,6 +274,7 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
     if (e->local) out.set_local(e->local->to_string());
     out.set_session_id(e->session_id);
     out.set_version(e->version);
+    out.set_direct(e->direct);
     out.set_revision(e->revision);
     if (e->checkpoint) write_checkpoint(*e->checkpoint, now, *out.mutable_checkpoint());
     for (const Stream& s : e->streams) {
@@ -304,6 +309,7 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
 Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint& in, Endpoint& e) {
   e.session_id = in.session_id();
   e.version = in.version();
+  e.direct = in.direct();
   if (!read_description(in.remote(), e.remote) || !read_description(in.local(), e.local) ||
       !read_checkpoint(in, now, e) || in.streams_size() > config.media_lines || in.feed() > 2)
     return Failure{Reason::bad_snapshot};

@@ -72,6 +72,7 @@ struct Stream {
 struct Checkpoint {
   std::optional<sdp::Description> remote;
   std::optional<sdp::Description> local;
+  bool direct = false;
   struct Latches {
     Latch rtp;
     Latch rtcp;
@@ -90,6 +91,7 @@ struct Endpoint {
   std::optional<sdp::Description> local;
   uint64_t session_id = 0;  // of our o= line to this leg
   uint64_t version = 0;
+  bool direct = false;  // `local` has another leg's addresses in it
   std::unique_ptr<Checkpoint> checkpoint;
   std::vector<Stream> streams;
 
@@ -139,7 +141,8 @@ class EngineState {
 
   // ---- negotiation.cpp ----
   Status<Reason> set_remote(Now now, Endpoint& e, const sdp::Description& remote, SdpRole role);
-  Result<std::string, Reason> present(Now now, Endpoint& e, const sdp::Description& from, SdpRole role);
+  Result<std::string, Reason> present(Now now, Endpoint& e, const sdp::Description& from, SdpRole role,
+                                      const Endpoint* other);
   Result<std::string, Reason> answer(Now now, Endpoint& e, sdp::Direction wanted);
   Result<std::string, Reason> offer(Now now, Endpoint& e, sdp::Direction direction);
   void rollback(Now now, Endpoint& e);
@@ -185,7 +188,10 @@ class EngineState {
   // negotiation.cpp
   void remember(Endpoint& e);
   void commit(Endpoint& e);
-  Result<std::string, Reason> publish(Now now, Endpoint& e, sdp::Description local, SdpRole role);
+  Result<std::string, Reason> publish(Now now, Endpoint& e, sdp::Description local, SdpRole role,
+                                      bool direct);
+  Status<Reason> anchor(Endpoint& e, sdp::Description& local);
+  std::string stamp(Endpoint& e, sdp::Description& local);
   bool open_missing_ports(Endpoint& e, const sdp::Description& d, std::vector<size_t>& opened);
 
   // snapshot.cpp

@@ -137,6 +137,9 @@ void describe(NodeConfig& c, Schema& s) {
     in.duration("timeout", c.media.timeout, Duration(0), hours(24),
                 "no RTP for so long ends the call; 0s: never");
     in.flag("symmetric", c.media.symmetric, "answer media where it comes from (phones behind NAT)");
+    in.flag("bypass", c.media.bypass,
+            "phones of one realm send media to each other, not through us: no NAT traversal, no hold or park "
+            "music, no media time-out, no packets in records");
   });
   s.section("limits", "past each of these we refuse, and count it",
             [&](Schema& in) { describe_limits(c.limits, in); });

@@ -66,6 +66,7 @@ struct LimitSettings {
 struct MediaSettings {
   Duration timeout = seconds(60);
   bool symmetric = true;
+  bool bypass = false;
 };
 
 struct StoreSettings {

@@ -103,7 +103,7 @@ WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uin
   s.registrar.aors = config.limits.registrations;
   s.registrar.contacts_per_aor = static_cast<uint32_t>(config.limits.contacts_per_subscriber);
   s.registrar.gruu_key = keys.gruus;
-  s.registrar.boot = {config.node, epoch};
+  s.registrar.boot = {config.node, static_cast<uint16_t>(epoch)};
   s.registrar.worker = index;
   s.registrar.workers = workers;
 
@@ -117,6 +117,7 @@ WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uin
   s.calls.max_calls = config.limits.calls;
   s.calls.media_timeout = config.media.timeout;
   s.calls.symmetric_media = config.media.symmetric;
+  s.calls.bypass_media = config.media.bypass;
   s.calls.session_expires = config.sip.session_expires;
   s.calls.min_se = config.sip.min_se;
   s.held_send_patience = config.store.held_send_patience;

@@ -58,15 +58,15 @@ class RegistrarFlow : public ::testing::Test {
 
   /// The Contact values of the last response.
   std::vector<std::string> contacts() const {
-    std::vector<std::string> out;
-    response->for_each_value(sip::HeaderId::contact, [&](std::string_view v) { out.emplace_back(v); });
-    return out;
+    std::vector<std::string> found;
+    response->for_each_value(sip::HeaderId::contact, [&](std::string_view v) { found.emplace_back(v); });
+    return found;
   }
   std::string header(sip::HeaderId id) const { return std::string(response->header(id).value_or("(none)")); }
   std::vector<std::string> uris() {
-    std::vector<std::string> out;
-    for (const port::Contact& c : registrar->lookup(at(now), alice.aor).contacts) out.push_back(c.uri);
-    return out;
+    std::vector<std::string> found;
+    for (const port::Contact& c : registrar->lookup(at(now), alice.aor).contacts) found.push_back(c.uri);
+    return found;
   }
   port::Contact only() {
     const auto found = registrar->lookup(at(now), alice.aor).contacts;

@@ -12,13 +12,14 @@ namespace {
 std::atomic<size_t> bytes_in_use{0};
 }
 
-void* operator new(size_t size) {
+// Never inlined: the compiler would see malloc() and delete, or new and free(), side by side and complain.
+__attribute__((noinline)) void* operator new(size_t size) {
   void* p = std::malloc(size);
   if (!p) std::abort();
   bytes_in_use += malloc_usable_size(p) + sizeof(size_t);  // and the allocator's own word
   return p;
 }
-void operator delete(void* p) noexcept {
+__attribute__((noinline)) void operator delete(void* p) noexcept {
   if (p) bytes_in_use -= malloc_usable_size(p) + sizeof(size_t);
   std::free(p);
 }
