@@ -62,6 +62,12 @@ struct LineMail final : Mail {
   port::LineUpdate update;
 };
 
+struct MailboxMail final : Mail {
+  explicit MailboxMail(port::AddressOfRecord a) : aor(std::move(a)) {}
+  void deliver(Now now, Worker& worker) override;
+  port::AddressOfRecord aor;
+};
+
 struct SeatMail final : Mail {
   explicit SeatMail(port::SeatUpdate u) : update(std::move(u)) {}
   void deliver(Now now, Worker& worker) override;

@@ -22,12 +22,13 @@ void Worker::Impl::settle(Now now) {
     events(now);
     settle_asks(now);
     settle_lines(now);
+    settle_mailboxes(now);
     settle_moves(now);
     settle_seats(now);
     settle_news();
     if (local_answers.empty()) {
       if (pending.empty() && out.new_asks.empty() && out.lines.empty() && out.moves.empty() &&
-          out.seats.empty() && out.trunk_news.empty())
+          out.seats.empty() && out.trunk_news.empty() && out.mailboxes.empty())
         break;
       continue;
     }
@@ -101,6 +102,16 @@ void Worker::Impl::settle_lines(Now now) {
       else
         out.mail(owner, std::make_unique<LineMail>(std::move(u)));
     }
+  }
+}
+
+void Worker::Impl::settle_mailboxes(Now now) {
+  for (port::AddressOfRecord& aor : std::exchange(out.mailboxes, {})) {
+    const uint16_t owner = worker_of(shard_of(aor));
+    if (owner == settings.index)
+      notifier.on_mailbox(now, aor, out);
+    else
+      out.mail(owner, std::make_unique<MailboxMail>(std::move(aor)));
   }
 }
 
@@ -235,6 +246,9 @@ void AuthFailureMail::deliver(Now now, Worker& worker) { worker.impl_->gate.note
 void SubscriberChangedMail::deliver(Now, Worker& worker) { worker.impl_->subscribers.forget(aor); }
 void AnswerMail::deliver(Now now, Worker& worker) { worker.impl_->answer(now, id, std::move(answer)); }
 void LineMail::deliver(Now now, Worker& worker) { worker.impl_->line(now, update); }
+void MailboxMail::deliver(Now now, Worker& worker) {
+  worker.impl_->notifier.on_mailbox(now, aor, worker.impl_->out);
+}
 void SeatMail::deliver(Now now, Worker& worker) { worker.impl_->seats.update(now.mono, update); }
 void TrunkMail::deliver(Now, Worker& worker) { worker.impl_->trunk_news(news); }
 void MoveMail::deliver(Now now, Worker& worker) { worker.impl_->moved_here(now, from, std::move(move)); }

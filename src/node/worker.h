@@ -100,6 +100,7 @@ class Worker final : public port::Worker {
   friend struct AskMail;
   friend struct AnswerMail;
   friend struct LineMail;
+  friend struct MailboxMail;
   friend struct SeatMail;
   friend struct TrunkMail;
   friend struct MoveMail;

@@ -95,6 +95,7 @@ struct Worker::Impl {
   std::optional<port::Answer> own_answer(Now now, const port::Question& question);
   port::Answer answer_to(Now now, const port::Question& question);
   void settle_lines(Now now);
+  void settle_mailboxes(Now now);
   void settle_moves(Now now);
   void settle_seats(Now now);
   void settle_news();

@@ -47,6 +47,10 @@ struct AskMessages {
   AddressOfRecord aor;
   uint32_t limit = 50;
 };
+/// How many messages are stored for an AOR. Answer: WaitingAnswer.
+struct AskWaiting {
+  AddressOfRecord aor;
+};
 struct DeleteMessages {
   std::vector<uint64_t> ids;
 };
@@ -77,7 +81,7 @@ struct AskLine {
 };
 
 using Question = std::variant<AskSubscriber, AskBindings, AskLine, AskStoredBindings, SaveBindings, AskDns,
-                              SaveMessage, AskMessages, DeleteMessages, SetFeature, AskSeat>;
+                              SaveMessage, AskMessages, AskWaiting, DeleteMessages, SetFeature, AskSeat>;
 
 // ---- answers ---------------------------------------------------------------------------------------------
 
@@ -126,6 +130,9 @@ struct StoredBindingsAnswer {
 };
 struct MessagesAnswer {
   std::vector<StoredMessage> messages;
+};
+struct WaitingAnswer {
+  uint32_t messages = 0;
 };
 /// Immutable and shared, since each worker keeps rows in its cache.
 using SubscriberAnswer = std::shared_ptr<const Subscriber>;
@@ -176,7 +183,8 @@ struct TrunkNews {
   std::vector<IpAddress> addresses;  // of the host, when it is a name that stands for the trunk's sources
 };
 
-using Answer = std::variant<AskFailure, NotFound, Stored, SubscriberAnswer, BindingsAnswer,
-                            StoredBindingsAnswer, DnsAnswer, MessagesAnswer, LineAnswer, SeatAnswer>;
+using Answer =
+    std::variant<AskFailure, NotFound, Stored, SubscriberAnswer, BindingsAnswer, StoredBindingsAnswer,
+                 DnsAnswer, MessagesAnswer, WaitingAnswer, LineAnswer, SeatAnswer>;
 
 }  // namespace tandem::port

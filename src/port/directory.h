@@ -362,6 +362,7 @@ class Directory {
   // Stored messages.
   virtual StoreResult<uint64_t> save_message(const StoredMessage& message) = 0;
   virtual StoreResult<std::vector<StoredMessage>> messages(const AddressOfRecord& aor, uint32_t limit) = 0;
+  virtual StoreResult<uint32_t> waiting(const AddressOfRecord& aor) = 0;
   virtual StoreStatus delete_messages(std::span<const uint64_t> ids) = 0;
 
   // Bindings: each entry replaces all bindings of its address-of-record; one transaction for the batch. Lost

@@ -96,11 +96,12 @@ class Outbox {
   std::vector<Mail> mails;
   std::vector<Append> appends;
   std::vector<FlowId> closes;
-  // Taken by the worker's dispatch, these four: drivers never see them.
+  // Taken by the worker's dispatch, these five: drivers never see them.
   std::vector<LineUpdate> lines;
   std::vector<CallMove> moves;
   std::vector<SeatUpdate> seats;
   std::vector<TrunkNews> trunk_news;
+  std::vector<AddressOfRecord> mailboxes;  // the messages stored for these are more or fewer now
   std::vector<Event> events;
   std::vector<SipTrace> traces;
   MediaOut media;

@@ -70,7 +70,7 @@ void MessageCentre::on_result(Now now, SlotId id, Delivery& d, const sip::TuEven
   if (taken && !d.taken) {
     d.taken = true;
     delivered_.add();
-    forget_stored(now, d.messages[d.at].id, out);
+    forget_stored(now, d.messages[d.at].id, d.aor, out);
   }
   // All contacts have the one before the next goes out: it arrives in order on each.
   if (d.outstanding > 0) return;
@@ -106,14 +106,16 @@ void MessageCentre::retry_later(Now now, const port::AddressOfRecord& aor, uint3
                {Timer::Kind::retry, {}, aor, attempt});
 }
 
-void MessageCentre::forget_stored(Now now, uint64_t stored_id, port::Outbox& out) {
-  taken_.insert(stored_id);
+void MessageCentre::forget_stored(Now now, uint64_t stored_id, const port::AddressOfRecord& aor,
+                                  port::Outbox& out) {
+  taken_.emplace(stored_id, aor);
   if (deleting_ == 0) ask_deletions(now, out);
 }
 
 void MessageCentre::ask_deletions(Now now, port::Outbox& out) {
   if (deleting_ != 0 || taken_.empty()) return;
-  deleting_ids_.assign(taken_.begin(), taken_.end());
+  deleting_ids_.clear();
+  for (const auto& [id, aor] : taken_) deleting_ids_.push_back(id);
   std::sort(deleting_ids_.begin(), deleting_ids_.end());
   deleting_ = out.ask(port::DeleteMessages{deleting_ids_}, now.mono + config_.ask_timeout,
                       {port::Asker::Room::message, deletion_object});

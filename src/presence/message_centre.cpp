@@ -166,7 +166,12 @@ void MessageCentre::on_answer(Now now, uint64_t object, port::AskId ask, port::A
       deletions_failed_.add();
       timers_.push(now.mono + config_.ask_timeout, {Timer::Kind::deletion, {}, {}, 0});
     } else {
-      for (uint64_t id : deleting_ids_) taken_.erase(id);
+      for (uint64_t id : deleting_ids_) {
+        auto taken = taken_.extract(id);
+        if (!taken) continue;
+        if (std::find(out.mailboxes.begin(), out.mailboxes.end(), taken.mapped()) == out.mailboxes.end())
+          out.mailboxes.push_back(std::move(taken.mapped()));
+      }
       deleting_ids_.clear();
       ask_deletions(now, out);
     }
@@ -239,7 +244,7 @@ void MessageCentre::on_result(Now now, SlotId id, Message& m, const sip::TuEvent
     if (!m.delivered) delivered_.add();
     m.delivered = true;
     if (m.answered || m.saving != 0) late_.add();
-    if (m.stored_id != 0) forget_stored(now, m.stored_id, out), m.stored_id = 0;
+    if (m.stored_id != 0) forget_stored(now, m.stored_id, m.content.to, out), m.stored_id = 0;
     answer_sender(now, m, 200, out);
   } else if (is_refusal(status)) {
     m.refusal = std::max(m.refusal, status);
@@ -266,10 +271,11 @@ void MessageCentre::on_saved(Now now, SlotId id, Message& m, const port::Answer&
     return finish_if_done(id, m);
   }
   if (m.delivered) {  // a contact took it while the store was writing
-    forget_stored(now, stored->id, out);
+    forget_stored(now, stored->id, m.content.to, out);
     return finish_if_done(id, m);
   }
   stored_count_.add();
+  out.mailboxes.push_back(m.content.to);
   m.stored_id = stored->id;
   answer_sender(now, m, 202, out);
   m.looking_again = true;

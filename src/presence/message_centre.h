@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "base/counters.h"
@@ -92,7 +91,7 @@ class MessageCentre {
   void send_next(Now now, SlotId id, Delivery& d, port::Outbox& out);
   void give_up(Now now, SlotId id, Delivery& d);
   void close(Now now, SlotId id, Delivery& d, port::Outbox& out);
-  void forget_stored(Now now, uint64_t stored_id, port::Outbox& out);
+  void forget_stored(Now now, uint64_t stored_id, const port::AddressOfRecord& aor, port::Outbox& out);
   void retry_later(Now now, const port::AddressOfRecord& aor, uint32_t attempt);
   void ask_deletions(Now now, port::Outbox& out);
 
@@ -108,7 +107,8 @@ class MessageCentre {
   SlotMap<Delivery> deliveries_;
   std::unordered_map<std::string, SlotId, TextHash, std::equal_to<>> delivering_;  // AOR -> its delivery
   std::unordered_map<uint64_t, SlotId> restored_;  // object before the restore -> now
-  std::unordered_set<uint64_t> taken_;             // stored messages a contact took and the store still has
+  std::unordered_map<uint64_t, port::AddressOfRecord>
+      taken_;  // stored messages a contact took and the store still has, and whose they are
   port::AskId deleting_ = 0;
   std::vector<uint64_t> deleting_ids_;
   TimerQueue<Timer> timers_;

@@ -1,5 +1,7 @@
 #include "presence/notifier.h"
 
+#include <utility>
+
 #include <algorithm>
 
 #include "base/text.h"
@@ -113,15 +115,17 @@ void Notifier::on_registration(Now now, const port::AddressOfRecord& aor, uint32
   if (told) changed(now, *r, Package::presence, out);
 }
 
-void Notifier::on_message_waiting(Now now, const port::AddressOfRecord& aor, const MessageCounts& counts,
-                                  port::Outbox& out) {
-  SlotId id = find_resource(aor);
-  if (!resources_.find(id) && !(counts == MessageCounts{})) id = make_resource(aor);
-  Resource* r = resources_.find(id);
-  if (!r || r->messages == counts) return;
-  r->messages = counts;
-  changed(now, *r, Package::message_summary, out);
-  drop_if_idle(id);
+void Notifier::on_mailbox(Now now, const port::AddressOfRecord& aor, port::Outbox& out) {
+  const Resource* r = resources_.find(find_resource(aor));
+  if (!r) return;
+  for (const SlotId id : r->subscriptions) {
+    Subscription* s = subscriptions_.find(id);
+    if (!s || s->package != Package::message_summary || !s->end_reason.empty()) continue;
+    if (s->asking != 0)
+      s->ask_again = true;
+    else
+      ask_state(now, id, *s, *r, out);
+  }
 }
 
 /// Owed at once to all watchers of that package. One that has not answered the last NOTIFY gets the newest
@@ -235,12 +239,24 @@ void Notifier::on_answer(Now now, uint64_t object, port::AskId id, port::Answer 
   Subscription* s = subscriptions_.find(slot);
   if (!s || s->asking != id) return;
   s->asking = 0;
-  if (Resource* r = resources_.find(s->resource)) {
+  Resource* r = resources_.find(s->resource);
+  if (r) {
     if (auto* line = std::get_if<port::LineAnswer>(&answer)) r->calls = std::move(line->calls);
     if (const auto* bindings = std::get_if<port::BindingsAnswer>(&answer))
       r->contacts = static_cast<uint32_t>(bindings->contacts.size());
+    if (const auto* waiting = std::get_if<port::WaitingAnswer>(&answer)) {
+      const MessageCounts counts{waiting->messages, 0, 0, 0};
+      const bool news = !(r->messages == counts);
+      r->messages = counts;
+      if (news) changed(now, *r, Package::message_summary, out);
+      s = subscriptions_.find(slot);
+      if (!s) return;
+    }
   }
   notify(now, slot, *s, out);
+  s = subscriptions_.find(slot);
+  if (s && std::exchange(s->ask_again, false) && s->asking == 0)
+    if (Resource* again = resources_.find(s->resource)) ask_state(now, slot, *s, *again, out);
 }
 
 void Notifier::arm(SlotId id, Subscription& s, Instant deadline) {
@@ -261,6 +277,8 @@ void Notifier::on_timeout(Now now, port::Outbox& out) {
     s->armed = Instant::never();
     if (s->retry_at <= now.mono) {
       s->retry_at = Instant::never();
+      if (s->asking == 0 && std::exchange(s->ask_again, false))
+        if (const Resource* r = resources_.find(s->resource)) ask_state(now, due.key.id, *s, *r, out);
       notify(now, due.key.id, *s, out);
       s = subscriptions_.find(due.key.id);
       if (!s) continue;
@@ -291,8 +309,7 @@ SlotId Notifier::make_resource(const port::AddressOfRecord& aor) {
 
 void Notifier::drop_if_idle(SlotId id) {
   const Resource* r = resources_.find(id);
-  if (!r || !r->subscriptions.empty() || !r->publications.empty() || !(r->messages == MessageCounts{}))
-    return;
+  if (!r || !r->subscriptions.empty() || !r->publications.empty()) return;
   by_aor_.erase(r->aor.to_string());
   resources_.erase(id);
 }

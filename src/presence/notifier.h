@@ -59,8 +59,8 @@ class Notifier {
   void on_line(Now now, const port::AddressOfRecord& aor, const port::LineAnswer& line, port::Outbox& out);
   /// How many contacts an AOR has now.
   void on_registration(Now now, const port::AddressOfRecord& aor, uint32_t contacts, port::Outbox& out);
-  void on_message_waiting(Now now, const port::AddressOfRecord& aor, const MessageCounts& counts,
-                          port::Outbox& out);
+  /// More or fewer messages are stored for an AOR: who watches it hears how many, once the store said so.
+  void on_mailbox(Now now, const port::AddressOfRecord& aor, port::Outbox& out);
 
   void on_answer(Now now, uint64_t object, port::AskId id, port::Answer answer, port::Outbox& out);
   void on_timeout(Now now, port::Outbox& out);

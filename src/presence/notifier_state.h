@@ -35,6 +35,7 @@ struct Notifier::Subscription {
   Instant retry_at = Instant::never();  // a watcher asked us to wait (Retry-After)
   uint32_t version = 0;
   port::AskId asking = 0;            // the state to tell first is on its way
+  bool ask_again = false;            // what it is asking for changed meanwhile
   bool notifying = false;            // a NOTIFY has no answer yet: one at a time
   bool owed = false;                 // the state changed since the last one
   std::string_view end_reason = {};  // a literal; not empty: terminated

@@ -127,7 +127,9 @@ bool Notifier::restore(Now now, std::string_view bytes) {
     s->version = one.version();
     s->owed = one.owed();
     s->end_reason = as_literal(one.end_reason());
-    if (s->owed) s->retry_at = now.mono;  // by the next on_timeout()
+    // The store may have more or fewer by now: nobody told us meanwhile.
+    s->ask_again = s->package == Package::message_summary && s->end_reason.empty();
+    if (s->owed || s->ask_again) s->retry_at = now.mono;  // by the next on_timeout()
     by_tag_.emplace(s->dialog.local_tag, slot);
     r->subscriptions.push_back(slot);
     arm(slot, *s, s->deadline());

@@ -145,6 +145,8 @@ void Notifier::ask_state(Now now, SlotId id, Subscription& s, const Resource& r,
     s.asking = out.ask(port::AskLine{r.aor}, deadline, asker);
   else if (s.package == Package::presence && r.publications.empty())
     s.asking = out.ask(port::AskBindings{r.aor, {}}, deadline, asker);
+  else if (s.package == Package::message_summary)
+    s.asking = out.ask(port::AskWaiting{r.aor}, deadline, asker);
 }
 
 void Notifier::on_refresh(Now now, sip::ServerTxId server, const sip::Message& request,

@@ -11,15 +11,23 @@ using Kind = port::StoreError::Kind;
 using port::StoreResult;
 using port::StoreStatus;
 
+namespace {
+
+uint32_t count_messages(SqlSession& session, const port::AddressOfRecord& aor) {
+  long long count = 0;
+  Query query(session, "SELECT count(*) FROM messages WHERE domain = :d AND user = :u");
+  query.in(std::string_view(aor.domain)).in(std::string_view(aor.user)).out(count);
+  query.next();
+  return static_cast<uint32_t>(count);
+}
+
+}  // namespace
+
 StoreResult<uint64_t> SqlDirectory::save_message(const port::StoredMessage& m) {
   return guarded<uint64_t>([&](SqlSession& session) {
     Transaction transaction(session);
-    long long waiting = 0, id = 0;
-    {
-      Query query(session, "SELECT count(*) FROM messages WHERE domain = :d AND user = :u");
-      query.in(std::string_view(m.to.domain)).in(std::string_view(m.to.user)).out(waiting);
-      query.next();
-    }
+    long long id = 0;
+    const uint32_t waiting = count_messages(session, m.to);
     if (waiting >= port::max_stored_messages)
       fail(Kind::limit, m.to.to_string() + " has " + std::to_string(waiting) + " messages waiting");
     Query(session,
@@ -64,6 +72,10 @@ StoreResult<std::vector<port::StoredMessage>> SqlDirectory::messages(const port:
     }
     return rows;
   });
+}
+
+StoreResult<uint32_t> SqlDirectory::waiting(const port::AddressOfRecord& aor) {
+  return guarded<uint32_t>([&](SqlSession& session) { return count_messages(session, aor); });
 }
 
 StoreStatus SqlDirectory::delete_messages(std::span<const uint64_t> ids) {

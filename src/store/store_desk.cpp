@@ -154,6 +154,9 @@ port::Answer StoreDesk::answer(const port::Question& question) {
                   [](std::vector<port::StoredMessage> rows) -> port::Answer {
                     return port::MessagesAnswer{std::move(rows)};
                   });
+  if (const auto* q = std::get_if<port::AskWaiting>(&question))
+    return result(directory_.waiting(q->aor),
+                  [](uint32_t messages) -> port::Answer { return port::WaitingAnswer{messages}; });
   if (const auto* q = std::get_if<port::DeleteMessages>(&question))
     return result(directory_.delete_messages(q->ids), stored);
   if (const auto* q = std::get_if<port::SetFeature>(&question))

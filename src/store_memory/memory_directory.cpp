@@ -256,6 +256,12 @@ StoreResult<std::vector<port::StoredMessage>> MemoryDirectory::messages(const po
   return rows;
 }
 
+StoreResult<uint32_t> MemoryDirectory::waiting(const port::AddressOfRecord& aor) {
+  TANDEM_AWAY;
+  return static_cast<uint32_t>(
+      std::count_if(messages_.begin(), messages_.end(), [&](const auto& m) { return m.second.to == aor; }));
+}
+
 StoreStatus MemoryDirectory::delete_messages(std::span<const uint64_t> ids) {
   TANDEM_AWAY;
   for (const uint64_t id : ids) messages_.erase(id);

@@ -31,6 +31,7 @@ class MemoryDirectory final : public port::Directory {
   port::StoreResult<uint64_t> save_message(const port::StoredMessage& message) override;
   port::StoreResult<std::vector<port::StoredMessage>> messages(const port::AddressOfRecord& aor,
                                                                uint32_t limit) override;
+  port::StoreResult<uint32_t> waiting(const port::AddressOfRecord& aor) override;
   port::StoreStatus delete_messages(std::span<const uint64_t> ids) override;
 
   port::StoreStatus save_bindings(std::span<const port::SaveBindings> batch) override;

@@ -192,6 +192,22 @@ def stored_message():
     receiver.wait()
 
 
+def message_waiting():
+    """RFC 3842: none, then one that is stored, then none again after it was delivered."""
+    watcher = suite.closing(Ua(node, "1007"))
+    answer = watcher.ask("SUBSCRIBE", f"sip:1007@{node.domain}", ["Event: message-summary", "Expires: 300"], to=f"<sip:1007@{node.domain}>")
+    check(answer.status == 200, f"SUBSCRIBE: {answer.start}")
+    check("Messages-Waiting: no" in watcher.notified(), "an empty mailbox")
+    sipp("message", "1001", "1007", status=202, text="for later").wait()
+    body = watcher.notified()
+    check("Messages-Waiting: yes" in body and "Voice-Message: 1/0" in body, f"one message: {body}")
+    port = register("1007")
+    receiver = phone("1007", "message_received", port=port, text="for later", **{"from": "1001"})
+    receiver.wait()
+    body = watcher.notified()
+    check("Messages-Waiting: no" in body, f"delivered: {body}")
+
+
 def busy_lamp():
     """The watcher (RFC 4235) hears the state at once, then ringing, talking and the end; how often is the node's business."""
     watcher = suite.closing(Ua(node, "1001"))
@@ -268,7 +284,7 @@ def main():
         ("unreachable, unknown, do not disturb", nobody_there), ("no answer, forwarded", no_answer_forward),
         ("busy, forwarded", busy_forward), ("3xx is followed", redirect), ("blind transfer by REFER", blind_transfer),
         ("hold and resume by re-INVITE", holds), ("PRACK on both sides", prack), ("session timer", session_timer),
-        ("MESSAGE", messages), ("MESSAGE stored and delivered", stored_message), ("busy lamp: SUBSCRIBE and NOTIFY", busy_lamp),
+        ("MESSAGE", messages), ("MESSAGE stored and delivered", stored_message), ("message waiting", message_waiting), ("busy lamp: SUBSCRIBE and NOTIFY", busy_lamp),
         ("1,000 calls at 50 a second with digest", thousand, "digest")]
     for name, body, *arguments in checks:
         suite.run(name, lambda body=body, arguments=arguments: (forget(), body(*arguments)))

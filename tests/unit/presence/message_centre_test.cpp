@@ -137,6 +137,7 @@ TEST_F(MessageFlow, KeptWhenNobodyIsThere) {
   EXPECT_EQ(stored.begin()->second.body, "hello");
   EXPECT_EQ(stored.begin()->second.from, "sip:1002@example.com");
   EXPECT_EQ(stored.begin()->second.received, at(now).wall);
+  EXPECT_EQ(out.mailboxes, (std::vector<port::AddressOfRecord>{{"1001", "example.com"}}));
   EXPECT_EQ(centre->open_count(), 0u);
 }
 
@@ -270,6 +271,7 @@ TEST_F(MessageFlow, StoredMessagesAreDeliveredInOrderAndThenForgotten) {
     serve();
   }
   EXPECT_TRUE(stored.empty());
+  EXPECT_EQ(out.mailboxes, (std::vector<port::AddressOfRecord>{{"1001", "example.com"}}));
   EXPECT_TRUE(sent.empty());
   EXPECT_EQ(centre->open_count(), 0u);
 }

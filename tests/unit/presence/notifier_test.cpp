@@ -50,6 +50,7 @@ class NotifierFlow : public SipFlow {
     const std::string tag(ok.to_tag());
     if (event == "dialog") tell(port::LineAnswer{});
     if (event == "presence") tell(port::BindingsAnswer{});
+    if (event == "message-summary") tell(port::WaitingAnswer{});
     answer(pop(), 200);
     EXPECT_TRUE(sent.empty());
     return tag;
@@ -293,23 +294,58 @@ TEST_F(NotifierFlow, LinesNobodyWatchesCostNothing) {
 
 TEST_F(NotifierFlow, MessageWaiting) {
   watch("message-summary");
-  notifier->on_message_waiting(at(now), {"1002", "example.com"}, {2, 8, 0, 2}, out);
-  settle();
+  notifier->on_mailbox(at(now), {"1002", "example.com"}, out);
+  ASSERT_EQ(asked<port::AskWaiting>().size(), 1u);
+  EXPECT_EQ(asked<port::AskWaiting>()[0].aor.user, "1002");
+  tell(port::WaitingAnswer{2});
   sip::Message m = pop();
   EXPECT_EQ(m.content_type(), message_summary_type);
   EXPECT_EQ(m.body_text(),
-            "Messages-Waiting: yes\r\nMessage-Account: sip:1002@example.com\r\nVoice-Message: 2/8 (0/2)\r\n");
+            "Messages-Waiting: yes\r\nMessage-Account: sip:1002@example.com\r\nVoice-Message: 2/0 (0/0)\r\n");
   answer(m, 200);
-  notifier->on_message_waiting(at(now), {"1002", "example.com"}, {2, 8, 0, 2}, out);
-  settle();
+  notifier->on_mailbox(at(now), {"1002", "example.com"}, out);
+  tell(port::WaitingAnswer{2});
   EXPECT_TRUE(sent.empty());  // the same
+  notifier->on_mailbox(at(now), {"1002", "example.com"}, out);
+  notifier->on_mailbox(at(now), {"1002", "example.com"}, out);  // while the store is being asked
+  EXPECT_EQ(asked<port::AskWaiting>().size(), 1u);
+  tell(port::WaitingAnswer{1});
+  answer(pop(), 200);
+  ASSERT_EQ(out.new_asks.size(), 1u);  // that answer may have been older than the second change
+  tell(port::WaitingAnswer{0});
+  EXPECT_NE(pop().body_text().find("Messages-Waiting: no"), std::string::npos);
 }
 
-TEST_F(NotifierFlow, MessageCountsAreRememberedForLaterWatchers) {
-  notifier->on_message_waiting(at(now), {"1002", "example.com"}, {1, 0, 0, 0}, out);
+TEST_F(NotifierFlow, MessagesThatWaitAlreadyAreToldFirst) {
   subscribe("Event: message-summary\r\n", "1002@example.com");
   EXPECT_EQ(status(), 200);
-  EXPECT_NE(pop().body_text().find("Messages-Waiting: yes"), std::string::npos);
+  EXPECT_TRUE(sent.empty());
+  tell(port::WaitingAnswer{1});
+  EXPECT_NE(pop().body_text().find("Voice-Message: 1/0"), std::string::npos);
+}
+
+TEST_F(NotifierFlow, WithoutTheStoreTheWatcherHearsWhatWasKnown) {
+  subscribe("Event: message-summary\r\n", "1002@example.com");
+  EXPECT_EQ(status(), 200);
+  tell(port::AskFailure::unavailable);
+  EXPECT_NE(pop().body_text().find("Messages-Waiting: no"), std::string::npos);
+}
+
+TEST_F(NotifierFlow, MailboxesNobodyWatchesAreNotAskedFor) {
+  notifier->on_mailbox(at(now), {"1002", "example.com"}, out);
+  EXPECT_TRUE(out.new_asks.empty());
+}
+
+TEST_F(NotifierFlow, WaitingMessagesAreCountedAgainAfterARestore) {
+  watch("message-summary");
+  std::vector<Notifier::Part> parts;
+  notifier->snapshot(at(now), parts);
+  build();
+  EXPECT_TRUE(notifier->restore(at(now), parts.at(0).bytes));
+  pass(Duration{});
+  EXPECT_TRUE(sent.empty());
+  tell(port::WaitingAnswer{3});
+  EXPECT_NE(pop().body_text().find("Voice-Message: 3/0"), std::string::npos);
 }
 
 TEST_F(NotifierFlow, RegistrationOpensAndCloses) {

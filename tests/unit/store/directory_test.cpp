@@ -282,6 +282,8 @@ TEST_P(DirectoryContract, MessagesAreKeptInOrderAndBounded) {
   EXPECT_EQ((*got)[1].received.ns, 77);
   ASSERT_TRUE(dir().delete_messages(std::span(ids).first(99)).ok());
   ASSERT_EQ(dir().messages(to, 50)->size(), 1u);
+  EXPECT_EQ(*dir().waiting(to), 1u);
+  EXPECT_EQ(*dir().waiting({"nobody", "example.org"}), 0u);
   EXPECT_EQ((*dir().messages(to, 50))[0].id, ids[99]);
 }
 

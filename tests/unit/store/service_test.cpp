@@ -79,6 +79,7 @@ TEST_F(Desk, MessagesAreSavedReadAndDeleted) {
   ASSERT_EQ(std::get<port::MessagesAnswer>(answer).messages.size(), 1u);
   EXPECT_EQ(std::get<port::MessagesAnswer>(answer).messages[0].id, std::get<port::Stored>(saved).id);
   ask(port::DeleteMessages{{std::get<port::Stored>(saved).id}});
+  EXPECT_EQ(std::get<port::WaitingAnswer>(ask(port::AskWaiting{ann})).messages, 0u);
   answer = ask(port::AskMessages{ann, 10});
   EXPECT_TRUE(std::get<port::MessagesAnswer>(answer).messages.empty());
   for (uint32_t i = 0; i < port::max_stored_messages; ++i) ask(port::SaveMessage{m});
