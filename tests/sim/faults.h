@@ -27,6 +27,11 @@ enum class Fault : uint8_t {
   lost_move,      // a call gets lost on its way to another worker
   lost_part,      // one call of a snapshot is not restored
   crossed_media,  // packets go to the port of another call
+  lost_ack,       // ACKs of the nodes never leave
+  lost_prack,     // nor their PRACKs
+  lost_notify,    // nor their NOTIFYs
+  lost_message,   // a message is reported stored, and is not
+  lost_watch,     // subscriptions of a snapshot are not restored
   lost_append,    // the spool refuses a record and nobody is told
   count_,
 };
@@ -52,6 +57,11 @@ inline constexpr std::array<FaultText, static_cast<size_t>(Fault::count_)> fault
     {"lost_move", "a call gets lost on its way to another worker"},
     {"lost_part", "one call of a snapshot is not restored"},
     {"crossed_media", "packets go to the port of another call"},
+    {"lost_ack", "ACKs of the nodes never leave"},
+    {"lost_prack", "PRACKs of the nodes never leave"},
+    {"lost_notify", "NOTIFYs of the nodes never leave"},
+    {"lost_message", "a message is reported stored, and is not"},
+    {"lost_watch", "subscriptions of a snapshot are not restored"},
     {"lost_append", "the spool forgets a record without a word"},
 }};
 

@@ -8,14 +8,18 @@ namespace tandem::sim {
 namespace {
 
 constexpr std::array<std::string_view, static_cast<size_t>(Group::Kind::count_)> kind_texts{
-    "basic", "cross", "cancel", "refuse", "hold", "blind", "attended", "pickup", "park", "echo", "nobody"};
-constexpr Duration patience = seconds(30);  // for the play as planned, retransmissions included
+    "basic", "cross",  "cancel", "refuse",  "hold",  "blind",    "attended", "pickup",  "park",
+    "echo",  "nobody", "ring",   "forward", "glare", "reliable", "watch",    "message", "mail"};
+constexpr Duration patience = seconds(30);       // for the play as planned, retransmissions included
+constexpr Duration long_patience = seconds(75);  // where it takes a second try of something slow
 constexpr Duration last_patience =
     seconds(100);                         // for its end after everybody hung up (Timers B and F are 32 s)
 constexpr uint64_t latched_by = 12;       // packets, some of them lost
 constexpr Duration cooling = seconds(4);  // late retransmissions of the last call find nobody else's
 
 }  // namespace
+
+std::string_view Group::text_of(Kind kind) { return kind_texts[static_cast<size_t>(kind)]; }
 
 bool Line::registered() const {
   for (const Phone* p : phones)
@@ -72,22 +76,48 @@ void Group::disturb(std::string_view why) {
   if (disturbed_.empty()) disturbed_ = why;
 }
 
-template <class F>
-void Group::later(int64_t least_ms, int64_t most_ms, F f) {
+void Group::later(int64_t least_ms, int64_t most_ms, Task task) {
   world_.schedule().after(milliseconds(least_ms + static_cast<int64_t>(rng_.below(
                                                       static_cast<uint64_t>(most_ms - least_ms) + 1))),
-                          [this, task = std::move(f)]() mutable {
-                            if (!done_) task();
+                          [this, t = std::move(task)]() mutable {
+                            if (!done_) t();
                           });
 }
 
 std::string Group::slot() const { return std::to_string(701 + id_ % 99); }
 
 void Group::start() {
-  std::string number = kind_ == Kind::echo ? "*43" : kind_ == Kind::nobody ? "8999" : b().number;
-  a_ = {&a(), a().call(*this, id_, number).id};
+  const bool slow = kind_ == Kind::watch || kind_ == Kind::message || kind_ == Kind::mail ||
+                    kind_ == Kind::ring || kind_ == Kind::forward || kind_ == Kind::glare;
+  world_.schedule().after(slow ? long_patience : patience, [this] { watchdog(); });
+  switch (kind_) {
+    case Kind::watch:
+      watching_ = true;
+      errand_ = c().watch(*this, id_, b().number);
+      return;
+    case Kind::message:
+      return send_text();
+    case Kind::mail:
+      b().phones.front()->unregister();
+      return write_when_away(0);
+    default:
+      return begin_call();
+  }
+}
+
+void Group::begin_call() {
+  const std::string number = kind_ == Kind::echo     ? "*43"
+                             : kind_ == Kind::nobody ? "8999"
+                             : kind_ == Kind::ring   ? b().ring_group
+                                                     : b().number;
+  a_ = {&a(), a().call(*this, id_, number, kind_ == Kind::reliable).id};
   all_.push_back(a_);
-  world_.schedule().after(patience, [this] { watchdog(); });
+}
+
+/// The first member of a ring group, and a line whose calls are forwarded when it does not answer.
+bool Group::stays_silent(const Phone& phone) const {
+  return of(*lines_[1], phone) &&
+         (kind_ == Kind::ring || (kind_ == Kind::forward && !lines_[1]->forwards_busy));
 }
 
 // ---- the play --------------------------------------------------------------------------------------------
@@ -109,7 +139,11 @@ void Group::incoming(Phone& phone, Session& session) {
       if (Session* s = ref.get(); s && !pressed_) f(*ref.phone, *s);
     };
   };
+  session.reliable = kind_ == Kind::reliable;
   later(10, 150, with([](Phone& p, Session& s) { p.ring(s); }));
+  if (stays_silent(phone)) return;
+  if (kind_ == Kind::forward && of(b(), phone))
+    return later(200, 1200, with([](Phone& p, Session& s) { p.refuse(s, 486); }));
   if (kind_ == Kind::cancel || (kind_ == Kind::pickup && of(b(), phone)) || !first) {
     if (kind_ != Kind::refuse) return;
   }
@@ -169,7 +203,15 @@ void Group::connected_first() {
   switch (kind_) {
     case Kind::basic:
     case Kind::cross:
+    case Kind::reliable:
       return finish_talk(a_, b_);
+    case Kind::ring:
+    case Kind::forward:
+      return finish_talk(a_, c_);
+    case Kind::glare:
+      return later(800, 1200, [this] { offer_both(); });
+    case Kind::watch:
+      return talk_until_seen(0);
     case Kind::echo:
       return finish_talk(a_, a_);
     case Kind::pickup:
@@ -190,6 +232,10 @@ void Group::connected_first() {
 void Group::offered(Phone&, Session&, int status) {
   if (status != 200) return fail(fmt::format("re-INVITE answered with {}", status));
   ++offers_;
+  if (kind_ == Kind::glare) {
+    if (offers_ == 2) finish_talk(a_, b_);
+    return;
+  }
   if (kind_ == Kind::attended) {
     return later(200, 400, [this] {
       if (pressed_ || !b_.get() || b_.get()->state != Session::State::up) return;
@@ -259,6 +305,8 @@ void Group::watchdog() {
   pressed_ = late_ = true;
   for (size_t i = 0; i < all_.size(); ++i)
     if (Session* s = all_[i].get()) all_[i].phone->hang_up(*s);
+  if (kind_ == Kind::mail) b().phones.front()->start_registering();
+  if (watching_) stop_watching();
   world_.schedule().after(last_patience, [this] {
     if (!done_) world_.judge().violation("every call ends", text());
   });
@@ -274,13 +322,22 @@ void Group::over(Phone& phone, Session& session) {
 
 void Group::look() {
   if (done_) return;
+  if (kind_ == Kind::message || kind_ == Kind::mail) return look_at_message();
   for (const Ref& r : all_)
     if (const Session* s = r.get(); s && s->state != Session::State::over) return;
   // Nothing is alive; something may still be about to begin, unless the first call is past.
   const Session* first = a_.get();
-  if (!first) return;
+  if (!first) return kind_ == Kind::watch && pressed_ && !watching_ ? end() : void();
   const bool waits = first->was_up && !planned_end_ && !pressed_;
   if (waits && (kind_ == Kind::park || kind_ == Kind::pickup)) return;
+  if (watching_) {
+    if (seen_idle_ || disturbed()) stop_watching();
+    return;
+  }
+  end();
+}
+
+void Group::end() {
   done_ = true;
   judge();
   world_.schedule().after(cooling, [this] {
@@ -308,6 +365,11 @@ void Group::judge() {
   if (!disturbed_.empty()) return;
   if (late_) return fail("not over in time");
   SimNode& node = lines_[0]->node();
+  if (kind_ == Kind::message || kind_ == Kind::mail) {
+    if (told_ != 200 && told_ != 202) return fail(fmt::format("the message is answered with {}", told_));
+    if (messages_ == 0) return fail("the message never came");
+    return;
+  }
   const bool failing = kind_ == Kind::cancel || kind_ == Kind::refuse || kind_ == Kind::nobody;
   if (failing ? a->status < 400 : !a->was_up) return fail("the first call does not go as planned");
   if (!failing && !planned_end_) return fail("ended before its time");
@@ -325,10 +387,23 @@ void Group::judge() {
       if (!b || b->status != 200) return fail("B was not connected");
       expect(node, a_, {}, true);
       return expect(lines_[1]->node(), b_, {}, true);
+    case Kind::watch:
+      if (!seen_busy_ || !seen_idle_) return fail("the watcher was not told");
+      [[fallthrough]];
     case Kind::basic:
     case Kind::hold:
+    case Kind::glare:
       if (!b || b->status != 200) return fail("B was not connected");
       return expect(node, a_, b_, true);
+    case Kind::reliable:
+      if (!b || b->status != 200) return fail("B was not connected");
+      if (!b->pracked) return fail("a provisional answer was not acknowledged");
+      if (a->prack_status >= 300) return fail(fmt::format("PRACK is answered with {}", a->prack_status));
+      return expect(node, a_, b_, true);
+    case Kind::ring:
+    case Kind::forward:
+      if (!c || c->status != 200) return fail("the second line was not connected");
+      return expect(node, a_, c_, true);
     case Kind::pickup:
       if (!c || !c->was_up) return fail("C was not connected");
       return expect(node, a_, c_, true);
@@ -340,6 +415,8 @@ void Group::judge() {
       expect(node, a_, b_, true);
       if (kind_ == Kind::attended) expect(node, consult_, c_, true);
       return expect(node, a_, c_, true);
+    case Kind::message:  // judged above
+    case Kind::mail:
     case Kind::count_:
       return;
   }

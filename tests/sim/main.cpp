@@ -1,8 +1,12 @@
 // tandem_sim: runs seeds, prints those that fail and how to run them again.
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <thread>
 
 #include "sim/world.h"
 
@@ -10,8 +14,19 @@ namespace {
 
 using namespace tandem::sim;
 
+constexpr unsigned most_jobs = 256;
+constexpr uint64_t worth_jobs = 8;  // seeds, from which on all cores are used without being asked
+
 struct Totals {
-  size_t passed = 0, failed = 0, calls = 0, records = 0, parts = 0;
+  size_t passed = 0, failed = 0, calls = 0, records = 0, parts = 0, moves = 0;
+  void add(const Totals& other) {
+    passed += other.passed;
+    failed += other.failed;
+    calls += other.calls;
+    records += other.records;
+    parts += other.parts;
+    moves += other.moves;
+  }
 };
 
 std::string replay(const Options& o) {
@@ -21,11 +36,22 @@ std::string replay(const Options& o) {
   return text;
 }
 
+/// What the seed went through without a disturbance, and what crossed workers.
+void print_exercised(const Outcome& out) {
+  fmt::print("undisturbed:");
+  for (size_t i = 0; i < out.undisturbed.size(); ++i)
+    fmt::print(" {} {}", Group::text_of(static_cast<Group::Kind>(i)), out.undisturbed[i]);
+  fmt::print(
+      "\nbetween workers: {} calls moved, {} SIP messages, {} questions, {} line updates; {} times glare\n",
+      out.crossings.calls, out.crossings.messages, out.crossings.questions, out.crossings.lines, out.glares);
+}
+
 bool run_seed(const Options& options, Totals& totals) {
   Outcome out = World(options).run();
   totals.calls += out.groups;
   totals.records += out.records;
   totals.parts += out.parts;
+  totals.moves += out.crossings.calls;
   if (options.verbose)
     fmt::print(
         "seed {}: {} calls ({} disturbed), {} records ({} foretold, {} dialogs ended), {} parts restored, {} "
@@ -33,6 +59,7 @@ bool run_seed(const Options& options, Totals& totals) {
         "{} steps, {:.0f} s, digest {:016x}\n",
         options.seed, out.groups, out.disturbed, out.records, out.expected, out.ended, out.parts,
         out.datagrams, out.lost, out.steps, out.virtual_seconds, out.digest);
+  if (options.verbose) print_exercised(out);
   if (out.violations.empty()) {
     ++totals.passed;
     return true;
@@ -53,6 +80,7 @@ bool same_twice(const Options& options) {
 /// Each planted fault has to be found within a few seeds.
 bool find_faults(Options options, uint64_t tries, std::string_view only) {
   bool all = true;
+  options.calls += options.calls / 4;  // most strike late, and need somebody left to suffer
   for (size_t i = 1; i < fault_texts.size(); ++i) {
     if (!only.empty() && only != fault_texts[i].name) continue;
     options.fault = static_cast<Fault>(i);
@@ -76,6 +104,52 @@ bool find_faults(Options options, uint64_t tries, std::string_view only) {
   return all;
 }
 
+/// What a job tells, in memory it shares with its parent.
+struct Job {
+  Totals totals;
+  uint64_t seed = 0;  // at which it is
+};
+
+void run_stride(Options options, uint64_t begin, uint64_t seeds, unsigned step, Job& job) {
+  for (uint64_t i = begin; i < seeds; i += step) {
+    Options one = options;
+    job.seed = one.seed = options.seed + i;
+    run_seed(one, job.totals);
+  }
+}
+
+/// Every job is a process: the simulator counts the memory of a process, and a seed that crashes shall take
+/// nothing with it but its job.
+bool run_jobs(const Options& options, uint64_t seeds, unsigned jobs, Totals& totals) {
+  void* memory = mmap(nullptr, jobs * sizeof(Job), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return false;
+  Job* shared = static_cast<Job*>(memory);
+  std::vector<pid_t> pids;
+  for (unsigned j = 0; j < jobs; ++j) {
+    new (&shared[j]) Job;
+    const pid_t pid = fork();
+    if (pid == 0) {
+      run_stride(options, j, seeds, jobs, shared[j]);
+      fflush(stdout);
+      _exit(0);
+    }
+    pids.push_back(pid);
+  }
+  bool ok = true;
+  for (unsigned j = 0; j < jobs; ++j) {
+    int status = 0;
+    const bool ended = pids[j] > 0 && waitpid(pids[j], &status, 0) == pids[j] && WIFEXITED(status) &&
+                       WEXITSTATUS(status) == 0;
+    totals.add(shared[j].totals);
+    if (ended) continue;
+    ok = false;
+    fmt::print("seed {} FAILED: its process ended with status {:x}; the seeds after it were not run\n",
+               shared[j].seed, status);
+  }
+  munmap(memory, jobs * sizeof(Job));
+  return ok && totals.failed == 0 && totals.passed == seeds;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -84,11 +158,14 @@ int main(int argc, char** argv) {
   uint64_t seeds = 20, tries = 24;  // a part or a mail that gets lost may be of a call that is over
   bool faults = false;
   std::string only;
+  unsigned jobs = 0;
   app.add_option("--seeds", seeds, "how many seeds to run");
   app.add_option("--seed", options.seed, "the first of them");
   app.add_option("--workers", options.workers, "workers of each node (else 1, 2 or 7, by the seed)");
   app.add_option("--nodes", options.nodes, "nodes (else 1 or 2, by the seed)")->check(CLI::Range(0, 2));
   app.add_option("--calls", options.calls, "calls of each run");
+  app.add_option("--jobs", jobs, "processes (else as many as there are cores, for a few seeds one)")
+      ->check(CLI::Range(1U, most_jobs));
   app.add_flag("--faults", faults, "plant each known fault and see that it is found");
   app.add_option("--fault", only, "only this one of --faults");
   app.add_option("--tries", tries, "seeds each planted fault may take");
@@ -100,13 +177,16 @@ int main(int argc, char** argv) {
   const auto begun = std::chrono::steady_clock::now();
   Totals totals;
   bool ok = options.verbose || same_twice(options);
-  const uint64_t first = options.seed;
-  for (uint64_t i = 0; i < seeds; ++i) {
-    options.seed = first + i;
-    ok = run_seed(options, totals) && ok;
-  }
+  if (jobs == 0)
+    jobs = options.verbose || seeds < worth_jobs
+               ? 1
+               : std::clamp(std::thread::hardware_concurrency(), 1U, most_jobs);
+  fflush(stdout);
+  ok = run_jobs(options, seeds, jobs, totals) && ok;
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-  fmt::print("{} seeds passed, {} failed; {} calls, {} records, {} parts restored, in {:.1f} s\n",
-             totals.passed, totals.failed, totals.calls, totals.records, totals.parts, took);
+  fmt::print(
+      "{} seeds passed, {} failed; {} calls, {} records, {} parts restored, {} calls moved between workers, "
+      "in {:.1f} s\n",
+      totals.passed, totals.failed, totals.calls, totals.records, totals.parts, totals.moves, took);
   return ok ? 0 : 1;
 }

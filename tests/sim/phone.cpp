@@ -173,7 +173,7 @@ void Phone::register_now(std::string_view authorization_header, std::string_view
       .header(sip::HeaderId::call_id, reg_call_id_)
       .header(sip::HeaderId::cseq, fmt::format("{} REGISTER", ++reg_cseq_))
       .header(sip::HeaderId::contact, contact())
-      .header(sip::HeaderId::expires, "120");
+      .header(sip::HeaderId::expires, reg_wanted_ ? "120" : "0");
   if (!authorization.empty()) w.header(authorization_header, authorization);
   request(sip::Method::register_, std::move(w).finish(), nullptr, registration);
   flush();
@@ -186,20 +186,22 @@ void Phone::on_registered(const sip::TuEvent& e, int status) {
         auth::answer(*e.message, "REGISTER", "sip:" + config_.domain, credentials, rng_.token(8));
     if (answer) return register_now(status == 401 ? "Authorization" : "Proxy-Authorization", answer->value);
   }
-  registered_ = status >= 200 && status < 300;
+  registered_ = status >= 200 && status < 300 && reg_wanted_;
+  if (!reg_wanted_) return;
   if (!registered_) return register_later(milliseconds(500 + static_cast<int64_t>(rng_.below(2000))));
   register_later(seconds(45) + milliseconds(static_cast<int64_t>(rng_.below(15000))));
 }
 
 // ---- calls -----------------------------------------------------------------------------------------------
 
-sip::ClientTxId Phone::request(sip::Method method, Buffer rest, Session* s, Purpose purpose) {
+sip::ClientTxId Phone::request(sip::Method method, Buffer rest, Session* s, Purpose purpose,
+                               uint64_t object) {
   sip::OutgoingRequest r;
   r.method = method;
   r.rest = std::move(rest);
   r.path = {config_.transport, 0, {}, address(), node_.address()};
   if (config_.transport != port::Transport::udp) r.path.flow = {0, 0, 0, 1};
-  r.user = {port::Asker::Room::call, s ? s->id : 0, purpose};
+  r.user = {port::Asker::Room::call, s ? s->id : object, purpose};
   if (method == sip::Method::ack) {
     transactions_.send_stateless(now(), std::move(r), out_);
     return {};
@@ -207,13 +209,14 @@ sip::ClientTxId Phone::request(sip::Method method, Buffer rest, Session* s, Purp
   return transactions_.request(now(), std::move(r), out_);
 }
 
-Session& Phone::call(PhoneUser& user, uint64_t group, std::string_view number) {
+Session& Phone::call(PhoneUser& user, uint64_t group, std::string_view number, bool reliable) {
   const uint32_t id = next_session_++;
   Session& s = sessions_[id];
   users_[id] = &user;
   s.id = id;
   s.group = group;
   s.caller = true;
+  s.reliable = reliable;
   s.begun = schedule_.now();
   s.call_id = fmt::format("{}-{}-{}", config_.id, id, rng_.token(10));
   s.local_tag = mint_.mint(0);
@@ -242,8 +245,9 @@ void Phone::send_invite(Session& s, std::string_view authorization_header, std::
       .header(sip::HeaderId::call_id, s.call_id)
       .header(sip::HeaderId::cseq, fmt::format("{} INVITE", s.invite_cseq))
       .header(sip::HeaderId::contact, d.local_target)
-      .header(sip::HeaderId::allow, "INVITE, ACK, CANCEL, BYE, REFER, NOTIFY, UPDATE, INFO, OPTIONS")
-      .header(sip::HeaderId::supported, "replaces, timer");
+      .header(sip::HeaderId::allow, "INVITE, ACK, CANCEL, BYE, REFER, NOTIFY, UPDATE, PRACK, INFO, OPTIONS")
+      .header(sip::HeaderId::supported, s.reliable ? "replaces, timer, 100rel" : "replaces, timer");
+  if (s.reliable) w.header(sip::HeaderId::require, "100rel");
   if (!authorization.empty()) w.header(authorization_header, authorization);
   s.invite = request(sip::Method::invite, std::move(w).body("application/sdp", as_bytes(s.body)), &s, invite);
 }
@@ -284,8 +288,9 @@ void Phone::hang_up(Session& s) {
   flush();
 }
 
-void Phone::offer(Session& s, std::string_view direction) {
+void Phone::offer(Session& s, std::string_view direction, std::string_view formats) {
   if (s.state != Session::State::up || s.offering) return;
+  if (!formats.empty()) s.formats = formats;
   s.offering = true;
   s.wanted_direction = direction;
   sip::Writer w = s.dialog.request(sip::Method::invite);
@@ -312,9 +317,9 @@ void Phone::transfer(Session& s, std::string_view number, const Session* replace
 std::string Phone::sdp(Session& s, std::string_view direction) {
   const std::string ip = shown_ip();
   return fmt::format(
-      "v=0\r\no=phone{} {} {} IN IP4 {}\r\ns=-\r\nc=IN IP4 {}\r\nt=0 0\r\nm=audio {} RTP/AVP 0 8 101\r\n"
+      "v=0\r\no=phone{} {} {} IN IP4 {}\r\ns=-\r\nc=IN IP4 {}\r\nt=0 0\r\nm=audio {} RTP/AVP {}\r\n"
       "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na={}\r\n",
-      config_.id, s.id, ++s.sequence, ip, ip, s.media_port, direction);
+      config_.id, s.id, ++s.sequence, ip, ip, s.media_port, s.formats, direction);
 }
 
 void Phone::take_sdp(Session& s, const sip::Message& m) {

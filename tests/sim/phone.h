@@ -20,6 +20,20 @@ namespace tandem::sim {
 
 class Phone;
 
+class PhoneUser;
+
+/// A request outside of calls, and what it began: a MESSAGE, or a subscription to somebody's calls.
+struct Errand {
+  uint32_t id = 0;
+  uint64_t group = 0;
+  PhoneUser* user = nullptr;
+  sip::Method method = sip::Method::message;
+  std::string call_id, local_tag, target, text, expires;
+  sip::Dialog dialog;
+  uint32_t cseq = 0;
+  int tries = 0;
+};
+
 /// One call of one phone.
 struct Session {
   enum class State : uint8_t { calling, incoming, answered, up, ending, over };
@@ -44,8 +58,16 @@ struct Session {
   sip::ServerTxId server;  // of the INVITE, or of the last re-INVITE
   std::string ok;          // 2xx we sent last, until its ACK
   bool acked = true;
-  std::string ack;        // that we sent last
-  bool offering = false;  // our re-INVITE is under way
+  std::string ack;                  // that we sent last
+  bool offering = false;            // our re-INVITE is under way
+  std::string formats = "0 8 101";  // of our descriptions
+  // ---- reliable provisional answers
+  bool reliable = false;    // we demand them, or give one
+  uint32_t rseq = 0;        // of ours, or of the last we had
+  bool pracked = false;     // its PRACK came
+  int prack_status = 0;     // answer to ours
+  std::string provisional;  // repeated until its PRACK
+  uint32_t last_cseq = 0;   // of a request before the dialog was confirmed
   std::string direction = "sendrecv", wanted_direction;
   // ---- media
   uint16_t media_port = 0;
@@ -64,6 +86,9 @@ class PhoneUser {
   virtual void over(Phone& phone, Session& session) = 0;
   virtual void transferred(Phone& phone, Session& session, int status) = 0;
   virtual void offered(Phone& phone, Session& session, int status) = 0;  // our re-INVITE's outcome
+  virtual void told(Phone& phone, uint32_t errand, int status) = 0;      // final answer
+  virtual void message(Phone& phone, std::string_view text) = 0;
+  virtual void notified(Phone& phone, uint32_t errand, std::string_view body, bool active) = 0;
 };
 
 struct PhoneConfig {
@@ -82,17 +107,26 @@ class Phone final : public Host, public ConnectionUser, public sip::SentBy {
 
   // ---- registration: for ever, until stop_registering()
   void start_registering() { reg_wanted_ = true, register_now(); }
+  /// Takes its contact away, and stays away until start_registering().
+  void unregister() { reg_wanted_ = false, register_now(); }
   void stop_registering() { reg_wanted_ = false; }
   bool registered() const { return registered_; }
 
   // ---- calls
-  Session& call(PhoneUser& user, uint64_t group, std::string_view number);
+  /// `reliable`: provisional answers have to be reliable (RFC 3262).
+  Session& call(PhoneUser& user, uint64_t group, std::string_view number, bool reliable = false);
   void ring(Session& s);
   void answer(Session& s);
   void refuse(Session& s, int status);
   /// CANCEL, refuse or BYE, whatever fits.
   void hang_up(Session& s);
-  void offer(Session& s, std::string_view direction);
+  /// A re-INVITE; with `formats`, of other codecs than before.
+  void offer(Session& s, std::string_view direction, std::string_view formats = {});
+  // ---- outside of calls; the user is told how it went
+  uint32_t send_message(PhoneUser& user, uint64_t group, std::string_view number, std::string_view text);
+  uint32_t watch(PhoneUser& user, uint64_t group, std::string_view number);
+  void stop_watching(uint32_t errand);
+
   /// REFER inside the call. `replaces`: a call of ours with the target, for an attended transfer.
   void transfer(Session& s, std::string_view number, const Session* replaces = nullptr);
   /// Whom incoming calls are for; null: refused with 486.
@@ -102,6 +136,7 @@ class Phone final : public Host, public ConnectionUser, public sip::SentBy {
   uint32_t id() const { return config_.id; }
   const std::string& number() const { return config_.user; }
   SimNode& node() { return node_; }
+  uint64_t glares() const { return glares_; }  // 491 sent and received
   size_t live_sessions() const;
   const std::map<uint32_t, Session>& sessions() const { return sessions_; }
   Session* session(uint32_t id);
@@ -113,7 +148,7 @@ class Phone final : public Host, public ConnectionUser, public sip::SentBy {
   std::string_view sent_by(const port::Path&) const override { return sent_by_; }
 
  private:
-  enum Purpose : uint32_t { invite = 1, reinvite, bye, refer, registration };
+  enum Purpose : uint32_t { invite = 1, reinvite, bye, refer, registration, prack, errand_answer };
 
   Now now() const {
     return {{schedule_.now().ns + 7'000'000'000}, {1'800'000'000'000'000'000 + schedule_.now().ns}};
@@ -150,7 +185,17 @@ class Phone final : public Host, public ConnectionUser, public sip::SentBy {
   void talk(uint32_t id);
   void hear(const SocketAddress& to, Bytes packet);
   Session* find(std::string_view call_id, std::string_view local_tag);
-  sip::ClientTxId request(sip::Method method, Buffer rest, Session* s, Purpose purpose);
+  sip::ClientTxId request(sip::Method method, Buffer rest, Session* s, Purpose purpose, uint64_t object = 0);
+  // phone_errands.cpp
+  Errand& errand(PhoneUser& user, uint64_t group, sip::Method method, std::string_view number);
+  void send_errand(Errand& e, std::string_view authorization_header = {},
+                   std::string_view authorization = {});
+  void on_errand_answer(const sip::TuEvent& event, int status);
+  bool on_errand_request(const sip::TuEvent& e, const sip::Message& m);
+  void ring_reliably(Session& s, const sip::Message& m);
+  void repeat_provisional(uint32_t id, Duration interval, Instant give_up);
+  void on_prack(Session& s, const sip::TuEvent& e, const sip::Message& m);
+  void on_provisional(Session& s, const sip::TuEvent& e);
 
   // given
   PhoneConfig config_;
@@ -179,7 +224,9 @@ class Phone final : public Host, public ConnectionUser, public sip::SentBy {
   uint64_t group_ = 0;
   std::map<uint32_t, Session> sessions_;
   std::map<uint32_t, PhoneUser*> users_;
+  std::map<uint32_t, Errand> errands_;
   uint32_t next_session_ = 1;
+  uint64_t glares_ = 0;
 };
 
 }  // namespace tandem::sim

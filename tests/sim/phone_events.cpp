@@ -34,6 +34,10 @@ void Phone::event(sip::TuEvent&& e) {
         const int status = e.message->status();
         return on_final(std::move(e), status);
       }
+      if (e.message && e.user.detail == invite)
+        if (Session* s = session(static_cast<uint32_t>(e.user.object));
+            s && s->state == Session::State::calling)
+          on_provisional(*s, e);
       return;
     case Kind::timeout:
       return on_final(std::move(e), 408);
@@ -86,6 +90,7 @@ void Phone::repeat_ok(uint32_t id, Duration interval, Instant give_up, std::stri
 void Phone::on_request(sip::TuEvent&& e, const sip::Message& m) {
   Session* s = m.to_tag().empty() ? nullptr : find(m.call_id(), m.to_tag());
   if (m.method() == sip::Method::invite && m.to_tag().empty()) return on_invite(std::move(e), m);
+  if (!s && on_errand_request(e, m)) return;
   if (!s && m.method() != sip::Method::options) return respond(e.server, m, 481, nullptr);
   if (s && s->state == Session::State::over && m.method() != sip::Method::bye &&
       m.method() != sip::Method::notify)
@@ -105,6 +110,8 @@ void Phone::on_request(sip::TuEvent&& e, const sip::Message& m) {
       take_sdp(*s, m);
       return respond(e.server, m, 200, s, sdp(*s, "sendrecv"));
     }
+    case sip::Method::prack:
+      return on_prack(*s, e, m);
     case sip::Method::notify: {
       const std::string body(m.body_text());  // the request goes with its answer
       respond(e.server, m, 200, s);
@@ -138,13 +145,21 @@ void Phone::on_invite(sip::TuEvent&& e, const sip::Message& m) {
 void Phone::ring(Session& s) {
   const sip::Message* m = transactions_.request_of(s.server);
   if (!m || s.state != Session::State::incoming) return;
-  respond(s.server, *m, 180, &s);
+  s.reliable = s.reliable && m->lists(sip::HeaderId::supported, "100rel");
+  if (s.reliable)
+    ring_reliably(s, *m);
+  else
+    respond(s.server, *m, 180, &s);
   flush();
 }
 
 void Phone::answer(Session& s) {
   const sip::Message* m = transactions_.request_of(s.server);
   if (!m || s.state != Session::State::incoming) return;
+  if (s.reliable && !s.pracked)  // first what was said before
+    return schedule_.after(milliseconds(100), [this, id = s.id] {
+      if (Session* again = session(id)) answer(*again);
+    });
   s.state = Session::State::answered;
   s.status = 200;
   respond(s.server, *m, 200, &s, sdp(s, "sendrecv"));
@@ -162,7 +177,10 @@ void Phone::refuse(Session& s, int status) {
 }
 
 void Phone::on_reinvite(Session& s, sip::TuEvent&& e, const sip::Message& m) {
-  if (s.offering) return respond(e.server, m, 491, &s);
+  if (s.offering) {
+    ++glares_;
+    return respond(e.server, m, 491, &s);
+  }
   if (!s.acked) return respond(e.server, m, 500, &s);
   s.dialog.refresh_target(m);
   take_sdp(s, m);
@@ -197,6 +215,7 @@ void Phone::on_notify(Session& s, std::string_view body) {
 
 void Phone::on_final(sip::TuEvent&& e, int status) {
   if (e.user.detail == registration) return on_registered(e, status);
+  if (e.user.detail == errand_answer) return on_errand_answer(e, status);
   Session* s = session(static_cast<uint32_t>(e.user.object));
   if (!s) return;
   switch (e.user.detail) {
@@ -207,6 +226,9 @@ void Phone::on_final(sip::TuEvent&& e, int status) {
     case bye:
       s->bye_status = status;
       return finish(*s);
+    case prack:
+      s->prack_status = status;
+      return;
     case refer:
       if (status >= 300) users_[s->id]->transferred(*this, *s, status);
       return;
@@ -224,6 +246,7 @@ void Phone::on_invite_answer(Session& s, const sip::TuEvent& e, int status) {
     if (!dialog.ok()) return judge_.violation("a 2xx makes a dialog", sip::to_string(dialog.reason()));
     s.dialog = std::move(*dialog);
     s.dialog.state = sip::Dialog::State::confirmed;
+    s.dialog.local_cseq = std::max(*s.dialog.local_cseq, s.last_cseq);
     take_sdp(s, *e.message);
     send_ack(s, s.invite_cseq);
     if (s.cancelled) {
@@ -257,6 +280,7 @@ void Phone::on_reinvite_answer(Session& s, const sip::TuEvent& e, int status) {
   s.offering = false;
   if (s.state != Session::State::up) return;
   if (status == 491) {  // RFC 3261 section 14.1
+    ++glares_;
     schedule_.after(milliseconds((s.caller ? 2100 : 0) + static_cast<int64_t>(rng_.below(1900))),
                     [this, id = s.id] {
                       if (Session* again = session(id)) offer(*again, again->wanted_direction);

@@ -106,6 +106,7 @@ void SimNode::build(uint16_t workers) {
   const int64_t before = memory_of(Account::node).bytes;
   const OnAccount account(Account::node);
   boot_ = std::make_unique<Boot>(*this, workers);
+  ports_.epoch = boot_->epoch;
   if (auto recovered = boot_->spool.recover(); !recovered.ok())
     judge_.violation("the spool recovers", "it does not");
   const node::NodeConfig config = node_config(config_);
@@ -153,10 +154,9 @@ void SimNode::crash(Duration down, uint16_t workers) {
   ++boot_number_;
   drop_connections();
   boot_.reset();
-  // Phones of the lost calls go on sending there for a while.
-  for (const auto& [number, tenant] : ports_.tenants)
-    ports_.resting[static_cast<uint16_t>(number & ~1)] = schedule_.now() + minutes(2);
+  // Phones of the lost calls go on sending to ports of which nobody knows any more.
   ports_.tenants.clear();
+  ports_.resting.clear();
   disk_.crash(rng_);
   schedule_.after(down, [this, workers] { build(workers); });
 }
@@ -189,6 +189,8 @@ void SimNode::freeze_done(uint16_t workers, Duration new_origin) {
   for (Slot& slot : boot_->slots)
     for (node::Worker::Part& part : slot.worker->snapshot(now())) {
       if (part.kind == node::Worker::Part::Kind::call && sabotage_.once(Fault::lost_part)) continue;
+      if (part.kind == node::Worker::Part::Kind::subscription && sabotage_.always(Fault::lost_watch))
+        continue;
       parts.push_back(std::move(part));
     }
   ++boot_number_;
@@ -286,8 +288,12 @@ void SimNode::arm(uint16_t worker) {
 void SimNode::mail(uint16_t from, port::Mail m) {
   if (m.to_worker >= boot_->slots.size())
     return judge_.violation("mails have a receiver", std::to_string(m.to_worker));
+  port::MailBody* body = m.body.get();
+  crossings_.calls += dynamic_cast<node::MoveMail*>(body) != nullptr;
+  crossings_.messages += dynamic_cast<node::MessageMail*>(body) != nullptr;
+  crossings_.questions += dynamic_cast<node::AskMail*>(body) != nullptr;
+  crossings_.lines += dynamic_cast<node::LineMail*>(body) != nullptr;
   if (sabotage_.planted()) {
-    port::MailBody* body = m.body.get();
     const auto* line = dynamic_cast<node::LineMail*>(body);
     if (line && line->update.call.state == port::LineCall::State::terminated &&
         sabotage_.once(Fault::lost_line))
@@ -347,10 +353,18 @@ void SimNode::dispatch(uint16_t worker, port::Send send) {
                config_.node, worker, send.path.remote.to_string(),
                send.bytes.text().substr(0, send.bytes.text().find("\r\n")),
                header_of(send.bytes.text(), "Call-ID:"));
+  if (sabotage_.planted() && gets_lost(send.bytes.text())) return;
   if (send.bytes.text().starts_with("INVITE ")) judge_.invited(header_of(send.bytes.text(), "Call-ID:"));
   if (send.path.transport != port::Transport::udp) return send_stream(worker, std::move(send));
   tap_out(send.bytes.text());
   network_.send(address(), send.path.remote, std::move(send.bytes));
+}
+
+/// What a node forgot to send: a planted fault.
+bool SimNode::gets_lost(std::string_view text) {
+  return (text.starts_with("ACK ") && sabotage_.always(Fault::lost_ack)) ||
+         (text.starts_with("PRACK ") && sabotage_.always(Fault::lost_prack)) ||
+         (text.starts_with("NOTIFY ") && sabotage_.always(Fault::lost_notify));
 }
 
 void SimNode::send_stream(uint16_t worker, port::Send send) {

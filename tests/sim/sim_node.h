@@ -114,6 +114,12 @@ class SimNode final : public Host {
   void check_counters();
   void check_ports();
   uint64_t counter(std::string_view name) const;
+  /// What went from one worker to another.
+  struct Crossings {
+    uint64_t calls = 0;  // moved for a transfer, a pick-up or a retrieved call
+    uint64_t messages = 0, questions = 0, lines = 0;
+  };
+  const Crossings& crossings() const { return crossings_; }
   uint64_t parts_moved() const { return parts_moved_; }
 
  private:
@@ -161,6 +167,7 @@ class SimNode final : public Host {
   void flush(uint16_t worker);
   void arm(uint16_t worker);
   void dispatch(uint16_t worker, port::Send send);
+  bool gets_lost(std::string_view text);
   void send_stream(uint16_t worker, port::Send send);
   void send_failed(uint16_t worker, const port::Send& send);
   void append(uint16_t worker, port::Append append);
@@ -202,6 +209,7 @@ class SimNode final : public Host {
   bool frozen_ = false;
   std::deque<std::tuple<SocketAddress, SocketAddress, Buffer>> held_;
   uint64_t parts_moved_ = 0;
+  Crossings crossings_;
   int64_t fresh_bytes_ = 0;
   bool shipping_ = false, shipping_paused_ = false;
 };

@@ -109,6 +109,9 @@ void SimNode::ask(uint16_t worker, port::Asked asked) {
     if (std::holds_alternative<port::AskDns>(a.question)) {
       // Every name is known by no record: the simulated world has addresses only.
       answers.push_back({worker, a.id, port::DnsAnswer{}});
+    } else if (std::holds_alternative<port::SaveMessage>(a.question) &&
+               sabotage_.always(Fault::lost_message)) {
+      answers.push_back({worker, a.id, port::Stored{1}});
     } else {
       boot_->desk.ask(now().mono, worker, std::move(a), answers);
     }

@@ -8,10 +8,11 @@ namespace tandem::sim {
 namespace {
 
 constexpr std::array<uint16_t, 3> worker_counts{1, 2, 7};
-constexpr size_t lines_per_world = 84;
+constexpr size_t lines_per_world = 100;
 constexpr Duration calls_begin = seconds(8);
 constexpr Duration between_groups = milliseconds(450);
-constexpr Duration settle = seconds(45);  // Timers H, J and L are 32 s; forwarded names are swept every 10 s
+constexpr Duration settle =
+    seconds(100);  // subscriptions last 90 s, Timers H, J and L 32 s; forwarded names are swept every 10 s
 constexpr Duration give_up = seconds(400);
 constexpr uint64_t most_steps = 3'000'000;        // some ten times what a run takes
 constexpr int64_t memory_per_worker = 96 * 1024;  // tables that grew and keep their size
@@ -91,6 +92,7 @@ void World::plan_rows(SimNode& node, uint16_t index, uint16_t nodes) {
 }
 
 void World::populate(SimNode& node, uint16_t index, uint16_t nodes) {
+  const size_t first = lines_.size();
   for (size_t i = 0; i < lines_per_world / nodes; ++i) {
     auto& line = lines_.emplace_back(std::make_unique<Line>());
     line->number = std::to_string(1000 * (index + 1) + i + 1);
@@ -116,6 +118,45 @@ void World::populate(SimNode& node, uint16_t index, uint16_t nodes) {
       line->phones.push_back(phones_.back().get());
     }
   }
+  plan_lines(node, first, index);
+}
+
+/// Of every ten lines two are a ring group, and one has its calls forwarded.
+void World::plan_lines(SimNode& node, size_t first, uint16_t index) {
+  const auto put = [&](const port::PlanRow& row) {
+    if (auto done = node.directory().put_plan_row(row, port::Directory::Put::create); !done.ok())
+      judge_.violation("the plan can be written", done.reason().text);
+  };
+  for (size_t i = first; i + 10 <= lines_.size(); i += 10) {
+    Line &member = *lines_[i], &other = *lines_[i + 1], &forwarding = *lines_[i + 2];
+    const bool odd = (i - first) / 10 % 2 == 1;
+    member.ring_group = std::to_string(6000 + i);
+    member.sequential = odd;
+    member.partner = &other;
+    port::RingGroupRow group;
+    group.domain = domain_of(index);
+    group.name = member.ring_group;
+    group.strategy = odd ? port::RingGroupRow::Strategy::sequential : port::RingGroupRow::Strategy::parallel;
+    group.member_timeout_seconds = 3;
+    put(group);
+    for (uint32_t position = 0; position < 2; ++position) {
+      port::RingGroupMemberRow row;
+      row.domain = group.domain;
+      row.group = group.name;
+      row.position = position;
+      row.target = lines_[i + position]->number;
+      put(row);
+    }
+    forwarding.partner = lines_[i + 3].get();
+    forwarding.forwards_busy = odd;
+    auto row = node.directory().subscriber({forwarding.number, domain_of(index)});
+    if (!row.ok()) return judge_.violation("subscribers can be read", forwarding.number);
+    port::Subscriber changed = *row;
+    (odd ? changed.forwarding.busy : changed.forwarding.no_answer) = forwarding.partner->number;
+    changed.forwarding.no_answer_seconds = 3;
+    if (!node.directory().put_subscriber(changed, port::Directory::Put::replace).ok())
+      judge_.violation("subscribers can be written", forwarding.number);
+  }
 }
 
 // ---- who calls whom --------------------------------------------------------------------------------------
@@ -123,7 +164,7 @@ void World::populate(SimNode& node, uint16_t index, uint16_t nodes) {
 Line* World::free_line(const SimNode* node, bool single, const std::vector<Line*>& taken) {
   for (int tries = 0; tries < 40; ++tries) {
     Line* line = lines_[rng_.below(lines_.size())].get();
-    if (line->busy || !line->registered() || (single && line->phones.size() > 1)) continue;
+    if (line->partner || line->busy || !line->registered() || (single && line->phones.size() > 1)) continue;
     if (node && &line->node() != node) continue;
     if (std::find(taken.begin(), taken.end(), line) != taken.end()) continue;
     return line;
@@ -133,9 +174,11 @@ Line* World::free_line(const SimNode* node, bool single, const std::vector<Line*
 
 std::vector<Line*> World::pick(Group::Kind kind) {
   std::vector<Line*> picked;
+  if (kind == Group::Kind::ring || kind == Group::Kind::forward) return pick_planned(kind);
   const SimNode* node = nodes_[rng_.below(nodes_.size())].get();
   const SimNode* other = kind == Group::Kind::cross ? nodes_[node == nodes_[0].get() ? 1 : 0].get() : node;
-  const bool plain = kind == Group::Kind::basic || kind == Group::Kind::cancel || kind == Group::Kind::refuse;
+  const bool plain = kind == Group::Kind::basic || kind == Group::Kind::cancel ||
+                     kind == Group::Kind::refuse || kind == Group::Kind::watch;
   picked.push_back(free_line(node, true, picked));
   picked.push_back(free_line(other, !plain, picked));
   if (Group::wants_third(kind)) picked.push_back(free_line(node, true, picked));
@@ -144,13 +187,29 @@ std::vector<Line*> World::pick(Group::Kind kind) {
   return picked;
 }
 
+/// Somebody, a line for which the plan has more, and what that is.
+std::vector<Line*> World::pick_planned(Group::Kind kind) {
+  for (int tries = 0; tries < 40; ++tries) {
+    Line* line = lines_[rng_.below(lines_.size())].get();
+    if (!line->partner || line->forwards() != (kind == Group::Kind::forward)) continue;
+    if (line->busy || line->partner->busy || !line->registered() || !line->partner->registered()) continue;
+    Line* caller = free_line(&line->node(), true, {line, line->partner});
+    if (!caller) return {};
+    return {caller, line, line->partner};
+  }
+  return {};
+}
+
 void World::start_group() {
   if (groups_.size() >= options_.calls) return;
-  static constexpr std::array<Group::Kind, 16> mix{
-      Group::Kind::basic,    Group::Kind::basic,  Group::Kind::basic, Group::Kind::cancel,
-      Group::Kind::refuse,   Group::Kind::hold,   Group::Kind::blind, Group::Kind::attended,
-      Group::Kind::pickup,   Group::Kind::park,   Group::Kind::echo,  Group::Kind::nobody,
-      Group::Kind::attended, Group::Kind::pickup, Group::Kind::cross, Group::Kind::cross};
+  static constexpr std::array<Group::Kind, 28> mix{
+      Group::Kind::ring,     Group::Kind::ring,   Group::Kind::forward,  Group::Kind::forward,
+      Group::Kind::glare,    Group::Kind::glare,  Group::Kind::reliable, Group::Kind::reliable,
+      Group::Kind::watch,    Group::Kind::watch,  Group::Kind::message,  Group::Kind::mail,
+      Group::Kind::basic,    Group::Kind::basic,  Group::Kind::basic,    Group::Kind::cancel,
+      Group::Kind::refuse,   Group::Kind::hold,   Group::Kind::blind,    Group::Kind::attended,
+      Group::Kind::pickup,   Group::Kind::park,   Group::Kind::echo,     Group::Kind::nobody,
+      Group::Kind::attended, Group::Kind::pickup, Group::Kind::cross,    Group::Kind::cross};
   Group::Kind kind = mix[rng_.below(mix.size())];
   if (kind == Group::Kind::cross && nodes_.size() < 2) kind = Group::Kind::basic;
   if (auto lines = pick(kind); !lines.empty()) {
@@ -193,7 +252,7 @@ void World::befall() {
   check_now_and_then();
   // Most strike when no restart is to come that would cover them up.
   const bool early = options_.fault == Fault::lost_part || options_.fault == Fault::early_commit ||
-                     options_.fault == Fault::lying_disk;
+                     options_.fault == Fault::lost_watch || options_.fault == Fault::lying_disk;
   schedule_.at(early ? Instant{} : in_window(101, 103), [this] { sabotage_.arm(); });
 }
 
@@ -305,11 +364,21 @@ Outcome World::run() {
   schedule_.run_until(schedule_.now() + settle);
   check_nothing_left();
   Outcome out;
-  for (auto& node : nodes_) out.parts += node->parts_moved();
+  for (auto& node : nodes_) {
+    out.parts += node->parts_moved();
+    out.crossings.calls += node->crossings().calls;
+    out.crossings.messages += node->crossings().messages;
+    out.crossings.questions += node->crossings().questions;
+    out.crossings.lines += node->crossings().lines;
+  }
+  for (auto& phone : phones_) out.glares += phone->glares();
   check_memory();
   out.violations = judge_.violations();
   out.groups = groups_.size();
-  for (auto& g : groups_) out.disturbed += g->disturbed();
+  for (auto& g : groups_) {
+    out.disturbed += g->disturbed();
+    if (!g->disturbed()) ++out.undisturbed[static_cast<size_t>(g->kind())];
+  }
   out.records = judge_.record_count();
   out.expected = judge_.expected_count();
   out.ended = judge_.ended_count();

@@ -26,6 +26,9 @@ struct Options {
 struct Outcome {
   std::vector<Judge::Violation> violations;
   size_t groups = 0, disturbed = 0, records = 0, expected = 0, ended = 0, parts = 0;
+  std::array<size_t, static_cast<size_t>(Group::Kind::count_)> undisturbed{};  // by kind of play
+  SimNode::Crossings crossings;
+  uint64_t glares = 0;  // 491 that a phone sent or got
   uint64_t datagrams = 0, lost = 0, digest = 0, steps = 0, struck = 0;
   double virtual_seconds = 0;
 };
@@ -46,6 +49,8 @@ class World {
   void befall_node(SimNode& node);
   void start_group();
   std::vector<Line*> pick(Group::Kind kind);
+  std::vector<Line*> pick_planned(Group::Kind kind);
+  void plan_lines(SimNode& node, size_t first, uint16_t index);
   Line* free_line(const SimNode* node, bool single, const std::vector<Line*>& taken);
   bool all_done() const;
   void disturb(SimNode& node, std::string_view why, bool connections_only = false);
