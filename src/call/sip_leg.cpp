@@ -180,7 +180,10 @@ void SipLeg::respond(Turn& turn, sip::ServerTxId server, int status, std::string
   touch();
   if (method == Method::invite && status >= 200 && status < 300) {
     final_2xx_.start(turn.now, std::string(bytes.text()), request->cseq().number, world_->config.timers);
+    // Among the answered INVITEs of a snapshot this one has to be found again: it sends the repetitions.
+    if (final_tx_) world_->transactions.set_user(final_tx_, user(Purpose::uas_other));
     final_tx_ = server;
+    world_->transactions.set_user(server, user(Purpose::uas_final));
   }
   world_->transactions.respond(turn.now, server, std::move(bytes), turn.out, after);
 }

@@ -82,6 +82,8 @@ enum class Purpose : uint8_t {
   uas_offer,   // server: re-INVITE, UPDATE or PRACK with an offer
   uas_bye,
   uas_refer,
+  uas_final,  // server: INVITE or re-INVITE whose 2xx waits for its ACK, or did last
+  uas_other,  // server: answered at once; goes where the leg goes
 };
 constexpr uint32_t detail_of(LegId leg, Purpose p) { return uint32_t{leg} << 8 | static_cast<uint32_t>(p); }
 constexpr LegId leg_of(uint32_t detail) { return static_cast<LegId>(detail >> 8); }

@@ -33,6 +33,7 @@ void SipLeg::on_request(Turn& turn, sip::TuEvent& event) {
   // Later requests go where this one came from: a phone may have opened a new connection or got a new NAT
   // binding.
   if (state_ == State::confirmed || state_ == State::accepted) dialog_.path = event.path;
+  world_->transactions.set_user(server, user(Purpose::uas_other));
   switch (request->method()) {
     case Method::bye:
       return on_bye(turn, server, *request);

@@ -191,16 +191,14 @@ void SipLeg::adopt(Purpose purpose, const sip::TransactionLayer::Restored& resto
       our_bye_tx_ = restored.client;
       break;
     case Purpose::uas_invite:
-      if (state_ == State::ringing)
-        uas_tx_ = restored.server;
-      else
-        final_tx_ = restored.server;
+      if (state_ == State::ringing) uas_tx_ = restored.server;
       break;
-    case Purpose::uas_offer:
-      if (std::exchange(offer_pending_, false))
+    case Purpose::uas_offer:  // one that was refused looks the same, but for its request
+      if (world_->transactions.request_of(restored.server) && std::exchange(offer_pending_, false))
         uas_offer_tx_ = restored.server;
-      else
-        final_tx_ = restored.server;
+      break;
+    case Purpose::uas_final:
+      final_tx_ = restored.server;
       break;
     case Purpose::uas_bye:
       bye_tx_ = restored.server;

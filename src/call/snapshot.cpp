@@ -399,6 +399,7 @@ Call* Layer::call_from(Now now, std::string_view bytes) {
 }
 
 void Layer::adopt(const sip::TransactionLayer::Restored& restored) {
+  if (restored.answered) return;
   Where w{restored.user.object, leg_of(restored.user.detail)};
   if (const auto it = aliases.find(w); it != aliases.end()) w = it->second;
   Call* call = find(w.call);

@@ -51,8 +51,8 @@ std::vector<Part> Worker::snapshot(Now now) const {
   for (auto& p : open) parts.push_back({Part::Kind::message, p.shard, std::move(p.bytes)});
 
   // A transaction goes where its call goes, or where its messages arrive. Requests other than INVITE that
-  // have no call are not kept: they are sent again, and the notifier sends what it owes. An INVITE had its
-  // 100, so nobody will send it again.
+  // have neither call nor dialog are not kept: they are sent again, and the notifier sends what it owes. An
+  // INVITE had its 100, so nobody will send it again.
   bytes.clear();
   w.transactions.snapshot(now, bytes);
   for (std::string& b : bytes) {
@@ -64,7 +64,7 @@ std::vector<Part> Worker::snapshot(Now now) const {
     if (static_cast<Room>(user.room()) == Room::call && call != shard_of_call.end())
       shard = call->second;
     else
-      shard = w.shard_of_invite(tx);
+      shard = w.shard_of_transaction(tx);
     if (shard) parts.push_back({Part::Kind::transaction, *shard, std::move(b)});
   }
   return parts;
@@ -104,21 +104,25 @@ std::vector<Part> Worker::restore(Now now, std::vector<Part> parts) {
   return kept;
 }
 
-/// Where the messages of an INVITE transaction without a call arrive.
-std::optional<uint16_t> Worker::Impl::shard_of_invite(const proto::SipTransaction& tx) const {
+/// Where the messages of a transaction without a call arrive: an INVITE's, or an answered one's within a
+/// dialog.
+std::optional<uint16_t> Worker::Impl::shard_of_transaction(const proto::SipTransaction& tx) const {
   constexpr auto invite = static_cast<uint32_t>(sip::Method::invite);
   if (tx.has_client()) {
     const std::string& identity = tx.client().identity();
     const auto owner = mint.owner(std::string_view(identity).substr(0, identity.find('\n')));
     return tx.client().method() == invite && owner ? std::optional(owner->shard) : std::nullopt;
   }
-  if (tx.server().method() != invite) return std::nullopt;
+  const bool answered = tx.server().state() == proto::SIP_TX_COMPLETED;
+  if (tx.server().method() != invite && !(answered && tx.server().within_dialog())) return std::nullopt;
   // Answered, the request is gone, and what is left of it is in the answer.
   const std::string& text = tx.server().request().empty() ? tx.server().response() : tx.server().request();
   const auto message = sip::Message::parse(Buffer::copy_of(text));
   if (!message.ok()) return std::nullopt;
   if (message->is_request()) return shard_of(*message, mint, *plan);
-  if (const auto owner = mint.owner(tx.server().request_to_tag())) return owner->shard;
+  if (const auto owner =
+          mint.owner(tx.server().within_dialog() ? message->to_tag() : tx.server().request_to_tag()))
+    return owner->shard;
   return sip::shard_of(message->call_id());
 }
 

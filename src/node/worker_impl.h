@@ -119,7 +119,7 @@ struct Worker::Impl {
     std::map<uint16_t, std::vector<std::string>> names;  // by the worker they arrive at
   };
   using Strays = std::map<uint64_t, CallNames>;  // by call
-  std::optional<uint16_t> shard_of_invite(const proto::SipTransaction& tx) const;
+  std::optional<uint16_t> shard_of_transaction(const proto::SipTransaction& tx) const;
   bool restore_transaction(Now now, const std::string& bytes, Strays& strays);
   void find_strays(const std::string& part, Strays& strays);
   void stray(uint16_t arrives_at, std::string name, CallNames& call);

@@ -140,6 +140,7 @@ void TransactionLayer::Impl::on_new_request(Now, Message message, const port::Pa
   tx.reply_to = reply_address(message, path);
   tx.sent_by_port = message.top_via().port;
   tx.rfc2543 = !message.top_via().rfc3261_branch();
+  tx.within_dialog = !message.to_tag().empty();
   if (tx.rfc2543) tx.request_to_tag = message.to_tag();
   tx.request = std::move(message);
   index_server(tx, id);

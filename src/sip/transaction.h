@@ -145,8 +145,8 @@ class TransactionLayer {
   size_t server_count() const;
   size_t client_count() const;
 
-  /// INVITE transactions in any state and unanswered others as parts (proto/sip.proto); answered non-INVITE
-  /// transactions are not kept. Deadlines are wall time.
+  /// INVITE transactions in any state and unanswered others as parts (proto/sip.proto). Of the answered
+  /// others those are kept whose request came within a dialog. Deadlines are wall time.
   void snapshot(Now now, std::vector<std::string>& parts) const;
   /// One transaction as a part, removed here without an event (it goes to another worker). Empty, and nothing
   /// removed, when the id is dead or names what snapshot() would not keep. A response held for a commit must
@@ -156,7 +156,8 @@ class TransactionLayer {
   struct Restored {
     ServerTxId server;  // one of the two
     ClientTxId client;
-    TuRef user;  // as it was when the part was written
+    TuRef user;             // as it was when the part was written
+    bool answered = false;  // not an INVITE: it only repeats its answer, and its user has nothing to adopt
   };
   /// A part under a new id. Nothing when it cannot be understood or the table is full: the caller keeps the
   /// part.

@@ -58,9 +58,10 @@ struct ClientTransaction {
 struct ServerTransaction {
   Method method = Method::other;
   TxState state = TxState::trying;
-  bool cancelled = false;   // a CANCEL was reported
-  bool retargeted = false;  // its connection is gone; responses go to the Via's address (section 18.2.2)
-  bool rfc2543 = false;     // branch without the magic cookie: To tags are compared too (section 17.2.3)
+  bool cancelled = false;      // a CANCEL was reported
+  bool retargeted = false;     // its connection is gone; responses go to the Via's address (section 18.2.2)
+  bool within_dialog = false;  // the request had a To tag
+  bool rfc2543 = false;        // branch without the magic cookie: To tags are compared too (section 17.2.3)
   uint16_t sent_by_port = 0;
   TuRef user;
   TxTimers timers;

@@ -105,7 +105,8 @@ bool read_client(Now now, const proto::SipClientTransaction& p, ClientTransactio
 bool read_server(Now now, const proto::SipServerTransaction& p, ServerTransaction& tx) {
   const bool invite = p.method() == static_cast<uint32_t>(Method::invite);
   const bool fits = invite ? p.state() >= proto::SIP_TX_PROCEEDING && p.state() <= proto::SIP_TX_ACCEPTED
-                           : p.state() == proto::SIP_TX_TRYING || p.state() == proto::SIP_TX_PROCEEDING;
+                           : p.state() == proto::SIP_TX_TRYING || p.state() == proto::SIP_TX_PROCEEDING ||
+                                 (p.state() == proto::SIP_TX_COMPLETED && p.within_dialog());
   if (!fits || !known_method(p.method()) || p.identity().empty() || p.sent_by_port() > 65535) return false;
   if (!p.request().empty()) {
     auto request = Message::parse(Buffer::copy_of(p.request()));
@@ -117,6 +118,7 @@ bool read_server(Now now, const proto::SipServerTransaction& p, ServerTransactio
   if ((tx.state == TxState::trying || tx.state == TxState::proceeding) && !tx.request) return false;
   tx.cancelled = p.cancelled();
   tx.retargeted = p.retargeted();
+  tx.within_dialog = p.within_dialog();
   tx.rfc2543 = p.rfc2543();
   tx.sent_by_port = static_cast<uint16_t>(p.sent_by_port());
   tx.user = read_user(p.user());
@@ -127,9 +129,14 @@ bool read_server(Now now, const proto::SipServerTransaction& p, ServerTransactio
          read_path(p.path(), tx.path);
 }
 
-template <class Tx>
-bool worth_keeping(const Tx& tx) {
+bool worth_keeping(const ClientTransaction& tx) {
   return tx.method == Method::invite || tx.state != TxState::completed;
+}
+
+/// What was answered within a dialog must not be carried out twice, nor refused by a dialog that has moved on
+/// (a repeated PRACK would get a 481, which ends calls).
+bool worth_keeping(const ServerTransaction& tx) {
+  return tx.method == Method::invite || tx.state != TxState::completed || tx.within_dialog;
 }
 
 }  // namespace
@@ -171,6 +178,7 @@ std::string TransactionLayer::Impl::part_of(Now now, const ServerTransaction& tx
   p.set_response(std::string(tx.response.text()));
   p.set_cancelled(tx.cancelled);
   p.set_retargeted(tx.retargeted);
+  p.set_within_dialog(tx.within_dialog);
   p.set_rfc2543(tx.rfc2543);
   p.set_request_to_tag(tx.request_to_tag);
   write_user(tx.user, *p.mutable_user());
@@ -207,7 +215,7 @@ std::optional<TransactionLayer::Restored> TransactionLayer::Impl::restore(Now no
   }
   index_server(tx, id);
   arm(tx.timers, id, true);
-  return Restored{id, {}, tx.user};
+  return Restored{id, {}, tx.user, tx.method != Method::invite && tx.state == TxState::completed};
 }
 
 void TransactionLayer::snapshot(Now now, std::vector<std::string>& parts) const {

@@ -395,8 +395,11 @@ struct Phone {
       invite_branch = branch;
       invite_cseq = cseq + 1;
     }
-    send(with_body(head(method, target, ++cseq) + headers, body, type));
+    asked = with_body(head(method, target, ++cseq) + headers, body, type);
+    send(asked);
   }
+  /// The last of them, byte by byte.
+  void again() { send(asked); }
   void ack(const std::string& body = "") {
     new_branch();
     send(with_body(head("ACK", target, invite_cseq), body));
@@ -479,8 +482,8 @@ struct Phone {
   int serial = 0;
   int branches = 0;
   std::string media;
-  std::string tag, peer_tag, call_id, remote_uri, target, branch, invite_branch, invite_text, request_text,
-      last;
+  std::string tag, peer_tag, call_id, remote_uri, target, branch, invite_branch, asked, invite_text,
+      request_text, last;
   uint32_t cseq = 0, invite_cseq = 0;
 };
 

@@ -120,6 +120,40 @@ TEST_F(Snapshots, InTheMiddleOfAnOffer) {
   sw.expect_empty();
 }
 
+TEST_F(Snapshots, TheNewestOfSeveralAnsweredOffersIsRepeated) {
+  connect(a, b);
+  a.request("OPTIONS");
+  a.expect(200);
+  sw.advance(seconds(20));
+  a.request("INVITE", directed(sdp(a.media), "sendonly"));
+  a.expect(200);
+  a.ack();
+  sw.advance(seconds(13));  // the next takes the place of OPTIONS in the table, before the last
+  a.request("INVITE", directed(sdp(a.media), "sendrecv"));
+  const uint32_t newest = a.expect(200).cseq().number;
+  reboot();
+  sw.advance(seconds(1));
+  EXPECT_EQ(a.expect(200).cseq().number, newest);
+  a.ack();
+  while (!a.quiet()) a.pop();
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST_F(Snapshots, AnInfoAnsweredBeforeIsNotPassedOnTwice) {
+  connect(a, b);
+  a.request("INFO", "Signal=5\r\n", "", "application/dtmf-relay");
+  a.expect(200);
+  b.expect("INFO");
+  b.ok();
+  reboot();
+  a.again();
+  a.expect(200);
+  EXPECT_TRUE(b.quiet());
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
 TEST_F(Snapshots, InTheMiddleOfATransfer) {
   connect(a, b);
   b.request("REFER", "", "Refer-To: <sip:1003@" + domain + ">\r\n");

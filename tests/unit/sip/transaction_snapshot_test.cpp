@@ -141,6 +141,31 @@ TEST(Snapshot, unanswered_bye_is_kept_and_an_answered_one_is_not) {
   EXPECT_EQ(m.to.texts.at(0), h.texts.at(0));
 }
 
+TEST(Snapshot, what_was_answered_within_a_dialog_gets_the_same_answer_again) {
+  Harness h;
+  const std::string prack = peer_request("PRACK", udp_via("z9hG4bKp"), "us");
+  const std::string options = peer_request("OPTIONS", udp_via("z9hG4bKo"));
+  h.in(prack, udp_path());
+  h.respond(h.events.back().server, 200);
+  h.in(options, udp_path());
+  h.respond(h.events.back().server, 200);
+  h.run(seconds(4));
+  Moved m(h);
+  ASSERT_EQ(m.restored.size(), 1u);
+  EXPECT_TRUE(m.restored[0].answered);
+  m.to.in(prack, udp_path());
+  EXPECT_THAT(m.to.last_text(), StartsWith("SIP/2.0 200"));
+  EXPECT_THAT(m.to.kinds(), IsEmpty());
+  Moved again(m.to);
+  again.to.in(prack, udp_path());
+  EXPECT_THAT(again.to.last_text(), StartsWith("SIP/2.0 200"));
+  EXPECT_THAT(again.to.kinds(), IsEmpty());
+  again.to.run(seconds(28));  // Timer J began when it was answered
+  EXPECT_EQ(again.to.layer.server_count(), 0u);
+  again.to.in(options, udp_path());
+  EXPECT_THAT(again.to.kinds(), ElementsAre(Kind::done, Kind::request));
+}
+
 TEST(Snapshot, server_proceeding_keeps_request_and_last_response) {
   Harness h;
   const std::string invite = peer_request("INVITE", udp_via());
