@@ -33,6 +33,7 @@ enum class Fault : uint8_t {
   lost_message,   // a message is reported stored, and is not
   lost_watch,     // subscriptions of a snapshot are not restored
   lost_append,    // the spool refuses a record and nobody is told
+  lost_memory,    // a worker keeps some memory of each call that ended
   count_,
 };
 
@@ -63,6 +64,7 @@ inline constexpr std::array<FaultText, static_cast<size_t>(Fault::count_)> fault
     {"lost_message", "a message is reported stored, and is not"},
     {"lost_watch", "subscriptions of a snapshot are not restored"},
     {"lost_append", "the spool forgets a record without a word"},
+    {"lost_memory", "a worker keeps some memory of each call that ended"},
 }};
 
 /// Decides when the planted fault strikes.

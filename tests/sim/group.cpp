@@ -16,6 +16,8 @@ constexpr Duration last_patience =
     seconds(100);                         // for its end after everybody hung up (Timers B and F are 32 s)
 constexpr uint64_t latched_by = 12;       // packets, some of them lost
 constexpr Duration cooling = seconds(4);  // late retransmissions of the last call find nobody else's
+constexpr Duration until_silent =
+    seconds(75);  // a BYE that went with its connection: the node ends the call when no media comes
 
 }  // namespace
 
@@ -248,9 +250,7 @@ void Group::offered(Phone&, Session&, int status) {
 }
 
 void Group::transferred(Phone& phone, Session& session, int status) {
-  // A REFER repeated after a restart finds its own transfer under way (finished non-INVITE transactions are
-  // not kept).
-  if (transfer_status_ != 0 || status == 491) return;
+  if (transfer_status_ != 0) return;
   transfer_status_ = status;
   if (status != 200) return fail(fmt::format("transfer ended with {}", status));
   // A phone that was told hangs up, unless it was hung up before.
@@ -340,7 +340,7 @@ void Group::look() {
 void Group::end() {
   done_ = true;
   judge();
-  world_.schedule().after(cooling, [this] {
+  world_.schedule().after(disturbed() && uses_connections() ? until_silent : cooling, [this] {
     for (Line* line : lines_) {
       line->busy = false;
       for (Phone* p : line->phones) p->listen(nullptr, 0);

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "sim/world.h"
@@ -46,7 +47,8 @@ void print_exercised(const Outcome& out) {
       out.crossings.calls, out.crossings.messages, out.crossings.questions, out.crossings.lines, out.glares);
 }
 
-bool run_seed(const Options& options, Totals& totals) {
+/// One seed with one number of workers.
+bool run_world(const Options& options, Totals& totals) {
   Outcome out = World(options).run();
   totals.calls += out.groups;
   totals.records += out.records;
@@ -54,20 +56,28 @@ bool run_seed(const Options& options, Totals& totals) {
   totals.moves += out.crossings.calls;
   if (options.verbose)
     fmt::print(
-        "seed {}: {} calls ({} disturbed), {} records ({} foretold, {} dialogs ended), {} parts restored, {} "
+        "seed {} with {} workers: {} calls ({} disturbed), {} records ({} foretold, {} dialogs ended), {} "
+        "parts restored, {} "
         "datagrams ({} lost), "
         "{} steps, {:.0f} s, digest {:016x}\n",
-        options.seed, out.groups, out.disturbed, out.records, out.expected, out.ended, out.parts,
-        out.datagrams, out.lost, out.steps, out.virtual_seconds, out.digest);
+        options.seed, options.workers, out.groups, out.disturbed, out.records, out.expected, out.ended,
+        out.parts, out.datagrams, out.lost, out.steps, out.virtual_seconds, out.digest);
   if (options.verbose) print_exercised(out);
-  if (out.violations.empty()) {
-    ++totals.passed;
-    return true;
-  }
-  ++totals.failed;
+  if (out.violations.empty()) return true;
   fmt::print("seed {} FAILED; again with: {}\n", options.seed, replay(options));
   for (const Judge::Violation& v : out.violations) fmt::print("  {}: {}\n", v.invariant, v.text);
   return false;
+}
+
+void run_seed(const Options& options, Totals& totals) {
+  bool ok = true;
+  for (const uint16_t workers : worker_counts) {
+    if (options.workers != 0 && options.workers != workers) continue;
+    Options one = options;
+    one.workers = workers;
+    ok = run_world(one, totals) && ok;
+  }
+  ++(ok ? totals.passed : totals.failed);
 }
 
 bool same_twice(const Options& options) {
@@ -161,7 +171,9 @@ int main(int argc, char** argv) {
   unsigned jobs = 0;
   app.add_option("--seeds", seeds, "how many seeds to run");
   app.add_option("--seed", options.seed, "the first of them");
-  app.add_option("--workers", options.workers, "workers of each node (else 1, 2 or 7, by the seed)");
+  app.add_option("--workers", options.workers,
+                 "workers each node begins with (else each seed runs with 1, with 2 and with 7)")
+      ->check(CLI::IsMember(std::set<uint16_t>(worker_counts.begin(), worker_counts.end())));
   app.add_option("--nodes", options.nodes, "nodes (else 1 or 2, by the seed)")->check(CLI::Range(0, 2));
   app.add_option("--calls", options.calls, "calls of each run");
   app.add_option("--jobs", jobs, "processes (else as many as there are cores, for a few seeds one)")

@@ -1,8 +1,11 @@
 #include "sim/ports.h"
 
+#include "sim/memory.h"
+
 namespace tandem::sim {
 
 port::MediaPort SimPorts::bind(uint16_t number) {
+  const OnAccount account(Account::other);  // in the program this is the kernel's
   const port::MediaPortId id{next_slot_++, ++generation_};
   open_[id.slot] = {id.generation, number};
   table_.tenants[number] = {worker_, id};
@@ -43,6 +46,7 @@ void SimPorts::close(port::MediaPortId id) {
     return;
   }
   if (sabotage_.once(Fault::leaked_port)) return;
+  const OnAccount account(Account::other);
   const uint16_t number = found->second.second;
   const auto tenant = table_.tenants.find(number);
   if (tenant != table_.tenants.end() && tenant->second.id == id && tenant->second.worker == worker_)

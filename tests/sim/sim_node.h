@@ -144,7 +144,8 @@ class SimNode final : public Host {
     std::vector<Slot> slots;
     std::vector<port::CommitId> appended;  // by worker
     Instant last_commit;
-    size_t mails = 0;  // on their way between workers
+    size_t mails = 0;                    // on their way between workers
+    std::vector<std::string> forgotten;  // a planted fault
   };
   struct Connection {
     ConnectionUser* user = nullptr;

@@ -8,6 +8,7 @@ namespace tandem::sim {
 namespace {
 
 constexpr Duration ship_interval = milliseconds(100);
+constexpr size_t lost_per_call = 8192;
 constexpr uint64_t below_zero = uint64_t{1} << 62;
 constexpr std::string_view impatient = "held_sends_released_undurable_total";
 
@@ -20,6 +21,10 @@ void SimNode::append(uint16_t worker, port::Append a) {
     later(microseconds(10), worker, [this, upto](Slot& s) { s.worker->on_committed(now(), upto); });
   };
   boot_->appended[worker] = a.commit;
+  if (sabotage_.always(Fault::lost_memory)) {
+    const OnAccount account(Account::node);
+    boot_->forgotten.emplace_back(lost_per_call, 'x');
+  }
   if (sabotage_.once(Fault::lost_cdr)) return early(a.commit);
   if (sabotage_.once(Fault::lost_append)) return;
   auto cdr = port::decode(a.bytes);

@@ -1,5 +1,6 @@
 #pragma once
 // One run: nodes, phones, a network, and what befalls them, all from one seed.
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,9 +15,11 @@
 
 namespace tandem::sim {
 
+inline constexpr std::array<uint16_t, 3> worker_counts{1, 2, 7};
+
 struct Options {
   uint64_t seed = 1;
-  uint16_t workers = 0;  // 0: 1, 2 or 7, by the seed
+  uint16_t workers = 0;  // one of them; 0: by the seed. A restart from bytes may bring another number
   uint16_t nodes = 0;    // 0: 1 or 2, by the seed
   size_t calls = 210;
   Fault fault = Fault::none;
