@@ -105,8 +105,11 @@ bool Worker::Impl::to_owner(sip::Message& message, const port::Path& path) {
 
 std::optional<uint16_t> Worker::Impl::moved_to(const sip::Message& message) {
   if (forwarder.size() == 0) return std::nullopt;
-  return forwarder.find(message.is_request() && !message.to_tag().empty() ? message.to_tag()
-                                                                          : message.top_via().branch);
+  const auto to = forwarder.find(
+      message.is_request() && !message.to_tag().empty() ? message.to_tag() : message.top_via().branch);
+  // Finished transactions stay behind when a call moves: what they have answered they answer again.
+  if (to && message.is_request() && transactions.repeats(message)) return std::nullopt;
+  return to;
 }
 
 void Worker::Impl::take(Now now, sip::Message message, const port::Path& path) {

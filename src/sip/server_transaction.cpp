@@ -116,6 +116,16 @@ void TransactionLayer::Impl::reply_stateless(const Message& request, const port:
   out.send(std::move(send));
 }
 
+bool TransactionLayer::repeats(const Message& request) const {
+  const bool ack = request.method() == Method::ack;
+  const bool of_invite = ack || request.method() == Method::cancel;
+  const auto identity =
+      server_identity(request, of_invite ? to_string(Method::invite) : request.method_text());
+  const ServerTxId id = impl_->find_server(identity, request);
+  // An ACK for a 2xx is the dialog's, even when it has the INVITE's branch.
+  return id && !(ack && impl_->servers.find(id)->state == TxState::accepted);
+}
+
 void TransactionLayer::Impl::on_request(Now now, Message message, const port::Path& path, port::Outbox& out,
                                         Events& events) {
   Identity identity = server_identity(message, message.method_text());

@@ -137,6 +137,9 @@ class TransactionLayer {
   /// The request of a server transaction (for building responses): from its event until respond() was given
   /// the final response, null afterwards. The pointer is good until then.
   const Message* request_of(ServerTxId id) const;
+  /// A server transaction here has taken it already: it is a retransmission, the CANCEL of an INVITE or the
+  /// ACK of its refusal.
+  bool repeats(const Message& request) const;
   /// As the request came in; null when the transaction is gone.
   const port::Path* path_of(ServerTxId id) const;
   /// Whoever owns the server transaction's INVITE, so that CANCEL and timer events come with their user.

@@ -158,6 +158,22 @@ TEST(ServerInvite, answers_after_the_final_one_are_refused) {
   EXPECT_EQ(h.counted("sip_late_responses_total"), 3u);
 }
 
+TEST(ServerInvite, what_repeats_a_request_is_known_by_its_transaction) {
+  Server h;
+  const auto repeats = [&](const std::string& text) {
+    return h.layer.repeats(*Message::parse(Buffer::copy_of(text)));
+  };
+  const std::string cancel = peer_request("CANCEL", udp_via());
+  for (const std::string& text : {udp_invite, cancel, udp_ack}) EXPECT_FALSE(repeats(text)) << text;
+  const ServerTxId id = h.begin(udp_invite, udp_path());
+  EXPECT_TRUE(repeats(udp_invite));
+  EXPECT_TRUE(repeats(cancel));
+  EXPECT_FALSE(repeats(peer_request("BYE", udp_via(), "us")));  // another method's own transaction
+  h.respond(id, 200);
+  EXPECT_FALSE(repeats(udp_ack));  // it is the dialog's
+  EXPECT_TRUE(repeats(udp_invite));
+}
+
 TEST(ServerInvite, repetitions_wait_for_the_same_commit) {
   Server h;
   const ServerTxId id = h.begin(udp_invite, udp_path());
