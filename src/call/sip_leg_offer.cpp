@@ -95,7 +95,7 @@ void SipLeg::on_reinvite(Turn& turn, sip::ServerTxId server, const sip::Message&
     world_->counters.glare.add();
     return respond(turn, server, 491);
   }
-  if (uas_offer_tx_) return respond(turn, server, 500);
+  if (uas_offer_tx_ || state_ == State::ringing) return respond(turn, server, 500);  // section 14.2
   if (state_ != State::confirmed) return respond(turn, server, 491);
   if (final_2xx_.active() && answer_in_ack_) return respond(turn, server, 491);
   final_2xx_.stop();  // who asks again has seen our 2xx
@@ -117,11 +117,12 @@ void SipLeg::on_update(Turn& turn, sip::ServerTxId server, const sip::Message& r
   const auto body = session_body(request);
   const bool initial_open =
       offered_ && !answered_early_ && state_ != State::confirmed && state_ != State::accepted;
-  if (body && (local_offer_ || initial_open)) {  // RFC 3311 section 5.2
+  // RFC 3311 section 5.2: 491 while the peer owes us an answer, 500 while we owe it one.
+  if (body && (local_offer_ || (initial_open && uac_) || (final_2xx_.active() && answer_in_ack_))) {
     world_->counters.glare.add();
     return respond(turn, server, 491);
   }
-  if (body && uas_offer_tx_) return respond(turn, server, 500);
+  if (body && (uas_offer_tx_ || initial_open)) return respond(turn, server, 500);
   if (state_ == State::confirmed) dialog_.refresh_target(request);
   if (request.has(HeaderId::session_expires)) {
     agree_session_timer_uas(request);
