@@ -15,6 +15,7 @@
 #include "store/sql_directory.h"
 #include "crypto/hash.h"
 #include "tandem/commands.h"
+#include "tandem/demo_account.h"
 #include "tandem/program.h"
 
 namespace tandem::app {
@@ -87,9 +88,12 @@ Status<std::string> make_domain(port::Directory& directory, const std::string& d
 Status<std::string> make_subscribers(const DataDir& data, const std::string& domain,
                                      Credentials& credentials) {
   net::SystemRng rng;
+  const char* common = std::getenv("TANDEM_DEMO_PASSWORD");
+  if (common && *common)
+    if (auto good = check_demo_password(common); !good.ok())
+      return Failure{"TANDEM_DEMO_PASSWORD: " + good.reason()};
   store::SqlDirectory directory(data.file("tandem.db"));
   if (auto made = make_domain(directory, domain); !made.ok()) return made;
-  const char* common = std::getenv("TANDEM_DEMO_PASSWORD");
   credentials.domain = domain;
   for (int extension = 1001; extension <= 1009; ++extension) {
     const std::string user = std::to_string(extension);
@@ -156,8 +160,7 @@ void print_welcome(const DemoOptions& o, const DataDir& data, const Credentials&
   if (!fresh.users.empty()) {
     fmt::print("Subscribers of {} (kept in {}):\n\n", fresh.domain, data.file("credentials.json"));
     for (const auto& u : fresh.users)
-      fmt::print("  <sip:{}@{}:{}>;auth_user={};auth_pass={}\n", u.user, o.bind, o.sip_port, u.user,
-                 u.password);
+      fmt::print("  {}\n", baresip_account(u.user, o.bind, o.sip_port, u.password));
     fmt::print("\nEach line is a baresip account; other phones take the same user, password and server.\n");
   } else {
     fmt::print("Subscribers and passwords are in {}.\n", data.file("credentials.json"));

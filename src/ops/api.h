@@ -50,6 +50,9 @@ class NodeControl {
 struct ApiImpl;
 
 struct ApiConfig {
+/// A shorter password of a subscriber is refused.
+inline constexpr size_t least_password_octets = 8;
+
   std::string version;  // of the program
   std::string server_name = "Tandem";
   WallTime started;

@@ -1,12 +1,12 @@
 // Subscribers: /subscribers and /subscribers/{domain}/{user}.
+#include <fmt/format.h>
+
 #include "auth/digest.h"
 #include "ops/api_impl.h"
 
 namespace tandem::ops {
 namespace json = boost::json;
 namespace {
-
-constexpr size_t least_password = 8;
 
 void list(ApiImpl& api, const Exchange& x) {
   const auto limit = x.number("limit", 100);
@@ -49,8 +49,8 @@ void put(ApiImpl& api, const Exchange& x) {
     return x.bad_body(input.row.aor.user != aor.user ? "user" : "domain",
                       "it is in the path of the resource and cannot change");
   if (!input.password.empty()) {
-    if (input.password.size() < least_password)
-      return x.bad_body("password", "expected at least 8 characters");
+    if (input.password.size() < least_password_octets)
+      return x.bad_body("password", fmt::format("expected at least {} octets", least_password_octets));
     input.row.ha1 = auth::make_ha1(aor.user, digest_realm(api, aor.domain), input.password, aor.domain);
   } else if (!known.ok()) {
     return x.bad_body("password", "needed for a new subscriber");

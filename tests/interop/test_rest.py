@@ -209,7 +209,7 @@ def refusals():
             ("PUT", "/api/v1/parks/x", b"[]", 400, "object"), ("PUT", "/api/v1/parks/x", b"", 400, "body"),
             ("PUT", f"/api/v1/subscribers/{node.domain}/1001", b'{"max_contacts": -1}', 400, "max_contacts"),
             ("PUT", f"/api/v1/subscribers/{node.domain}/1001", b'{"enabled": "yes"}', 400, "true or false"),
-            ("PUT", f"/api/v1/subscribers/{node.domain}/2005", b'{"password": "short"}', 400, "8 characters"),
+            ("PUT", f"/api/v1/subscribers/{node.domain}/2005", b'{"password": "short"}', 400, "8 octets"),
             ("GET", "/api/v1/nothing", None, 404, "nothing"), ("GET", "/api/v1/cdrs?limit=9999", None, 400, "limit"),
             ("GET", "/api/v1/cdrs?from=yesterday", None, 400, "UTC"), ("GET", "/api/v1/cdrs?colour=red", None, 400, "colour"),
             ("GET", "/etc/passwd", None, 404, "page")):
