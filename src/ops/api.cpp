@@ -53,6 +53,11 @@ void Exchange::error(int status, std::string_view kind, std::string_view message
   json(status, {{"error", json::object{{"kind", kind}, {"message", valid_utf8(message)}}}});
 }
 
+void Exchange::not_allowed(std::string_view target, std::string_view methods) {
+  allow = methods;
+  error(405, "method_not_allowed", fmt::format("{} takes {}", target, methods));
+}
+
 void Exchange::bad_body(std::string_view where, std::string_view what) const {
   const std::string message = where.empty() ? std::string(what) : fmt::format("{}: {}", where, what);
   json(400,
@@ -194,58 +199,75 @@ const Operation* ApiImpl::match(const std::string& method, const std::vector<std
       path = std::move(values);
       return &op;
     }
-    allowed += allowed.empty() ? op.method : std::string(", ") + op.method;
+    allowed += allowed.empty() ? "" : ", ";
+    allowed += std::string_view(op.method) == "GET" ? "GET, HEAD" : op.method;
   }
   return nullptr;
 }
 
 void ApiImpl::dispatch(port::HttpRequest request, port::HttpReply reply) {
+/// True: it has been answered. Pages outside the table of operations; a token is asked for /metrics only.
+bool ApiImpl::answer_page(const port::HttpRequest& request, std::string_view path, Exchange& x) {
+  const bool metrics = path == "/metrics", document_page = path == "/api/v1/openapi.json";
+  const bool health = path == "/healthz", ready = path == "/readyz";
+  if (!metrics && !document_page && !health && !ready) return false;
+  Scope scope = Scope::none;
+  if (x.method != "GET") {
+    x.not_allowed(path, "GET, HEAD");
+  } else if (health) {
+    plain(x.reply, 200, "ok\n");
+  } else if (ready) {
+    const auto why = node.not_ready();
+    plain(x.reply, why ? 503 : 200, why ? *why + "\n" : "ready\n");
+  } else if (document_page) {
+    port::HttpResponse r;
+    r.body = json::serialize(document());
+    x.reply(std::move(r));
+  } else if (authorized(request, x, true, scope)) {
+    plain(x.reply, 200, node.metrics_text(), "text/plain; version=0.0.4; charset=utf-8");
+  }
+  return true;
+}
+
+/// False: it has been answered.
+bool ApiImpl::read_query(std::string_view text, const Operation& op, Exchange& x) {
+  x.query = split_query(text);
+  for (const auto& [name, value] : x.query) {
+    const bool known = name == "format" || std::any_of(op.query.begin(), op.query.end(),
+                                                       [&](const auto& q) { return name == q.first; });
+    if (known) continue;
+    bad.add();
+    x.error(400, "invalid", fmt::format("unknown query parameter '{}'", name));
+    return false;
+  }
+  return true;
+}
+
   requests.add();
   const std::string_view target = request.target;
   const size_t question = target.find('?');
   const std::string_view path = target.substr(0, question);
-  if (path == "/healthz") return plain(reply, 200, "ok\n");
-  if (path == "/readyz") {
-    const auto why = node.not_ready();
-    return plain(reply, why ? 503 : 200, why ? *why + "\n" : "ready\n");
-  }
-  const bool metrics = path == "/metrics";
   static constexpr std::string_view prefix = "/api/v1/";
-  Exchange x{std::move(reply), request.method, {}, {}, nullptr, false};
-  if (!metrics && !path.starts_with(prefix)) return x.error(404, "not_found", "no such page");
-  if (path == "/api/v1/openapi.json") {
-    port::HttpResponse r;
-    r.body = json::serialize(document());
-    return x.reply(std::move(r));
-  }
+  // RFC 9110 section 9.3.2: HEAD is GET, and `net` sends no body.
+  Exchange x{std::move(reply), request.method == "HEAD" ? "GET" : request.method, {}, {}, nullptr, false, {}};
+  if (answer_page(request, path, x)) return;
+  if (!path.starts_with(prefix)) return x.error(404, "not_found", "no such page");
   Scope scope = Scope::none;
-  if (!authorized(request, x, metrics, scope)) return;
-  if (metrics) return plain(x.reply, 200, node.metrics_text(), "text/plain; version=0.0.4; charset=utf-8");
-  std::string allowed;
+  if (!authorized(request, x, false, scope)) return;
   const auto segments = split_path(path.substr(prefix.size()));
   if (!std::all_of(segments.begin(), segments.end(), is_plain_text)) {
     bad.add();
     return x.error(400, "invalid", "the path holds control characters or no UTF-8");
   }
-  const Operation* op = match(request.method, segments, x.path, allowed);
-  if (!op) {
-    if (allowed.empty()) return x.error(404, "not_found", fmt::format("no resource {}", path));
-    x.allow = allowed;
-    return x.error(405, "method_not_allowed", fmt::format("{} takes {}", path, allowed));
-  }
+  std::string allowed;
+  const Operation* op = match(x.method, segments, x.path, allowed);
+  if (!op && allowed.empty()) return x.error(404, "not_found", fmt::format("no resource {}", path));
+  if (!op) return x.not_allowed(path, allowed);
   if (op->scope == Scope::admin && scope != Scope::admin) {
     refused.add();
     return x.error(403, "forbidden", "the token may only read");
   }
-  if (question != std::string_view::npos) x.query = split_query(target.substr(question + 1));
-  for (const auto& [name, value] : x.query) {
-    const bool known = name == "format" || std::any_of(op->query.begin(), op->query.end(),
-                                                       [&](const auto& q) { return name == q.first; });
-    if (!known) {
-      bad.add();
-      return x.error(400, "invalid", fmt::format("unknown query parameter '{}'", name));
-    }
-  }
+  if (question != std::string_view::npos && !read_query(target.substr(question + 1), *op, x)) return;
   x.csv = x.text("format") == "csv" || request.header("Accept").find("text/csv") != std::string_view::npos;
   if (read_body(request.body, *op, x)) op->run(*this, x);
 }

@@ -15,7 +15,7 @@ namespace tandem::ops {
 /// One request on its way through an operation. Copyable, so that an answer that comes later can hold it.
 struct Exchange {
   port::HttpReply reply;
-  std::string method;
+  std::string method;                                  // GET for a HEAD
   std::vector<std::string> path;                       // values of the {parameters}, in order
   std::unordered_map<std::string, std::string> query;  // decoded
   boost::json::value body;                             // parsed JSON; null without a body
@@ -26,6 +26,8 @@ struct Exchange {
   void none() const;  // 204
   /// {"error": {"kind": ..., "message": ...}}
   void error(int status, std::string_view kind, std::string_view message) const;
+  /// 405 with the methods there are, in Allow too (RFC 9110 section 15.5.6).
+  void not_allowed(std::string_view target, std::string_view methods);
   /// 400, with the place in the body as a member of its own: {"error": {..., "path": "forwarding.busy"}}.
   void bad_body(std::string_view path, std::string_view what) const;
   void store_error(const port::StoreError& e) const;
@@ -55,6 +57,8 @@ struct ApiImpl {
   void dispatch(port::HttpRequest request, port::HttpReply reply);
   Scope scope_of(const port::HttpRequest& request, WallTime now) const;
   bool authorized(const port::HttpRequest& request, const Exchange& x, bool metrics, Scope& scope);
+  bool answer_page(const port::HttpRequest& request, std::string_view path, Exchange& x);
+  bool read_query(std::string_view text, const Operation& op, Exchange& x);
   bool read_body(const std::string& text, const Operation& op, Exchange& x);
   const Operation* match(const std::string& method, const std::vector<std::string>& segments,
                          std::vector<std::string>& path, std::string& allowed) const;

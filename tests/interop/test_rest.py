@@ -225,6 +225,10 @@ def health():
     check(node.get_plain("/healthz") == (200, "ok\n"), "healthz")
     status, text = node.get_plain("/metrics")
     check(status == 200 and text.count("# TYPE") > 20, "metrics")
+    status, headers, body = node.request("HEAD", "/healthz", token=False)
+    check((status, headers["Content-Length"], body) == (200, "3", b""), f"HEAD /healthz: {status} {headers} {body}")
+    status, headers, _ = node.request("POST", "/healthz", token=False)
+    check(status == 405 and headers["Allow"] == "GET, HEAD", f"POST /healthz: {status} {headers}")
     for line in text.splitlines():
         check(line.startswith("#") or re.fullmatch(r'[a-z_][a-z0-9_]*(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? [0-9.e+-]+', line),
               f"no metric line: {line}")

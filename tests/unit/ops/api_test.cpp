@@ -186,8 +186,6 @@ TEST_F(ApiTest, APlanRowReachesTheWorkers) {
 TEST_F(ApiTest, BadRequestsAreToldWhatIsWrong) {
   EXPECT_EQ(ask("GET", "/api/v1/nothing").status, 404);
   EXPECT_EQ(ask("GET", "/elsewhere").status, 404);
-  const auto method = ask("PATCH", "/api/v1/subscribers/example.com/1001");
-  EXPECT_EQ(method.status, 405);
   EXPECT_EQ(ask("GET", "/api/v1/cdrs?colour=red").status, 400);
   EXPECT_EQ(ask("GET", "/api/v1/cdrs?limit=0").status, 400);
   EXPECT_EQ(ask("GET", "/api/v1/cdrs?from=yesterday").status, 400);
@@ -205,6 +203,35 @@ TEST_F(ApiTest, ABadBodyIsToldWhere) {
     EXPECT_EQ(r.status, 400) << target << ' ' << body << ' ' << r.body;
     const auto error = json::parse(r.body).at("error").as_object();
     EXPECT_NE(std::string(error.at("message").as_string()).find("expected"), std::string::npos) << r.body;
+/// RFC 9110 section 9.3.2. What is sent of the answer is the server's business.
+TEST_F(ApiTest, HeadIsAnsweredAsGet) {
+  for (const char* target : {"/healthz", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/domains",
+                             "/api/v1/domains/example.com", "/api/v1/domains/none", "/api/v1/none",
+                             "/api/v1/cdrs?format=csv", "/api/v1/domains?colour=red"}) {
+    const auto get = ask("GET", target), head = ask("HEAD", target);
+    EXPECT_EQ(head.status, get.status) << target;
+    EXPECT_EQ(head.body, get.body) << target;
+    EXPECT_EQ(head.content_type, get.content_type) << target;
+  }
+  EXPECT_EQ(ask("HEAD", "/api/v1/domains", "", "").status, 401);
+}
+
+TEST_F(ApiTest, AMethodThatIsNotThereIsToldWhichAre) {
+  const auto allowed = [&](const char* method, const char* target) {
+    const auto r = ask(method, target);
+    EXPECT_EQ(r.status, 405) << method << ' ' << target;
+    EXPECT_EQ(kind(r), "method_not_allowed");
+    for (const auto& [name, value] : r.headers)
+      if (name == "Allow") return value;
+    return std::string("no Allow");
+  };
+  EXPECT_EQ(allowed("PATCH", "/api/v1/subscribers/example.com/1001"), "GET, HEAD, PUT, DELETE");
+  EXPECT_EQ(allowed("DELETE", "/api/v1/domains"), "GET, HEAD, POST");
+  EXPECT_EQ(allowed("HEAD", "/api/v1/reload"), "POST");
+  for (const char* page : {"/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"})
+    EXPECT_EQ(allowed("POST", page), "GET, HEAD") << page;
+}
+
     return std::string(error.at("path").as_string());
   };
   const std::string user = "/subscribers/example.com/1001";
