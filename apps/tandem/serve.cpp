@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -20,7 +21,7 @@ void check_certificates(const node::NodeConfig& config, std::vector<node::Proble
   const auto check = [&](std::string path, const net::TlsFiles& files, bool ask_client) {
     if (files.certificate.empty() || files.key.empty()) return;  // said already, or made at the first start
     if (const auto read = net::load_server_context(files, ask_client); !read.ok())
-      wrong.push_back({std::move(path), read.reason()});
+      wrong.push_back({std::move(path), read.reason(), ""});
   };
   check("web.certificate", {config.web.certificate, config.web.key, {}}, false);
   for (size_t r = 0; r < config.realms.size(); ++r)
@@ -37,16 +38,19 @@ Result<node::NodeConfig, std::string> load(const std::string& path) {
   const auto text = read_file(path);
   if (!text.ok()) return Failure{text.reason() + "\n"};
   node::NodeConfig config;
-  const auto problems = read_yaml(*text, [&](node::Schema& s) { node::describe(config, s); });
+  const auto across = [&] {
+    std::vector<node::Problem> wrong = node::problems_with(config);
+    check_certificates(config, wrong);
+    const bool realms_fit = std::none_of(wrong.begin(), wrong.end(),
+                                         [](const node::Problem& p) { return p.path.starts_with("realms"); });
+    if (realms_fit)
+      if (const auto realms = node::make_realms(config); !realms.ok())
+        wrong.push_back({"realms", realms.reason(), ""});
+    return wrong;
+  };
+  const auto problems = read_yaml(
+      *text, [&](node::Schema& s) { node::describe(config, s); }, across);
   if (!problems.empty()) return Failure{to_text(path, problems)};
-  std::vector<node::Problem> wrong = node::problems_with(config);
-  check_certificates(config, wrong);
-  if (wrong.empty())
-    if (const auto realms = node::make_realms(config); !realms.ok())
-      wrong.push_back({"realms", realms.reason()});
-  std::vector<ConfigProblem> placed;
-  for (const node::Problem& p : wrong) placed.push_back(place(*text, p));
-  if (!placed.empty()) return Failure{to_text(path, placed)};
   return config;
 }
 

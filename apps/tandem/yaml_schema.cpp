@@ -40,8 +40,7 @@ class YamlReader final : public node::Schema {
  public:
   YamlReader(const YAML::Node& map, std::string where, std::vector<ConfigProblem>& problems)
       : map_(map), where_(std::move(where)), problems_(problems) {
-    if (map_ && !map_.IsNull() && !map_.IsMap())
-      problem(map_, fmt::format("{}: expected a map of keys", name_or_file()));
+    if (map_ && !map_.IsNull() && !map_.IsMap()) problem(map_, where_, "expected a map of keys");
   }
   YamlReader(const YamlReader&) = delete;
   YamlReader& operator=(const YamlReader&) = delete;
@@ -129,11 +128,11 @@ class YamlReader final : public node::Schema {
   void texts(std::string_view key, std::vector<std::string>& values, std::string_view) override {
     const YAML::Node n = take(key);
     if (!n) return;
-    if (!n.IsSequence()) return problem(n, fmt::format("{}: expected a list of texts", path(key)));
+    if (!n.IsSequence()) return problem(n, path(key), "expected a list of texts");
     values.clear();
     for (const YAML::Node& item : n) {
       if (!item.IsScalar())
-        problem(item, fmt::format("{}: expected a text", path(key)));
+        problem(item, path(key), "expected a text");
       else if (!is_plain_text(item.Scalar()))
         unprintable(item, key);
       else
@@ -150,7 +149,7 @@ class YamlReader final : public node::Schema {
             const std::function<void(size_t, Schema&)>& item) override {
     const YAML::Node n = take(key);
     if (!n) return;
-    if (!n.IsSequence()) return problem(n, fmt::format("{}: expected a list", path(key)));
+    if (!n.IsSequence()) return problem(n, path(key), "expected a list");
     resize(0);
     resize(n.size());
     for (size_t i = 0; i < n.size(); ++i) {
@@ -163,17 +162,17 @@ class YamlReader final : public node::Schema {
   std::string path(std::string_view key) const {
     return where_.empty() ? std::string(key) : fmt::format("{}.{}", where_, key);
   }
-  std::string name_or_file() const { return where_.empty() ? "the file" : where_; }
-  void problem(const YAML::Node& at, std::string text) {
-    problems_.push_back({at.Mark().line + 1, at.Mark().column + 1, std::move(text)});
+  void problem(const YAML::Node& at, const std::string& of, std::string_view text) {
+    problems_.push_back({at.Mark().line + 1, at.Mark().column + 1,
+                         fmt::format("{}: {}", of.empty() ? "the file" : of, text), of});
   }
   void bad(std::string_view key, std::string_view found, std::string_view expected) {
-    problem(map_[std::string(key)],
-            fmt::format("{}: '{}' is not valid, expected {}", path(key), found, expected));
+    problem(map_[std::string(key)], path(key),
+            fmt::format("'{}' is not valid, expected {}", found, expected));
   }
   /// Not shown: what a terminal makes of it is anybody's guess.
   void unprintable(const YAML::Node& at, std::string_view key) {
-    problem(at, fmt::format("{}: expected UTF-8 text without line breaks and control characters", path(key)));
+    problem(at, path(key), "expected UTF-8 text without line breaks and control characters");
   }
   YAML::Node take(std::string_view key) {
     known_.insert(std::string(key));
@@ -185,7 +184,7 @@ class YamlReader final : public node::Schema {
     const YAML::Node n = take(key);
     if (!n.IsDefined()) return std::nullopt;
     if (n.IsScalar()) return n.Scalar();
-    problem(n, fmt::format("{}: expected {}", path(key), expected));
+    problem(n, path(key), fmt::format("expected {}", expected));
     return std::nullopt;
   }
   void scalar(std::string_view key, std::string_view expected, std::string& value) {
@@ -200,10 +199,10 @@ class YamlReader final : public node::Schema {
     for (const auto& entry : map_) {
       const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
       if (!known_.contains(key))
-        problem(entry.first,
-                fmt::format("{}: unknown key, expected one of {}", path(key), fmt::join(known_, ", ")));
+        problem(entry.first, path(key),
+                fmt::format("unknown key, expected one of {}", fmt::join(known_, ", ")));
       else if (!seen.insert(key).second)
-        problem(entry.first, fmt::format("{}: the key stands twice", path(key)));
+        problem(entry.first, path(key), "the key stands twice, expected it once");
     }
   }
 
@@ -271,37 +270,16 @@ class ReferenceWriter final : public node::Schema {
   std::string& out_;
 };
 
-}  // namespace
-
-std::vector<ConfigProblem> read_yaml(const std::string& text, const Describe& describe) {
-  std::vector<ConfigProblem> problems;
-  try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    const YAML::Node root = documents.empty() ? YAML::Node() : documents.front();
-    YamlReader reader(root, "", problems);
-    describe(reader);
-    if (documents.size() > 1)
-      problems.push_back({documents[1].Mark().line + 1, documents[1].Mark().column + 1,
-                          "a second YAML document, expected one in a file"});
-  } catch (const YAML::Exception& e) {
-    problems.push_back({e.mark.line + 1, e.mark.column + 1, fmt::format("not YAML: {}", e.msg)});
-  }
-  std::stable_sort(problems.begin(), problems.end(), [](const ConfigProblem& a, const ConfigProblem& b) {
-    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
-  });
-  return problems;
-}
-
-ConfigProblem place(const std::string& text, const node::Problem& problem) {
-  YAML::Node at = YAML::Load(text);
+/// Where the key stands, or the closest one around it.
+YAML::Mark mark_of(const YAML::Node& root, std::string_view path) {
+  YAML::Node at = root;
   YAML::Mark mark = at.Mark();
-  std::string_view rest = problem.path;
-  while (!rest.empty()) {
-    const bool in_list = rest.front() == '[';
-    if (!in_list && rest.front() == '.') rest.remove_prefix(1);
-    const size_t end = in_list ? rest.find(']') : std::min(rest.find_first_of(".["), rest.size());
-    const std::string step(rest.substr(in_list, end - in_list));
-    rest.remove_prefix(end + in_list);
+  while (!path.empty()) {
+    const bool in_list = path.front() == '[';
+    if (!in_list && path.front() == '.') path.remove_prefix(1);
+    const size_t end = in_list ? path.find(']') : std::min(path.find_first_of(".["), path.size());
+    const std::string step(path.substr(in_list, end - in_list));
+    path.remove_prefix(end + in_list);
     if (in_list ? !at.IsSequence() : !at.IsMap()) break;
     const YAML::Node& reading = at;  // the const lookup: the other one would create the key
     const YAML::Node next = in_list ? reading[parse_u32(step).value_or(0)] : reading[step];
@@ -309,8 +287,84 @@ ConfigProblem place(const std::string& text, const node::Problem& problem) {
     at.reset(next);
     mark = at.Mark();
   }
-  // An empty file has no place: its beginning.
-  return {std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1, problem.path + ": " + problem.text};
+  return mark;
+}
+
+/// One is the other, or inside of it.
+bool overlap(std::string_view a, std::string_view b) {
+  const std::string_view outer = a.size() < b.size() ? a : b, inner = a.size() < b.size() ? b : a;
+  if (!inner.starts_with(outer)) return false;
+  return outer.empty() || inner.size() == outer.size() || inner[outer.size()] == '.' ||
+         inner[outer.size()] == '[';
+}
+
+/// Whether a value it speaks of was not read: what it says would be about a default.
+bool rests_on(const node::Problem& p, const std::vector<ConfigProblem>& not_read) {
+  return std::any_of(not_read.begin(), not_read.end(), [&](const ConfigProblem& lost) {
+    return overlap(p.path, lost.path) || (!p.with.empty() && overlap(p.with, lost.path));
+  });
+}
+
+/// What was expected where the parser gave up; it tells only what it found.
+std::string_view expected_instead(std::string_view found) {
+  static constexpr std::pair<std::string_view, std::string_view> known[] = {
+      {YAML::ErrorMsg::END_OF_MAP_FLOW, "',' or '}' after a member of {...}"},
+      {YAML::ErrorMsg::END_OF_SEQ_FLOW, "',' or ']' after an item of [...]"},
+      {YAML::ErrorMsg::END_OF_MAP, "'key: value' in the column of the keys before it"},
+      {YAML::ErrorMsg::END_OF_SEQ, "'- item' in the column of the items before it"},
+      {YAML::ErrorMsg::MAP_VALUE, "one 'key: value' a line; quote a text that holds ': '"},
+      {YAML::ErrorMsg::MAP_KEY, "a key at the beginning of a line"},
+      {YAML::ErrorMsg::BLOCK_ENTRY, "'- item' at the beginning of a line"},
+      {YAML::ErrorMsg::FLOW_END, "a '{' or '[' before its end"},
+      {YAML::ErrorMsg::EOF_IN_SCALAR, "the closing quotation mark of a text"},
+      {YAML::ErrorMsg::DOC_IN_SCALAR, "the closing quotation mark before '---' or '...'"},
+      {YAML::ErrorMsg::TAB_IN_INDENTATION, "blanks, no tabs, before the first character of a line"},
+      {YAML::ErrorMsg::UNKNOWN_TOKEN, "quotation marks around a text that begins with this character"},
+      {YAML::ErrorMsg::INVALID_ESCAPE,
+       "one of \\n \\t \\\" \\\\ \\xXX \\uXXXX; '...' takes backslashes as they are"},
+      {YAML::ErrorMsg::INVALID_HEX, "hexadecimal digits"},
+      {YAML::ErrorMsg::INVALID_UNICODE, "a Unicode character"},
+      {YAML::ErrorMsg::UNKNOWN_ANCHOR, "an &anchor before the *alias; quote a text that begins with '*'"},
+      {YAML::ErrorMsg::ALIAS_NOT_FOUND, "a name after '*'; quote a text that begins with '*'"},
+      {YAML::ErrorMsg::ANCHOR_NOT_FOUND, "a name after '&'; quote a text that begins with '&'"},
+  };
+  for (const auto& [message, expected] : known)
+    if (found.starts_with(message)) return expected;
+  return "'key: value' lines, lists of '- item' and quoted texts";
+}
+
+}  // namespace
+
+std::vector<ConfigProblem> read_yaml(const std::string& text, const Describe& describe,
+                                     const Across& across) {
+  std::vector<ConfigProblem> problems;
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    const YAML::Node root = documents.empty() ? YAML::Node() : documents.front();
+    {
+      YamlReader reader(root, "", problems);  // tells of unknown keys when it ends
+      describe(reader);
+    }
+    std::vector<ConfigProblem> more;
+    for (const node::Problem& p : across ? across() : std::vector<node::Problem>()) {
+      if (rests_on(p, problems)) continue;
+      const YAML::Mark mark = mark_of(root, p.path);
+      // An empty file has no place: its beginning.
+      more.push_back({std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1,
+                      fmt::format("{}: {}", p.path, p.text), p.path});
+    }
+    problems.insert(problems.end(), more.begin(), more.end());
+    if (documents.size() > 1)
+      problems.push_back({documents[1].Mark().line + 1, documents[1].Mark().column + 1,
+                          "a second YAML document, expected one in a file", ""});
+  } catch (const YAML::Exception& e) {
+    problems.push_back({e.mark.line + 1, e.mark.column + 1,
+                        fmt::format("not YAML: {}, expected {}", e.msg, expected_instead(e.msg)), ""});
+  }
+  std::stable_sort(problems.begin(), problems.end(), [](const ConfigProblem& a, const ConfigProblem& b) {
+    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+  });
+  return problems;
 }
 
 std::string reference(const Describe& describe) {

@@ -14,17 +14,20 @@ struct ConfigProblem {
   int line = 0;    // from 1
   int column = 0;  // from 1
   std::string text;
+  std::string path;  // of the key whose value is not to be believed; empty: of the whole file
 };
 
 using Describe = std::function<void(node::Schema&)>;
 
-/// Fills what `describe` names from the file's text. Every problem is found in one go, in the order of the
-/// file; the values are only to be used when there is none. Unknown keys are problems.
-std::vector<ConfigProblem> read_yaml(const std::string& text, const Describe& describe);
+/// What no single key can show to be wrong, told once the values were read.
+using Across = std::function<std::vector<node::Problem>()>;
 
-/// The problem with its place in the file's text, which read_yaml() has read without any: that of the key, or
-/// of the closest one around it when the key does not stand there.
-ConfigProblem place(const std::string& text, const node::Problem& problem);
+/// Fills what `describe` names from the file's text. Every problem is found in one go, those of `across` too,
+/// in the order of the file; the values are only to be used when there is none. Unknown keys are problems. A
+/// problem of `across` stands at its key, or at the closest one around it when the key is not in the file; it
+/// is left out when it rests on a value that could not be taken.
+std::vector<ConfigProblem> read_yaml(const std::string& text, const Describe& describe,
+                                     const Across& across = {});
 
 /// The configuration reference, as Markdown, made from the same description.
 std::string reference(const Describe& describe);

@@ -75,40 +75,79 @@ void describe_limits(LimitSettings& l, Schema& s) {
 void check_listener(const RealmSettings& realm, const ListenerSettings& l, const std::string& path,
                     std::map<std::string, std::string>& bound, std::vector<Problem>& problems) {
   if (!l.bind) {
-    problems.push_back(
-        {path, fmt::format("realm '{}': a {} listener has no bind address", realm.name, l.transport)});
+    problems.push_back({path + ".bind",
+                        fmt::format("realm '{}': a {} listener has no bind address", realm.name, l.transport),
+                        ""});
     return;
   }
   const std::string family = l.transport == "udp" ? "udp " : "tcp ";
   const auto [other, fresh] = bound.emplace(family + l.bind.to_string(), realm.name);
   if (!fresh && l.bind.port != 0)
-    problems.push_back({path + ".bind", fmt::format("realm '{}': {}{} is already listened on by realm '{}'",
-                                                    realm.name, family, l.bind.to_string(), other->second)});
+    problems.push_back({path + ".bind",
+                        fmt::format("realm '{}': {}{} is already listened on by realm '{}'", realm.name,
+                                    family, l.bind.to_string(), other->second),
+                        path + ".transport"});
   for (size_t i = 0; i < l.certificates.size(); ++i)
     if (l.certificates[i].chain.empty() || l.certificates[i].key.empty())
       problems.push_back({fmt::format("{}.certificates[{}]", path, i),
                           fmt::format("realm '{}': certificates[{}] of {} needs a chain and a key",
-                                      realm.name, i, l.bind.to_string())});
+                                      realm.name, i, l.bind.to_string()),
+                          ""});
   if (!l.client_ca.empty() && !l.request_client_certificate)
-    problems.push_back({path + ".client_ca", fmt::format("realm '{}': client_ca of {} does nothing without "
-                                                         "request_client_certificate",
-                                                         realm.name, l.bind.to_string())});
+    problems.push_back({path + ".client_ca",
+                        fmt::format("realm '{}': client_ca of {} does nothing without "
+                                    "request_client_certificate",
+                                    realm.name, l.bind.to_string()),
+                        path + ".request_client_certificate"});
+}
+
+/// Unspecified, too: every address of this host. Not multicast, not the whole of 240.0.0.0/4.
+bool can_be_one_hosts(const IpAddress& ip) { return ip.is_v4() ? ip.bytes[0] < 224 : ip.bytes[0] != 0xff; }
+
+/// An address media is bound to, or put into SDP: a unicast one of its family.
+void check_media_address(const IpAddress& ip, IpAddress::Family family, const std::string& path,
+                         std::vector<Problem>& problems) {
+  if (!ip) return;
+  const bool v4 = family == IpAddress::Family::v4;
+  if (ip.family != family)
+    problems.push_back({path, fmt::format("'{}' is no IPv{} address", ip.to_string(), v4 ? '4' : '6'), ""});
+  else if (!can_be_one_hosts(ip))
+    problems.push_back({path,
+                        fmt::format("'{}' is the address of no single host, expected one media is sent from "
+                                    "and to",
+                                    ip.to_string()),
+                        ""});
+}
+
+void check_media(const RealmSettings& realm, const std::string& path, std::vector<Problem>& problems) {
+  using Family = IpAddress::Family;
+  check_media_address(realm.media_v4, Family::v4, path + ".bind_v4", problems);
+  check_media_address(realm.media_v6, Family::v6, path + ".bind_v6", problems);
+  check_media_address(realm.media_advertise_v4, Family::v4, path + ".advertise_v4", problems);
+  check_media_address(realm.media_advertise_v6, Family::v6, path + ".advertise_v6", problems);
+  for (const auto& [ip, key] : {std::pair{realm.media_advertise_v4, ".advertise_v4"},
+                                std::pair{realm.media_advertise_v6, ".advertise_v6"}})
+    if (ip.is_unspecified())
+      problems.push_back(
+          {path + key, fmt::format("'{}' tells peers nothing, expected one address", ip.to_string()), ""});
 }
 
 void check_realms(const std::vector<RealmSettings>& realms, std::vector<Problem>& problems) {
-  if (realms.empty()) problems.push_back({"realms", "at least one realm with a listener is needed"});
+  if (realms.empty()) problems.push_back({"realms", "at least one realm with a listener is needed", ""});
   std::set<std::string> names;
   std::map<std::string, std::string> bound;
   for (size_t r = 0; r < realms.size(); ++r) {
     const RealmSettings& realm = realms[r];
     const std::string path = fmt::format("realms[{}]", r);
     if (!names.insert(realm.name).second)
-      problems.push_back({path + ".name", fmt::format("realm '{}' stands twice", realm.name)});
+      problems.push_back({path + ".name", fmt::format("realm '{}' stands twice", realm.name), ""});
     if (realm.listeners.empty())
-      problems.push_back(
-          {path, fmt::format("realm '{}' has no listeners: nothing could reach it", realm.name)});
+      problems.push_back({path + ".listeners",
+                          fmt::format("realm '{}' has no listeners: nothing could reach it", realm.name),
+                          ""});
     for (size_t l = 0; l < realm.listeners.size(); ++l)
       check_listener(realm, realm.listeners[l], fmt::format("{}.listeners[{}]", path, l), bound, problems);
+    check_media(realm, path + ".media", problems);
   }
 }
 
@@ -116,13 +155,13 @@ void check_sip(const SipSettings& c, std::vector<Problem>& problems) {
   for (size_t i = 0; i < c.digest.size(); ++i)
     if (c.digest[i] != "SHA-512-256" && c.digest[i] != "SHA-256" && c.digest[i] != "MD5")
       problems.push_back({fmt::format("sip.digest[{}]", i),
-                          fmt::format("'{}' is not one of SHA-512-256, SHA-256, MD5", c.digest[i])});
-  if (c.digest.empty()) problems.push_back({"sip.digest", "at least one algorithm is needed"});
+                          fmt::format("'{}' is not one of SHA-512-256, SHA-256, MD5", c.digest[i]), ""});
+  if (c.digest.empty()) problems.push_back({"sip.digest", "at least one algorithm is needed", ""});
   if (c.min_expires > c.max_expires)
-    problems.push_back({"sip.min_expires", "it is greater than sip.max_expires"});
+    problems.push_back({"sip.min_expires", "it is greater than sip.max_expires", "sip.max_expires"});
   if (c.session_expires != 0 && c.session_expires < c.min_se)
-    problems.push_back({"sip.session_expires", "it is less than sip.min_se"});
-  if (c.timers.t2 < c.timers.t1) problems.push_back({"sip.t2", "it is less than sip.t1"});
+    problems.push_back({"sip.session_expires", "it is less than sip.min_se", "sip.min_se"});
+  if (c.timers.t2 < c.timers.t1) problems.push_back({"sip.t2", "it is less than sip.t1", "sip.t1"});
 }
 
 }  // namespace
@@ -173,13 +212,14 @@ std::vector<Problem> problems_with(const NodeConfig& c) {
   check_realms(c.realms, problems);
   check_sip(c.sip, problems);
   if (c.web.certificate.empty() != c.web.key.empty())
-    problems.push_back(
-        {c.web.key.empty() ? "web.certificate" : "web.key", "certificate and key go together"});
+    problems.push_back({c.web.key.empty() ? "web.certificate" : "web.key", "certificate and key go together",
+                        c.web.key.empty() ? "web.key" : "web.certificate"});
   for (size_t i = 0; i < c.dns_servers.size(); ++i)
     if (!IpAddress::parse(c.dns_servers[i]) && !SocketAddress::parse(c.dns_servers[i]))
       problems.push_back(
           {fmt::format("dns_servers[{}]", i),
-           fmt::format("'{}' is not an address, such as 192.0.2.53 or [2001:db8::53]:53", c.dns_servers[i])});
+           fmt::format("'{}' is not an address, such as 192.0.2.53 or [2001:db8::53]:53", c.dns_servers[i]),
+           ""});
   return problems;
 }
 

@@ -114,6 +114,7 @@ void describe(NodeConfig& config, Schema& schema);
 struct Problem {
   std::string path;  // of the key, such as "realms[0].listeners[1].bind"; it need not stand in the file
   std::string text;  // one sentence
+  std::string with;  // another key whose value it rests on; empty: none
 };
 
 /// What no single key can show to be wrong (no realm, two listeners on one address, a certificate without its

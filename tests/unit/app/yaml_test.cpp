@@ -89,7 +89,9 @@ TEST(Yaml, UnknownKeysAreErrors) {
                   .starts_with("4:10: realms[0].listeners[0].transprot: unknown key"));
 }
 
-TEST(Yaml, AKeyMayStandOnce) { EXPECT_EQ(only("node: 1\nnode: 2\n"), "2:1: node: the key stands twice"); }
+TEST(Yaml, AKeyMayStandOnce) {
+  EXPECT_EQ(only("node: 1\nnode: 2\n"), "2:1: node: the key stands twice, expected it once");
+}
 
 TEST(Yaml, BadValuesSayWhatIsExpected) {
   EXPECT_EQ(only("node: 0"), "1:7: node: '0' is not valid, expected a number from 1 to 65535");
@@ -167,15 +169,101 @@ TEST(Yaml, ASecondDocumentIsAProblem) {
   EXPECT_EQ(only("workers: 1\n---\nworkers: 2\n"), "3:1: a second YAML document, expected one in a file");
 }
 
+/// All problems of a file with one that no single key shows.
+std::string with_across(const std::string& text, const std::vector<node::Problem>& across) {
+  node::NodeConfig config;
+  return to_text("f", read_yaml(
+                          text, [&](node::Schema& s) { node::describe(config, s); }, [&] { return across; }));
+}
+
 TEST(Yaml, ProblemsArePlacedWhereTheirKeyStands) {
-  const std::string text = "sip:\n  t2: 1s\nrealms:\n  - name: a\n    listeners: [{bind: x}, {bind: y}]\n";
-  const auto placed = [&](const std::string& path) { return to_text("f", {place(text, {path, "why"})}); };
+  const std::string text =
+      "sip:\n  t2: 1s\nrealms:\n  - name: a\n    listeners: [{transport: udp}, {bind: \"[::1]:1\"}]\n";
+  const auto placed = [&](const std::string& path) { return with_across(text, {{path, "why", ""}}); };
   EXPECT_EQ(placed("sip.t2"), "f:2:7: sip.t2: why\n");
-  EXPECT_EQ(placed("realms[0].listeners[1].bind"), "f:5:35: realms[0].listeners[1].bind: why\n");
+  EXPECT_EQ(placed("realms[0].listeners[1].bind"), "f:5:42: realms[0].listeners[1].bind: why\n");
   EXPECT_EQ(placed("realms[0].listeners[7].bind"), "f:5:16: realms[0].listeners[7].bind: why\n");
   EXPECT_EQ(placed("sip.digest"), "f:2:3: sip.digest: why\n");
   EXPECT_EQ(placed("web.key"), "f:1:1: web.key: why\n");
-  EXPECT_EQ(to_text("f", {place("", {"realms", "why"})}), "f:1:1: realms: why\n");
+  EXPECT_EQ(with_across("", {{"realms", "why", ""}}), "f:1:1: realms: why\n");
+}
+
+TEST(Yaml, WhatDoesNotFitTogetherIsToldWithTheRest) {
+  node::NodeConfig config;
+  const std::string text =
+      "node: 0\n"
+      "sip: {digest: [SHA-1], min_expires: 600, max_expires: 60, t1: 1s, t2: 500ms, session_expires: 90, "
+      "min_se: 120}\n"
+      "web: {key: k.pem}\n"
+      "realms:\n"
+      "  - name: a\n"
+      "    colour: red\n"
+      "    listeners: [{bind: \"127.0.0.1:5060\"}, {bind: \"127.0.0.1:5060\"}, {transport: tcp}]\n"
+      "  - name: a\n"
+      "---\n"
+      "node: 2\n";
+  const auto problems = read_yaml(
+      text, [&](node::Schema& s) { node::describe(config, s); }, [&] { return node::problems_with(config); });
+  std::string places;
+  for (const ConfigProblem& p : problems)
+    places += std::to_string(p.line) + ":" + std::to_string(p.column) + " " +
+              p.text.substr(0, p.text.find(": ")) + "\n";
+  EXPECT_EQ(places,
+            "1:7 node\n"
+            "2:16 sip.digest[0]\n"
+            "2:37 sip.min_expires\n"
+            "2:71 sip.t2\n"
+            "2:95 sip.session_expires\n"
+            "3:12 web.key\n"
+            "6:5 realms[0].colour\n"
+            "7:50 realms[0].listeners[1].bind\n"
+            "7:69 realms[0].listeners[2].bind\n"
+            "8:5 realms[1].listeners\n"
+            "8:11 realms[1].name\n"
+            "10:1 a second YAML document, expected one in a file\n");
+}
+
+TEST(Yaml, WhatRestsOnALostValueIsNotTold) {
+  const auto told = [](const std::string& text, const node::Problem& p) {
+    const std::string all = with_across(text, {p});
+    return all.find("why") != std::string::npos;
+  };
+  EXPECT_FALSE(told("sip: {min_expires: x}", {"sip.min_expires", "why", "sip.max_expires"}));
+  EXPECT_FALSE(told("sip: {max_expires: x}", {"sip.min_expires", "why", "sip.max_expires"}));
+  EXPECT_TRUE(told("sip: {t1: x}", {"sip.min_expires", "why", "sip.max_expires"}));
+  EXPECT_FALSE(told("realms: 5", {"realms", "why", ""}));
+  EXPECT_FALSE(told("realms: [{name: [a]}]", {"realms", "why", ""}));
+  EXPECT_FALSE(told("realms: [5]", {"realms[0].name", "why", ""}));
+  EXPECT_TRUE(told("realm: 5", {"realms", "why", ""}));
+  EXPECT_FALSE(told("- a", {"realms", "why", ""}));
+  EXPECT_FALSE(told("node: [", {"realms", "why", ""}));
+}
+
+TEST(Yaml, WhatIsNoYamlIsToldWhatIsExpected) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"node: [1",
+       "1:1: not YAML: end of sequence flow not found, expected ',' or ']' after an item of [...]"},
+      {"sip: {t1: 1s",
+       "1:1: not YAML: end of map flow not found, expected ',' or '}' after a member of {...}"},
+      {"a: b: c",
+       "1:5: not YAML: illegal map value, expected one 'key: value' a line; quote a text that holds ': '"},
+      {"\"open", "1:6: not YAML: illegal EOF in scalar, expected the closing quotation mark of a text"},
+      {"node: 1\n\tworkers: 2",
+       "2:1: not YAML: illegal tab when looking for indentation, expected blanks, no tabs, before the first "
+       "character of a line"},
+      {"data: @home",
+       "1:7: not YAML: unknown token, expected quotation marks around a text that begins with this "
+       "character"},
+      {"data: *home",
+       "1:7: not YAML: the referenced anchor is not defined, expected an &anchor before the *alias; quote a "
+       "text that begins with '*'"},
+      {"data: \"\\q\"",
+       "1:10: not YAML: unknown escape character: q, expected one of \\n \\t \\\" \\\\ \\xXX \\uXXXX; '...' "
+       "takes backslashes as they are"},
+      {"sip:\n  t1: 1s\n t2: 4s\n",
+       "3:2: not YAML: end of map not found, expected 'key: value' in the column of the keys before it"},
+  };
+  for (const auto& [text, expected] : cases) EXPECT_EQ(only(text), expected) << text;
 }
 
 }  // namespace

@@ -87,6 +87,26 @@ TEST(NodeConfig, NamesWhatDoesNotFitTogether) {
   EXPECT_TRUE(says(problems_with(c), "dns_servers[3]: 'nonsense' is not an address"));
 }
 
+TEST(NodeConfig, MediaNeedsAddressesOfHostsOfTheRightFamily) {
+  const auto with = [](IpAddress RealmSettings::*member, const char* address) {
+    NodeConfig c = good();
+    c.realms[0].*member = *IpAddress::parse(address);
+    return problems_with(c);
+  };
+  using R = RealmSettings;
+  EXPECT_TRUE(says(with(&R::media_v4, "::1"), "realms[0].media.bind_v4: '::1' is no IPv4 address"));
+  EXPECT_TRUE(says(with(&R::media_v6, "192.0.2.1"), "realms[0].media.bind_v6: '192.0.2.1' is no IPv6"));
+  EXPECT_TRUE(says(with(&R::media_v4, "239.1.2.3"), "bind_v4: '239.1.2.3' is the address of no single host"));
+  EXPECT_TRUE(says(with(&R::media_v4, "255.255.255.255"), "of no single host"));
+  EXPECT_TRUE(says(with(&R::media_v6, "ff02::1"), "of no single host"));
+  EXPECT_TRUE(says(with(&R::media_advertise_v4, "224.0.0.1"), "advertise_v4: '224.0.0.1' is the address of"));
+  EXPECT_TRUE(says(with(&R::media_advertise_v6, "::"), "advertise_v6: '::' tells peers nothing"));
+  EXPECT_TRUE(says(with(&R::media_advertise_v4, "0.0.0.0"), "tells peers nothing"));
+  EXPECT_TRUE(with(&R::media_v4, "223.255.255.1").empty());
+  EXPECT_TRUE(with(&R::media_v6, "fe80::1").empty());
+  EXPECT_TRUE(with(&R::media_v4, "0.0.0.0").empty());  // every address: make_realms() asks for one to tell
+}
+
 TEST(Realms, MediaIsBoundWhereSipIs) {
   const auto realms = make_realms(good());
   ASSERT_TRUE(realms.ok());
