@@ -97,6 +97,23 @@ void Program::Impl::registrations(std::string domain, std::string search, size_t
       });
 }
 
+void Program::Impl::contacts(std::vector<port::AddressOfRecord> aors,
+                             std::function<void(std::vector<size_t>)> then) {
+  // Every worker is asked for all: only the one that owns an address knows contacts of it.
+  const auto sum = [n = aors.size(), then = std::move(then)](const std::vector<std::vector<size_t>>& all) {
+    std::vector<size_t> counts(n);
+    for (const std::vector<size_t>& some : all)
+      for (size_t i = 0; i < some.size(); ++i) counts[i] += some[i];
+    then(std::move(counts));
+  };
+  each_worker<std::vector<size_t>>(*runtime, sum, [aors = std::move(aors)](Now now, node::Worker& w) {
+    std::vector<size_t> counts;
+    for (const port::AddressOfRecord& aor : aors)
+      counts.push_back(w.registrar().lookup(now, aor).contacts.size());
+    return std::vector<std::vector<size_t>>{std::move(counts)};
+  });
+}
+
 void Program::Impl::unregister(port::AddressOfRecord aor, std::function<void(bool)> then) {
   const uint16_t owner = sip::worker_of_shard(node::shard_of(aor), runtime->workers());
   auto answer = std::make_shared<std::function<void(bool)>>(std::move(then));

@@ -56,6 +56,8 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   void transfer(call::CallId id, uint16_t leg, std::string target, std::function<void(bool)> then) override;
   void registrations(std::string domain, std::string search, size_t limit,
                      std::function<void(std::vector<ops::RegistrationView>)> then) override;
+  void contacts(std::vector<port::AddressOfRecord> aors,
+                std::function<void(std::vector<size_t>)> then) override;
   void unregister(port::AddressOfRecord aor, std::function<void(bool)> then) override;
   void trunk_status(std::function<void(std::vector<ops::TrunkStatusView>)> then) override;
   route::Decision explain(const route::CallRequest& request) override;

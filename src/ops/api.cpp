@@ -163,6 +163,7 @@ ApiImpl::ApiImpl(ApiConfig c, port::Directory& d, NodeControl& n, std::function<
       bad(counters.counter("api_bad_requests_total", "REST requests that could not be understood")) {
   add_subscriber_operations(operations);
   add_plan_operations(operations);
+  add_explain_operation(operations);
   add_live_operations(operations);
   add_record_operations(operations);
 }
@@ -205,7 +206,6 @@ const Operation* ApiImpl::match(const std::string& method, const std::vector<std
   return nullptr;
 }
 
-void ApiImpl::dispatch(port::HttpRequest request, port::HttpReply reply) {
 /// True: it has been answered. Pages outside the table of operations; a token is asked for /metrics only.
 bool ApiImpl::answer_page(const port::HttpRequest& request, std::string_view path, Exchange& x) {
   const bool metrics = path == "/metrics", document_page = path == "/api/v1/openapi.json";
@@ -243,6 +243,7 @@ bool ApiImpl::read_query(std::string_view text, const Operation& op, Exchange& x
   return true;
 }
 
+void ApiImpl::dispatch(port::HttpRequest request, port::HttpReply reply) {
   requests.add();
   const std::string_view target = request.target;
   const size_t question = target.find('?');

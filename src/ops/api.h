@@ -30,9 +30,12 @@ class NodeControl {
                         std::function<void(bool found)> then) = 0;
   virtual void registrations(std::string domain, std::string search, size_t limit,
                              std::function<void(std::vector<RegistrationView>)> then) = 0;
+  /// How many contacts each has registered now, in the order of `aors`.
+  virtual void contacts(std::vector<port::AddressOfRecord> aors,
+                        std::function<void(std::vector<size_t>)> then) = 0;
   virtual void unregister(port::AddressOfRecord aor, std::function<void(bool found)> then) = 0;
   virtual void trunk_status(std::function<void(std::vector<TrunkStatusView>)> then) = 0;
-  /// Where would this call go, and why: the dial plan in use now.
+  /// What the dial plan in use now decides, and why.
   virtual route::Decision explain(const route::CallRequest& request) = 0;
   /// The directory changed: workers take the new plan (at once) and ask for that subscriber anew (empty user:
   /// for all).
@@ -47,12 +50,12 @@ class NodeControl {
   virtual std::string metrics_text() = 0;
 };
 
-struct ApiImpl;
-
-struct ApiConfig {
 /// A shorter password of a subscriber is refused.
 inline constexpr size_t least_password_octets = 8;
 
+struct ApiImpl;
+
+struct ApiConfig {
   std::string version;  // of the program
   std::string server_name = "Tandem";
   WallTime started;

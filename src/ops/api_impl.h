@@ -78,11 +78,10 @@ struct ApiImpl {
 
 void add_subscriber_operations(std::vector<Operation>& table);
 void add_plan_operations(std::vector<Operation>& table);
+void add_explain_operation(std::vector<Operation>& table);
 void add_live_operations(std::vector<Operation>& table);
 void add_record_operations(std::vector<Operation>& table);
 
-/// In words: "extension 1002@example.com", "trunk carrier as +4930123".
-std::string describe_action(const route::Decision& decision);
 boost::json::object openapi_document(const std::vector<Operation>& table, boost::json::object info);
 
 std::string percent_decode(std::string_view text);

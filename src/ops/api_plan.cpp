@@ -1,7 +1,4 @@
-// The dial plan: domains, trunks, routes, ring groups, feature codes, time rules, parks; and where a call
-// would go.
-#include <fmt/format.h>
-
+// The dial plan: domains, trunks, routes, ring groups, feature codes, time rules, parks.
 #include "base/text.h"
 #include "ops/api_impl.h"
 
@@ -123,63 +120,9 @@ void add_resource(std::vector<Operation>& table, const char* collection, const c
 /// "-" in a path stands for the empty domain: rows of every domain.
 std::string domain_of(const std::string& segment) { return segment == "-" ? std::string() : segment; }
 
-void explain(ApiImpl& api, const Exchange& x) {
-  const std::string from = x.text("from"), to = x.text("to");
-  const size_t at = from.find('@');
-  if (to.empty()) return x.error(400, "invalid", "to: the number or URI dialled is needed");
-  route::CallRequest request;
-  request.wall = api.wall();
-  request.dialled = to;
-  if (const std::string trunk = x.text("trunk"); !trunk.empty()) {
-    request.source = route::FromTrunk{trunk, from};
-    request.domain = x.text("domain");
-  } else {
-    if (at == std::string::npos) return x.error(400, "invalid", "from: expected user@domain, or a trunk");
-    const auto row = api.directory.subscriber({from.substr(0, at), from.substr(at + 1)});
-    if (!row.ok()) return x.store_error(row.reason());
-    request.source = route::FromSubscriber{row->aor, row->call_class, row->caller_number, row->pickup_group};
-    request.domain = row->aor.domain;
-  }
-  const route::Decision decision = api.node.explain(request);
-  json::array why;
-  for (const std::string& line : decision.why) why.emplace_back(line);
-  x.json(200, {{"action", describe_action(decision)},
-               {"number", decision.number},
-               {"rule", decision.rule},
-               {"why", std::move(why)}});
-}
+using Path = std::vector<std::string>;
 
-}  // namespace
-
-std::string describe_action(const route::Decision& decision) {
-  struct Describer {
-    std::string operator()(const route::Reject& a) const {
-      return fmt::format("refused with {} (cause {}): {}", a.status, a.cause, a.text);
-    }
-    std::string operator()(const route::Extension& a) const { return "extension " + a.aor.to_string(); }
-    std::string operator()(const route::RingGroup& a) const {
-      return fmt::format("ring group {} of {} phones", a.name, a.steps.size());
-    }
-    std::string operator()(const route::TrunkCall& a) const {
-      std::string hops;
-      for (const route::TrunkHop& hop : a.hops)
-        hops += fmt::format("{}{} as {}", hops.empty() ? "" : ", then ", hop.trunk, hop.number);
-      return "trunk " + hops;
-    }
-    std::string operator()(const route::Redirect& a) const { return "redirected to " + a.uri; }
-    std::string operator()(const route::FeatureCall& a) const {
-      return fmt::format("feature {}{}{}", port::to_text(a.kind), a.argument.empty() ? "" : " ", a.argument);
-    }
-    std::string operator()(const route::ExternalUri& a) const { return "outside URI " + a.uri; }
-  };
-  std::string text = std::visit(Describer{}, decision.action);
-  if (decision.local_first)
-    text = "extension " + decision.local_first->to_string() + " if it exists, else " + text;
-  return text;
-}
-
-void add_plan_operations(std::vector<Operation>& table) {
-  using Path = std::vector<std::string>;
+void add_routing(std::vector<Operation>& table) {
   add_resource<port::DomainRow>(
       table, "/domains", "/domains/{name}", "Domain", "[Domain]",
       {&port::PlanRows::domains, [](port::DomainRow& r, const Path& p) { return r.name = p[0], true; },
@@ -197,6 +140,9 @@ void add_plan_operations(std::vector<Operation>& table) {
          return r.id != 0;
        },
        [](const port::RouteRow& a, const port::RouteRow& b) { return a.id == b.id; }});
+}
+
+void add_ring_groups(std::vector<Operation>& table) {
   add_resource<port::RingGroupRow>(
       table, "/ring-groups", "/ring-groups/{domain}/{name}", "RingGroup", "[RingGroup]",
       {&port::PlanRows::ring_groups,
@@ -216,6 +162,9 @@ void add_plan_operations(std::vector<Operation>& table) {
        [](const port::RingGroupMemberRow& a, const port::RingGroupMemberRow& b) {
          return a.domain == b.domain && a.group == b.group && a.position == b.position;
        }});
+}
+
+void add_services(std::vector<Operation>& table) {
   add_resource<port::FeatureCodeRow>(
       table, "/feature-codes", "/feature-codes/{domain}/{code}", "FeatureCode", "[FeatureCode]",
       {&port::PlanRows::feature_codes,
@@ -238,17 +187,14 @@ void add_plan_operations(std::vector<Operation>& table) {
       table, "/parks", "/parks/{domain}", "Park", "[Park]",
       {&port::PlanRows::parks, [](port::ParkRow& r, const Path& p) { return r.domain = p[0], true; },
        [](const port::ParkRow& a, const port::ParkRow& b) { return a.domain == b.domain; }});
-  table.push_back({"GET",
-                   "/route",
-                   Scope::read,
-                   "Where would this call go, and why",
-                   nullptr,
-                   "Explanation",
-                   {{"from", "user@domain that calls, or the caller's number on a trunk"},
-                    {"to", "number or URI dialled"},
-                    {"trunk", "the call comes in over this trunk"},
-                    {"domain", "of a trunk's call"}},
-                   explain});
+}
+
+}  // namespace
+
+void add_plan_operations(std::vector<Operation>& table) {
+  add_routing(table);
+  add_ring_groups(table);
+  add_services(table);
 }
 
 }  // namespace tandem::ops

@@ -112,6 +112,7 @@ json::object openapi_document(const std::vector<Operation>& table, json::object 
   schemas["Explanation"] = object_of({{"action", text()},
                                       {"number", text()},
                                       {"rule", text()},
+                                      {"status", integer},
                                       {"why", json::object{{"type", "array"}, {"items", text()}}}});
   const json::object flag{{"type", "boolean"}};
   schemas["Status"] = object_of(

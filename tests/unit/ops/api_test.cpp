@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <map>
 #include <set>
 
 #include "crypto/hash.h"
@@ -25,11 +26,15 @@ struct FakeNode final : NodeControl {
                      std::function<void(std::vector<RegistrationView>)> then) override {
     then({});
   }
+  void contacts(std::vector<port::AddressOfRecord> aors,
+                std::function<void(std::vector<size_t>)> then) override {
+    std::vector<size_t> counts;
+    for (const port::AddressOfRecord& aor : aors) counts.push_back(registered[aor.user]);
+    then(std::move(counts));
+  }
   void unregister(port::AddressOfRecord, std::function<void(bool)> then) override { then(false); }
   void trunk_status(std::function<void(std::vector<TrunkStatusView>)> then) override { then({}); }
-  route::Decision explain(const route::CallRequest& request) override {
-    return route::Plan::empty()->explain(request);
-  }
+  route::Decision explain(const route::CallRequest& request) override { return plan->explain(request); }
   void plan_changed() override { ++plans; }
   void subscriber_changed(const port::AddressOfRecord& aor) override { changed.push_back(aor); }
   Status<std::string> reload() override { return Done{}; }
@@ -39,6 +44,8 @@ struct FakeNode final : NodeControl {
     return drains ? std::optional<std::string>("draining") : std::nullopt;
   }
   std::string metrics_text() override { return "tandem_up 1\n"; }
+  std::shared_ptr<const route::Plan> plan = route::Plan::empty();
+  std::map<std::string, size_t> registered;  // contacts by user
   int plans = 0;
   bool drains = false;
   std::vector<port::AddressOfRecord> changed;
@@ -196,13 +203,6 @@ TEST_F(ApiTest, BadRequestsAreToldWhatIsWrong) {
   EXPECT_EQ(ask("GET", "/api/v1/cdrs?party=%zz%").status, 200);  // a broken escape is text
 }
 
-/// Every operation that takes a body tells where it is wrong.
-TEST_F(ApiTest, ABadBodyIsToldWhere) {
-  const auto where = [&](const char* method, const std::string& target, const std::string& body) {
-    const auto r = ask(method, "/api/v1" + target, body);
-    EXPECT_EQ(r.status, 400) << target << ' ' << body << ' ' << r.body;
-    const auto error = json::parse(r.body).at("error").as_object();
-    EXPECT_NE(std::string(error.at("message").as_string()).find("expected"), std::string::npos) << r.body;
 /// RFC 9110 section 9.3.2. What is sent of the answer is the server's business.
 TEST_F(ApiTest, HeadIsAnsweredAsGet) {
   for (const char* target : {"/healthz", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/domains",
@@ -232,6 +232,13 @@ TEST_F(ApiTest, AMethodThatIsNotThereIsToldWhichAre) {
     EXPECT_EQ(allowed("POST", page), "GET, HEAD") << page;
 }
 
+/// Every operation that takes a body tells where it is wrong.
+TEST_F(ApiTest, ABadBodyIsToldWhere) {
+  const auto where = [&](const char* method, const std::string& target, const std::string& body) {
+    const auto r = ask(method, "/api/v1" + target, body);
+    EXPECT_EQ(r.status, 400) << target << ' ' << body << ' ' << r.body;
+    const auto error = json::parse(r.body).at("error").as_object();
+    EXPECT_NE(std::string(error.at("message").as_string()).find("expected"), std::string::npos) << r.body;
     return std::string(error.at("path").as_string());
   };
   const std::string user = "/subscribers/example.com/1001";
@@ -290,6 +297,150 @@ TEST_F(ApiTest, RecordsAsCsvHarmNoSpreadsheet) {
       << r.body;
   const auto page = json::parse(ask("GET", "/api/v1/cdrs").body);
   EXPECT_EQ(page.at("items").as_array().size(), 1U);
+}
+
+/// GET /route: the answer the call would get.
+class ExplainTest : public ApiTest {
+ protected:
+  ExplainTest() {
+    for (const char* user : {"1001", "1002", "1003", "1004"}) set(user, R"({"password": "hunter22"})");
+  }
+  void set(const std::string& user, const std::string& members) {
+    EXPECT_LT(ask("PUT", "/api/v1/subscribers/example.com/" + user, members).status, 300) << members;
+  }
+  /// "status action"
+  std::string explain(const std::string& to, const std::string& from = "from=1001%40example.com") {
+    const auto r = ask("GET", "/api/v1/route?" + from + "&to=" + to);
+    if (r.status != 200) return r.body;
+    const json::value all = json::parse(r.body);
+    why.clear();
+    for (const json::value& line : all.at("why").as_array()) why += std::string(line.as_string()) + "\n";
+    return std::to_string(all.at("status").to_number<int>()) + " " +
+           std::string(all.at("action").as_string());
+  }
+  bool says(std::string_view line) const { return why.find(std::string(line) + "\n") != std::string::npos; }
+
+  std::string why;
+};
+
+TEST_F(ExplainTest, NobodyHasTheNumber) {
+  EXPECT_EQ(explain("2999"), "404 refused with 404 (cause 1): no such subscriber (2999@example.com)");
+  EXPECT_TRUE(says("no such subscriber: 2999@example.com")) << why;
+  set("1002", R"({"enabled": false})");
+  node.registered["1002"] = 1;
+  EXPECT_EQ(explain("1002"),
+            "404 refused with 404 (cause 1): the subscriber is switched off (1002@example.com)");
+}
+
+TEST_F(ExplainTest, OnlyWhoIsRegisteredRings) {
+  EXPECT_EQ(explain("1002"), "480 refused with 480 (cause 20): not registered (1002@example.com)");
+  EXPECT_TRUE(says("1002@example.com is not registered")) << why;
+  node.registered["1002"] = 2;
+  set("1002", R"({"forwarding": {"busy": "1003", "no_answer": "1004", "no_answer_seconds": 15}})");
+  EXPECT_EQ(explain("1002"), "0 extension 1002@example.com");
+  EXPECT_TRUE(says("1002@example.com is registered with 2 contacts")) << why;
+  EXPECT_TRUE(says("1002@example.com forwards to 1003 when busy")) << why;
+  EXPECT_TRUE(says("1002@example.com forwards to 1004 after 15 s without answer")) << why;
+}
+
+TEST_F(ExplainTest, DoNotDisturbDecidesBeforeRegistration) {
+  node.registered["1002"] = 1;
+  set("1002", R"({"do_not_disturb": true})");
+  EXPECT_EQ(explain("1002"), "486 refused with 486 (cause 17): do not disturb (1002@example.com)");
+  EXPECT_TRUE(says("1002@example.com does not want to be disturbed")) << why;
+  set("1002", R"({"forwarding": {"busy": "1003"}})");
+  node.registered["1003"] = 1;
+  EXPECT_EQ(explain("1002"), "0 extension 1003@example.com");
+  EXPECT_TRUE(says("1002@example.com forwards when busy to 1003")) << why;
+}
+
+TEST_F(ExplainTest, ForwardingIsFollowed) {
+  set("1002", R"({"do_not_disturb": true, "forwarding": {"always": "1003"}})");
+  set("1003", R"({"forwarding": {"unreachable": "1004"}})");
+  EXPECT_EQ(explain("1002"), "480 refused with 480 (cause 20): not registered (1004@example.com)");
+  EXPECT_TRUE(says("1003@example.com forwards when unreachable to 1004")) << why;
+  node.registered["1004"] = 1;
+  EXPECT_EQ(explain("1002"), "0 extension 1004@example.com");
+  node.registered["1003"] = 1;
+  EXPECT_EQ(explain("1002"), "0 extension 1003@example.com");
+  EXPECT_EQ(why.find("1004"), std::string::npos) << why;
+  // Around: the call does not go there a second time, and the last one counts.
+  node.registered.clear();
+  set("1003", R"({"forwarding": {"always": "1002", "unreachable": ""}})");
+  EXPECT_EQ(explain("1002"), "480 refused with 480 (cause 20): not registered (1003@example.com)");
+  EXPECT_TRUE(says("but the call has been there: it does not go in circles")) << why;
+  // The forwarder must be allowed to dial it.
+  set("1002", R"({"forwarding": {"always": "sip:a@elsewhere.example"}})");
+  EXPECT_EQ(explain("1002"), "403 refused with 403 (cause 57): calls to other domains are not allowed");
+}
+
+TEST_F(ExplainTest, DiversionsHaveAnEnd) {
+  for (int i = 0; i < 8; ++i)
+    set("20" + std::to_string(i),
+        R"({"password": "hunter22", "forwarding": {"always": "20)" + std::to_string(i + 1) + "\"}}");
+  EXPECT_EQ(explain("200"), "480 refused with 480 (cause 20): not registered (205@example.com)");
+  EXPECT_TRUE(says("but a call is diverted 5 times at most")) << why;
+}
+
+TEST_F(ExplainTest, GroupsCatchAllsAndOverflow) {
+  port::PlanRows rows;
+  port::DomainRow domain;
+  domain.name = "example.com";
+  rows.domains = {domain};
+  port::TrunkRow trunk;
+  trunk.name = "carrier";
+  trunk.host = "192.0.2.1";
+  trunk.domain = "example.com";
+  rows.trunks = {trunk};
+  port::RouteRow all;
+  all.id = 1;
+  all.domain = "example.com";
+  all.pattern = "X.";
+  all.action = port::RouteRow::Action::trunk;
+  all.targets = {"carrier"};
+  all.call_class = port::CallClass::internal;
+  rows.routes = {all};
+  port::RingGroupRow group;
+  group.domain = "example.com";
+  group.name = "sales";
+  group.otherwise = "1004";
+  rows.ring_groups = {group};
+  for (uint32_t i = 0; i < 2; ++i)
+    rows.ring_group_members.push_back({"example.com", "sales", i, i == 0 ? "1002" : "1003", 0, 0});
+  node.plan = route::Plan::compile(rows);
+  ASSERT_TRUE(node.plan->errors().empty()) << node.plan->errors().front().text;
+  set("1001", R"({"call_class": "international"})");
+
+  EXPECT_EQ(explain("2999"), "0 trunk carrier as 2999");
+  EXPECT_TRUE(says("no subscriber 2999@example.com: the route is taken")) << why;
+  EXPECT_EQ(explain("1002"), "480 refused with 480 (cause 20): not registered (1002@example.com)");
+
+  set("1002", R"({"do_not_disturb": true, "forwarding": {"always": "1001"}})");
+  node.registered["1003"] = 1;
+  EXPECT_EQ(explain("sales"), "0 ring group sales of 2 phones");
+  EXPECT_TRUE(says("1002@example.com does not want to be disturbed")) << why;
+  node.registered.clear();
+  node.registered["1004"] = 1;
+  EXPECT_EQ(explain("sales"), "0 extension 1004@example.com");
+  EXPECT_TRUE(says("then it goes on to 1004")) << why;
+  node.registered.clear();
+  EXPECT_EQ(explain("sales"), "480 refused with 480 (cause 20): not registered (1004@example.com)");
+
+  // A trunk's call is in its domain.
+  EXPECT_EQ(ask("PUT", "/api/v1/trunks/carrier", R"({"domain": "example.com", "host": "192.0.2.1"})").status,
+            201);
+  node.registered["1003"] = 1;
+  EXPECT_EQ(explain("1003", "from=0301&trunk=carrier"), "0 extension 1003@example.com");
+}
+
+TEST_F(ExplainTest, WhoCallsIsLookedUpToo) {
+  EXPECT_NE(explain("1002", "from=nobody%40example.com").find("no such subscriber: nobody@example.com"),
+            std::string::npos);
+  EXPECT_NE(explain("1002", "from=1001").find("expected user@domain"), std::string::npos);
+  set("1001", R"({"enabled": false})");
+  EXPECT_EQ(explain("1002"), "403 refused with 403 (cause 21): the caller is switched off");
+  directory.fail_with(port::StoreError::Kind::unavailable);
+  EXPECT_EQ(ask("GET", "/api/v1/route?from=1001%40example.com&to=1002").status, 503);
 }
 
 /// The document and the dispatcher come from one table; still, ask what it promises.

@@ -1,0 +1,96 @@
+// GET /route: where a call would go now, and why.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ops/api_impl.h"
+#include "ops/explain.h"
+
+namespace tandem::ops {
+namespace json = boost::json;
+namespace {
+
+void answer(const Exchange& x, const Explanation::Outcome& outcome) {
+  json::array why;
+  for (const std::string& line : outcome.why) why.emplace_back(valid_utf8(line));
+  x.json(200, {{"action", valid_utf8(outcome.action)},
+               {"number", valid_utf8(outcome.number)},
+               {"rule", valid_utf8(outcome.rule)},
+               {"status", outcome.status},
+               {"why", std::move(why)}});
+}
+
+/// From a trunk: in the domain asked for, else in the trunk's own, as its calls are.
+void from_trunk(ApiImpl& api, const Exchange& x, const std::string& trunk, route::CallRequest& request,
+                bool& answered) {
+  request.source = route::FromTrunk{trunk, x.text("from")};
+  request.domain = x.text("domain");
+  if (!request.domain.empty()) return;
+  const auto rows = api.directory.plan_rows();
+  if (!rows.ok()) {
+    answered = true;
+    return x.store_error(rows.reason());
+  }
+  for (const port::TrunkRow& row : rows->trunks)
+    if (row.name == trunk) request.domain = row.domain;
+}
+
+void from_subscriber(ApiImpl& api, const Exchange& x, route::CallRequest& request, bool& answered) {
+  const std::string from = x.text("from");
+  const size_t at = from.find('@');
+  answered = true;
+  if (at == std::string::npos) return x.error(400, "invalid", "from: expected user@domain, or a trunk");
+  const auto row = api.directory.subscriber({from.substr(0, at), from.substr(at + 1)});
+  if (!row.ok() && row.reason().kind == port::StoreError::Kind::not_found)
+    return x.error(404, "not_found", fmt::format("from: no such subscriber: {}", from));
+  if (!row.ok()) return x.store_error(row.reason());
+  if (!row->enabled)
+    return answer(x, {"refused with 403 (cause 21): the caller is switched off",
+                      request.dialled,
+                      {},
+                      403,
+                      {from + " is switched off: may neither register nor call"}});
+  answered = false;
+  request.source = route::FromSubscriber{row->aor, row->call_class, row->caller_number, row->pickup_group};
+  request.domain = row->aor.domain;
+}
+
+void explain(ApiImpl& api, const Exchange& x) {
+  route::CallRequest request;
+  request.wall = api.wall();
+  request.dialled = x.text("to");
+  if (request.dialled.empty()) return x.error(400, "invalid", "to: the number or URI dialled is needed");
+  bool answered = false;
+  if (const std::string trunk = x.text("trunk"); !trunk.empty())
+    from_trunk(api, x, trunk, request, answered);
+  else
+    from_subscriber(api, x, request, answered);
+  if (answered) return;
+  auto explanation = Explanation::of(
+      request, {[&](const route::CallRequest& r) { return api.node.explain(r); },
+                [&](const port::AddressOfRecord& aor) { return api.directory.subscriber(aor); }});
+  if (!explanation.ok()) return x.store_error(explanation.reason());
+  if (explanation->asks().empty()) return answer(x, explanation->settle({}));
+  const std::vector<port::AddressOfRecord> asks = explanation->asks();
+  api.node.contacts(asks, [x, e = std::move(*explanation)](const std::vector<size_t>& contacts) {
+    answer(x, e.settle(contacts));
+  });
+}
+
+}  // namespace
+
+void add_explain_operation(std::vector<Operation>& table) {
+  table.push_back({"GET",
+                   "/route",
+                   Scope::read,
+                   "Where would this call go, and why",
+                   nullptr,
+                   "Explanation",
+                   {{"from", "user@domain that calls, or the caller's number on a trunk"},
+                    {"to", "number or URI dialled"},
+                    {"trunk", "the call comes in over this trunk"},
+                    {"domain", "of a trunk's call; the trunk's own when left out"}},
+                   explain});
+}
+
+}  // namespace tandem::ops
