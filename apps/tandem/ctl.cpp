@@ -7,12 +7,12 @@
 #include <boost/json.hpp>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <sstream>
 #include <vector>
 
 #include "base/text.h"
+#include "tandem/ctl_output.h"
 #include "tandem/http_client.h"
 
 namespace tandem::app {
@@ -58,11 +58,6 @@ void Ctl::prepare() {
     if (std::ifstream(data + "/web.crt").good()) client.certificate = data + "/web.crt";
 }
 
-std::string cell(const json::value& v) {
-  if (v.is_string()) return std::string(v.get_string());
-  return json::serialize(v);
-}
-
 std::optional<HttpAnswer> Ctl::call(const std::string& method, const std::string& path,
                                     const std::string& body) {
   prepare();
@@ -86,38 +81,6 @@ std::optional<HttpAnswer> Ctl::call(const std::string& method, const std::string
   return std::move(*answer);
 }
 
-void print_table(const json::array& rows, const std::vector<std::string_view>& columns) {
-  std::vector<std::vector<std::string>> table;
-  table.emplace_back(columns.begin(), columns.end());
-  for (const json::value& row : rows) {
-    auto& line = table.emplace_back();
-    for (const std::string_view column : columns) {
-      const auto* v = row.as_object().if_contains(column);
-      line.push_back(v ? cell(*v) : "");
-    }
-  }
-  std::vector<size_t> widths(columns.size());
-  for (const auto& line : table)
-    for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-  for (const auto& line : table) {
-    std::string out;
-    for (size_t i = 0; i < line.size(); ++i)
-      fmt::format_to(std::back_inserter(out), "{:{}}  ", line[i], widths[i]);
-    while (!out.empty() && out.back() == ' ') out.pop_back();
-    fmt::print("{}\n", out);
-  }
-}
-
-void print_object(const json::object& object, const std::string& prefix = "") {
-  for (const auto& entry : object) {
-    const std::string name = prefix + std::string(entry.key());
-    if (entry.value().is_object())
-      print_object(entry.value().as_object(), name + ".");
-    else
-      fmt::print("{} = {}\n", name, cell(entry.value()));
-  }
-}
-
 void Ctl::run(const std::string& method, const std::string& path,
               const std::vector<std::string_view>& columns, const std::string& body) {
   const auto answer = call(method, path, body);
@@ -130,9 +93,9 @@ void Ctl::run(const std::string& method, const std::string& path,
   }
   const auto* items = parsed.as_object().if_contains("items");
   if (items && items->is_array() && !columns.empty())
-    print_table(items->get_array(), columns);
+    fmt::print("{}", table(items->get_array(), columns));
   else
-    print_object(parsed.as_object());
+    fmt::print("{}", lines(parsed.as_object()));
 }
 
 /// "max_calls=3 enabled=false forwarding.busy=1009" -> JSON. A value that reads as JSON is that; otherwise it
@@ -168,6 +131,13 @@ Result<std::string, std::string> members_from(const std::vector<std::string>& se
   return json::serialize(out);
 }
 
+/// What is wrong with it; empty: nothing. "domain/user" is taken, too.
+std::string address_problem(const std::string& text) {
+  const size_t at = text.find_first_of("@/");
+  const bool whole = at != std::string::npos && at > 0 && at + 1 < text.size();
+  return whole ? "" : fmt::format("'{}': expected user@domain, such as 1001@example.com", text);
+}
+
 struct ResourceName {
   const char* command;
   const char* path;
@@ -193,11 +163,7 @@ void add_resource(CLI::App& ctl, const std::shared_ptr<Ctl>& shared, const Resou
   };
   const auto add_key = [key, r](CLI::App* to) {
     CLI::Option* option = to->add_option("key", *key, r.key_help)->required();
-    if (std::string_view(r.key_help) == "user@domain")
-      option->check([](const std::string& text) {
-        return text.find_first_of("@/") == std::string::npos ? fmt::format("'{}': expected user@domain", text)
-                                                             : "";
-      });
+    if (std::string_view(r.key_help) == "user@domain") option->check(address_problem);
   };
   sub->add_subcommand("list", "list them")->callback([shared, r] { shared->run("GET", r.path, r.columns); });
   CLI::App* show = sub->add_subcommand("show", "show one");
@@ -217,166 +183,9 @@ void add_resource(CLI::App& ctl, const std::shared_ptr<Ctl>& shared, const Resou
   rm->callback([shared, item] { shared->run("DELETE", item()); });
 }
 
-void add_routes(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
-  CLI::App* routes = ctl.get_subcommand("routes");
-  auto settings = std::make_shared<std::vector<std::string>>();
-  CLI::App* add = routes->add_subcommand("add", "add a route; its id is given");
-  add->add_option("members", *settings, "member=value ...")->required();
-  add->callback([shared, settings] {
-    const auto body = members_from(*settings);
-    if (body.ok()) return shared->run("POST", "/routes", {}, *body);
-    fmt::print(stderr, "tandem ctl: {}\n", body.reason());
-    *shared->exit_code = 2;
-  });
-  auto from = std::make_shared<std::string>(), to = std::make_shared<std::string>(),
-       trunk = std::make_shared<std::string>();
-  CLI::App* explain = routes->add_subcommand("explain", "where would this call go, and why");
-  explain->add_option("--from", *from, "user@domain that calls, or the caller's number on a trunk")
-      ->required();
-  explain->add_option("--to", *to, "number or URI dialled")->required();
-  explain->add_option("--trunk", *trunk, "the call comes in over this trunk");
-  explain->callback([shared, from, to, trunk] {
-    const std::string query = "/route?from=" + percent_encode(*from) + "&to=" + percent_encode(*to) +
-                              (trunk->empty() ? "" : "&trunk=" + percent_encode(*trunk));
-    const auto answer = shared->call("GET", query);
-    if (!answer) return;
-    if (shared->as_json) return fmt::print("{}", answer->body);
-    const json::value v = json::parse(answer->body);
-    fmt::print("{} -> {}\nby {}\n", cell(v.at("number")), cell(v.at("action")), cell(v.at("rule")));
-    for (const json::value& line : v.at("why").as_array()) fmt::print("  {}\n", cell(line));
-  });
-}
-
-void add_calls(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
-  CLI::App* calls = ctl.add_subcommand("calls", "calls in progress")->require_subcommand(1);
-  auto id = std::make_shared<std::string>(), target = std::make_shared<std::string>();
-  auto leg = std::make_shared<uint16_t>(0);
-  calls->add_subcommand("list", "list them")->callback([shared] {
-    shared->run("GET", "/calls", {"id", "state", "caller", "callee", "started", "answered", "route"});
-  });
-  CLI::App* show = calls->add_subcommand("show", "show one, with its legs");
-  show->add_option("id", *id, "of the call")->required();
-  show->callback([shared, id] { shared->run("GET", "/calls/" + percent_encode(*id)); });
-  CLI::App* hangup = calls->add_subcommand("hangup", "end one");
-  hangup->add_option("id", *id, "of the call")->required();
-  hangup->callback([shared, id] { shared->run("DELETE", "/calls/" + percent_encode(*id)); });
-  CLI::App* transfer = calls->add_subcommand("transfer", "one leg leaves, its peer goes to the target");
-  transfer->add_option("id", *id, "of the call")->required();
-  transfer->add_option("leg", *leg, "the leg that leaves")->required();
-  transfer->add_option("target", *target, "number or SIP URI")->required();
-  transfer->callback([shared, id, leg, target] {
-    const std::string body = json::serialize(json::object{{"leg", *leg}, {"target", *target}});
-    shared->run("POST", "/calls/" + percent_encode(*id) + "/transfer", {}, body);
-  });
-}
-
-void add_registrations(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
-  CLI::App* registrations = ctl.add_subcommand("registrations", "live contacts")->require_subcommand(1);
-  auto search = std::make_shared<std::string>(), aor = std::make_shared<std::string>();
-  CLI::App* list = registrations->add_subcommand("list", "list them");
-  list->add_option("--search", *search, "part of the user");
-  list->callback([shared, search] {
-    shared->run("GET", "/registrations?search=" + percent_encode(*search),
-                {"user", "domain", "contact", "source", "transport", "expires_in", "user_agent"});
-  });
-  CLI::App* rm = registrations->add_subcommand("rm", "remove all contacts of user@domain");
-  rm->add_option("aor", *aor, "user@domain")->required();
-  rm->callback([shared, aor] {
-    const size_t at = aor->find('@');
-    const std::string user = aor->substr(0, at), domain = at == std::string::npos ? "" : aor->substr(at + 1);
-    shared->run("DELETE", "/registrations/" + percent_encode(domain) + "/" + percent_encode(user));
-  });
-}
-
-void add_cdrs(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
-  struct Search {
-    std::string from, to, party, call_id, trunk, status;
-    uint32_t limit = 100;
-    bool csv = false, all = false;
-  };
-  auto s = std::make_shared<Search>();
-  CLI::App* cdrs = ctl.add_subcommand("cdrs", "search and export call detail records");
-  cdrs->add_option("--from", s->from, "set up at or after, UTC such as 2026-11-23T18:00:00Z");
-  cdrs->add_option("--to", s->to, "set up before");
-  cdrs->add_option("--party", s->party, "user of either party, or the number dialled");
-  cdrs->add_option("--call-id", s->call_id, "SIP Call-ID of either leg");
-  cdrs->add_option("--trunk", s->trunk, "of either leg");
-  cdrs->add_option("--status", s->status, "SIP status");
-  cdrs->add_option("--limit", s->limit, "records a page, at most 1000");
-  cdrs->add_flag("--csv", s->csv, "as CSV");
-  cdrs->add_flag("--all", s->all, "every page");
-  cdrs->callback([shared, s] {
-    std::string query = fmt::format("/cdrs?limit={}", s->limit);
-    const std::pair<const char*, std::string*> filters[] = {{"from", &s->from},   {"to", &s->to},
-                                                            {"party", &s->party}, {"call_id", &s->call_id},
-                                                            {"trunk", &s->trunk}, {"status", &s->status}};
-    for (const auto& [name, value] : filters)
-      if (!value->empty()) query += fmt::format("&{}={}", name, percent_encode(*value));
-    if (s->csv) query += "&format=csv";
-    std::string cursor;
-    bool first = true;
-    do {
-      const auto answer =
-          shared->call("GET", query + (cursor.empty() ? "" : "&cursor=" + percent_encode(cursor)));
-      if (!answer) return;
-      if (s->csv) {
-        cursor = answer->next_cursor;
-        fmt::print("{}", first ? answer->body : answer->body.substr(answer->body.find('\n') + 1));
-      } else {
-        const json::value v = json::parse(answer->body);
-        cursor = cell(v.at("next"));
-        if (shared->as_json) {
-          fmt::print("{}", answer->body);
-        } else {
-          json::array rows;
-          for (const json::value& row : v.at("items").as_array()) {
-            json::object line = row.as_object();
-            line["caller"] = row.at("caller").at("user");
-            line["callee"] = row.at("callee").at("user");
-            rows.emplace_back(std::move(line));
-          }
-          print_table(rows, {"setup", "answer", "end", "caller", "dialled", "callee", "sip_status",
-                             "q850_cause", "release_side"});
-        }
-      }
-      first = false;
-    } while (s->all && !cursor.empty());
-  });
-}
-
-void add_node_commands(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
-  ctl.add_subcommand("status", "version, start, drain and readiness")->callback([shared] {
-    shared->run("GET", "/status");
-  });
-  ctl.add_subcommand("trunk-status", "registration, health and calls of trunks")->callback([shared] {
-    shared->run("GET", "/trunk-status", {"name", "state", "last_status", "health", "probe_status", "calls"});
-  });
-  ctl.add_subcommand("reload", "read certificates and configuration again")->callback([shared] {
-    shared->run("POST", "/reload");
-  });
-  auto off = std::make_shared<bool>(false);
-  CLI::App* drain = ctl.add_subcommand("drain", "take no new calls; running ones go on");
-  drain->add_flag("--off", *off, "take calls again");
-  drain->callback([shared, off] { shared->run(*off ? "DELETE" : "POST", "/drain"); });
-}
-
-}  // namespace
-
-void add_ctl(CLI::App& root, int& exit_code) {
-  auto shared = std::make_shared<Ctl>();
-  shared->exit_code = &exit_code;
-  CLI::App* ctl = root.add_subcommand("ctl", "ask and tell a running node (client of the REST API)")
-                      ->require_subcommand(1);
-  ctl->add_option("--url", shared->client.url, "of the node")->capture_default_str();
-  ctl->add_option(
-      "--token", shared->client.token,
-      "bearer token; else $TANDEM_TOKEN, else credentials.json or api_token in the data directory");
-  ctl->add_option("--cacert", shared->client.certificate,
-                  "PEM certificate to trust; else web.crt in the data directory");
-  ctl->add_flag("--insecure", shared->client.insecure, "do not check the server's certificate");
-  ctl->add_option("--data", shared->data, "data directory of a node on this machine")->capture_default_str();
-  ctl->add_flag("--json", shared->as_json, "print JSON as it came");
-  const std::vector<ResourceName> resources = {
+/// The collections of rows; what they are keyed by stands in their help.
+const std::vector<ResourceName>& resources() {
+  static const std::vector<ResourceName> all = {
       {"subscribers",
        "/subscribers",
        "subscribers",
@@ -419,7 +228,184 @@ void add_ctl(CLI::App& root, int& exit_code) {
        "domain",
        {"domain", "enabled", "first_slot", "last_slot", "timeout_seconds"}},
   };
-  for (const ResourceName& r : resources) add_resource(*ctl, shared, r);
+  return all;
+}
+
+void add_routes(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  CLI::App* routes = ctl.get_subcommand("routes");
+  auto settings = std::make_shared<std::vector<std::string>>();
+  CLI::App* add = routes->add_subcommand("add", "add a route; its id is given");
+  add->add_option("members", *settings, "member=value ...")->required();
+  add->callback([shared, settings] {
+    const auto body = members_from(*settings);
+    if (body.ok()) return shared->run("POST", "/routes", {}, *body);
+    fmt::print(stderr, "tandem ctl: {}\n", body.reason());
+    *shared->exit_code = 2;
+  });
+  auto from = std::make_shared<std::string>(), to = std::make_shared<std::string>(),
+       trunk = std::make_shared<std::string>();
+  CLI::App* explain = routes->add_subcommand("explain", "where would this call go, and why");
+  explain->add_option("--from", *from, "user@domain that calls, or the caller's number on a trunk")
+      ->required();
+  explain->add_option("--to", *to, "number or URI dialled")->required();
+  explain->add_option("--trunk", *trunk, "the call comes in over this trunk");
+  explain->callback([shared, from, to, trunk] {
+    const std::string query = "/route?from=" + percent_encode(*from) + "&to=" + percent_encode(*to) +
+                              (trunk->empty() ? "" : "&trunk=" + percent_encode(*trunk));
+    const auto answer = shared->call("GET", query);
+    if (!answer) return;
+    if (shared->as_json) return fmt::print("{}", answer->body);
+    const json::value v = json::parse(answer->body);
+    fmt::print("{} -> {}\n", cell(v.at("number")), cell(v.at("action")));
+    if (!v.at("rule").as_string().empty()) fmt::print("by {}\n", cell(v.at("rule")));
+    for (const json::value& line : v.at("why").as_array()) fmt::print("  {}\n", cell(line));
+  });
+}
+
+void add_calls(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  CLI::App* calls = ctl.add_subcommand("calls", "calls in progress")->require_subcommand(1);
+  auto id = std::make_shared<std::string>(), target = std::make_shared<std::string>();
+  auto leg = std::make_shared<uint16_t>(0);
+  calls->add_subcommand("list", "list them")->callback([shared] {
+    shared->run("GET", "/calls", {"id", "state", "caller", "callee", "started", "answered", "route"});
+  });
+  CLI::App* show = calls->add_subcommand("show", "show one, with its legs");
+  show->add_option("id", *id, "of the call")->required();
+  show->callback([shared, id] { shared->run("GET", "/calls/" + percent_encode(*id)); });
+  CLI::App* hangup = calls->add_subcommand("hangup", "end one");
+  hangup->add_option("id", *id, "of the call")->required();
+  hangup->callback([shared, id] { shared->run("DELETE", "/calls/" + percent_encode(*id)); });
+  CLI::App* transfer = calls->add_subcommand("transfer", "one leg leaves, its peer goes to the target");
+  transfer->add_option("id", *id, "of the call")->required();
+  transfer->add_option("leg", *leg, "the leg that leaves")->required();
+  transfer->add_option("target", *target, "number or SIP URI")->required();
+  transfer->callback([shared, id, leg, target] {
+    const std::string body = json::serialize(json::object{{"leg", *leg}, {"target", *target}});
+    shared->run("POST", "/calls/" + percent_encode(*id) + "/transfer", {}, body);
+  });
+}
+
+void add_registrations(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  CLI::App* registrations = ctl.add_subcommand("registrations", "live contacts")->require_subcommand(1);
+  auto search = std::make_shared<std::string>(), aor = std::make_shared<std::string>();
+  CLI::App* list = registrations->add_subcommand("list", "list them");
+  list->add_option("--search", *search, "part of the user");
+  list->callback([shared, search] {
+    shared->run("GET", "/registrations?search=" + percent_encode(*search),
+                {"user", "domain", "contact", "source", "transport", "expires_in", "user_agent"});
+  });
+  CLI::App* rm = registrations->add_subcommand("rm", "remove all contacts of user@domain");
+  rm->add_option("aor", *aor, "user@domain")->required()->check(address_problem);
+  rm->callback([shared, aor] {
+    const size_t mark = aor->find_first_of("@/");
+    std::string user = aor->substr(0, mark), domain = aor->substr(mark + 1);
+    if ((*aor)[mark] == '/') std::swap(user, domain);
+    shared->run("DELETE", "/registrations/" + percent_encode(domain) + "/" + percent_encode(user));
+  });
+}
+
+struct RecordSearch {
+  std::string from, to, party, call_id, trunk, status;
+  uint32_t limit = 100;
+  bool csv = false, all = false;
+
+  std::string query() const;
+};
+
+std::string RecordSearch::query() const {
+  std::string out = fmt::format("/cdrs?limit={}", limit);
+  const std::pair<const char*, const std::string*> filters[] = {{"from", &from},   {"to", &to},
+                                                                {"party", &party}, {"call_id", &call_id},
+                                                                {"trunk", &trunk}, {"status", &status}};
+  for (const auto& [name, value] : filters)
+    if (!value->empty()) out += fmt::format("&{}={}", name, percent_encode(*value));
+  return csv ? out + "&format=csv" : out;
+}
+
+void print_records(const json::array& items) {
+  json::array rows;
+  for (const json::value& row : items) {
+    json::object line = row.as_object();
+    line["caller"] = row.at("caller").at("user");
+    line["callee"] = row.at("callee").at("user");
+    rows.emplace_back(std::move(line));
+  }
+  fmt::print("{}", table(rows, {"setup", "answer", "end", "caller", "dialled", "callee", "sip_status",
+                                "q850_cause", "release_side"}));
+}
+
+/// A page after another while `all` are wanted; the header of a CSV once.
+void search_records(Ctl& shared, const RecordSearch& search) {
+  const std::string query = search.query();
+  std::string cursor;
+  bool first = true;
+  do {
+    const auto answer =
+        shared.call("GET", query + (cursor.empty() ? "" : "&cursor=" + percent_encode(cursor)));
+    if (!answer) return;
+    if (search.csv) {
+      cursor = answer->next_cursor;
+      fmt::print("{}", first ? answer->body : answer->body.substr(answer->body.find('\n') + 1));
+    } else {
+      const json::value v = json::parse(answer->body);
+      cursor = v.at("next").as_string();
+      if (shared.as_json)
+        fmt::print("{}", answer->body);
+      else
+        print_records(v.at("items").as_array());
+    }
+    first = false;
+  } while (search.all && !cursor.empty());
+}
+
+void add_cdrs(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  auto s = std::make_shared<RecordSearch>();
+  CLI::App* cdrs = ctl.add_subcommand("cdrs", "search and export call detail records");
+  cdrs->add_option("--from", s->from, "set up at or after, UTC such as 2026-11-23T18:00:00Z");
+  cdrs->add_option("--to", s->to, "set up before");
+  cdrs->add_option("--party", s->party, "user of either party, or the number dialled");
+  cdrs->add_option("--call-id", s->call_id, "SIP Call-ID of either leg");
+  cdrs->add_option("--trunk", s->trunk, "of either leg");
+  cdrs->add_option("--status", s->status, "SIP status");
+  cdrs->add_option("--limit", s->limit, "records a page, at most 1000");
+  cdrs->add_flag("--csv", s->csv, "as CSV");
+  cdrs->add_flag("--all", s->all, "every page");
+  cdrs->callback([shared, s] { search_records(*shared, *s); });
+}
+
+void add_node_commands(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  ctl.add_subcommand("status", "version, start, drain and readiness")->callback([shared] {
+    shared->run("GET", "/status");
+  });
+  ctl.add_subcommand("trunk-status", "registration, health and calls of trunks")->callback([shared] {
+    shared->run("GET", "/trunk-status", {"name", "state", "last_status", "health", "probe_status", "calls"});
+  });
+  ctl.add_subcommand("reload", "read certificates and configuration again")->callback([shared] {
+    shared->run("POST", "/reload");
+  });
+  auto off = std::make_shared<bool>(false);
+  CLI::App* drain = ctl.add_subcommand("drain", "take no new calls; running ones go on");
+  drain->add_flag("--off", *off, "take calls again");
+  drain->callback([shared, off] { shared->run(*off ? "DELETE" : "POST", "/drain"); });
+}
+
+}  // namespace
+
+void add_ctl(CLI::App& root, int& exit_code) {
+  auto shared = std::make_shared<Ctl>();
+  shared->exit_code = &exit_code;
+  CLI::App* ctl = root.add_subcommand("ctl", "ask and tell a running node (client of the REST API)")
+                      ->require_subcommand(1);
+  ctl->add_option("--url", shared->client.url, "of the node")->capture_default_str();
+  ctl->add_option(
+      "--token", shared->client.token,
+      "bearer token; else $TANDEM_TOKEN, else credentials.json or api_token in the data directory");
+  ctl->add_option("--cacert", shared->client.certificate,
+                  "PEM certificate to trust; else web.crt in the data directory");
+  ctl->add_flag("--insecure", shared->client.insecure, "do not check the server's certificate");
+  ctl->add_option("--data", shared->data, "data directory of a node on this machine")->capture_default_str();
+  ctl->add_flag("--json", shared->as_json, "print JSON as it came");
+  for (const ResourceName& r : resources()) add_resource(*ctl, shared, r);
   add_routes(*ctl, shared);
   add_calls(*ctl, shared);
   add_registrations(*ctl, shared);
