@@ -110,9 +110,7 @@ void status(ApiImpl& api, const Exchange& x) {
                {"reason", why.value_or("")}});
 }
 
-}  // namespace
-
-void add_live_operations(std::vector<Operation>& table) {
+void add_calls(std::vector<Operation>& table) {
   table.push_back({"GET",
                    "/calls",
                    Scope::read,
@@ -131,6 +129,9 @@ void add_live_operations(std::vector<Operation>& table) {
                    nullptr,
                    {},
                    transfer});
+}
+
+void add_registrations_and_trunks(std::vector<Operation>& table) {
   table.push_back(
       {"GET",
        "/registrations",
@@ -156,6 +157,9 @@ void add_live_operations(std::vector<Operation>& table) {
                    "[TrunkStatus]",
                    {},
                    trunk_status});
+}
+
+void add_node(std::vector<Operation>& table) {
   table.push_back({"POST",
                    "/reload",
                    Scope::admin,
@@ -182,6 +186,14 @@ void add_live_operations(std::vector<Operation>& table) {
                    [](ApiImpl& api, const Exchange& x) { api.node.drain(false), x.none(); }});
   table.push_back(
       {"GET", "/status", Scope::read, "Version, start, drain and readiness", nullptr, "Status", {}, status});
+}
+
+}  // namespace
+
+void add_live_operations(std::vector<Operation>& table) {
+  add_calls(table);
+  add_registrations_and_trunks(table);
+  add_node(table);
 }
 
 }  // namespace tandem::ops
