@@ -27,6 +27,17 @@ int weight(const Cause& c) {
 
 bool is_busy(const Cause& c) { return c.status == 486 || c.status == 600; }
 
+bool is_redirection(const Cause& c) { return c.status >= 300 && c.status < 400; }
+
+/// What the caller hears of a trunk's refusal. A challenge was for us, and where a call goes is for the dial
+/// plan to say.
+Cause told_for(const Cause& refusal) {
+  if (is_redirection(refusal)) return Cause::from_status(480, "Redirected by the trunk");
+  if (refusal.status == 401 || refusal.status == 407)
+    return Cause::from_status(502, "Trunk refuses our credentials");
+  return refusal;
+}
+
 std::string sip_uri(std::string_view user, std::string_view domain) {
   std::string uri = "sip:";
   if (!user.empty()) uri.append(sip::escape_user(user)).append("@");
@@ -298,19 +309,27 @@ Party* CallFlow::call_leg(size_t branch, Invitation invitation) {
 
 void CallFlow::on_refused(Party& called, const LegEvent& event) {
   const int branch = called.branch;
+  const std::string called_trunk = called.trunk;
   const bool ours = call_.setup && called.attempt == call_.setup->number && branch >= 0;
   gone(called);
   if (!ours) return;
   const auto index = static_cast<size_t>(branch);
   Branch& b = call_.setup->branches[index];
-  if (weight(event.cause) >= weight(b.cause)) b.cause = event.cause;
+  // Trunks are asked one after the other, and the word of the last one decides.
+  const bool outside = b.kind != Branch::Kind::extension;
+  if (outside || weight(event.cause) >= weight(b.cause)) b.cause = event.cause;
   touch();
   if (b.state != Branch::State::ringing) return;
   const int status = event.cause.status;
-  if (status >= 300 && status < 400 && b.kind == Branch::Kind::extension && layer_.config.follow_redirects &&
-      !event.targets.empty()) {
-    if (divert(index, event.targets.front(), "deflection")) return;
-    b.cause = Cause::from_status(480, "Redirected in circles");
+  if (is_redirection(event.cause)) {
+    if (outside) {
+      layer_.counters.trunk_redirections.add();
+      this->event(port::Level::notice, "trunk.redirected",
+                  {{"trunk", called_trunk}, {"status", std::to_string(status)}});
+    } else if (layer_.config.follow_redirects && !event.targets.empty()) {
+      if (redirect(index, event.targets)) return;
+      call_.setup->branches[index].cause = Cause::from_status(480, "Redirected in circles");
+    }
   }
   if (status >= 600) release_branch(index, Cause::from_q850(26));  // RFC 3261 section 16.7 item 5
   if (!branch_alive(index)) on_branch_over(index);
@@ -334,23 +353,24 @@ void CallFlow::on_branch_over(size_t branch) {
   if (b.forwards && b.profile) {
     const port::Forwarding& f = b.profile->forwarding;
     if (is_busy(b.cause) && !f.busy.empty() && divert(branch, f.busy, "user-busy")) return;
-    const bool unreachable = !b.rang && !is_busy(b.cause) && b.cause.status != 603;
+    const bool unreachable = !b.rang && !is_busy(b.cause) && b.cause.status < 600;
     if (unreachable && !f.unreachable.empty() && divert(branch, f.unreachable, "unavailable")) return;
   }
   Cause cause = b.cause;
   // What a phone of ours answers to us is not what the caller should hear: no challenges, no transport
   // troubles.
   if (cause.status == 401 || cause.status == 407 || cause.status == 408 ||
-      (cause.status == 503 && cause.q850 != 47) || (cause.status >= 300 && cause.status < 400)) {
+      (cause.status == 503 && cause.q850 != 47) || is_redirection(cause)) {
     cause.status = 480;
     cause.q850 = 20;
   }
   fail_branch(branch, cause);
 }
 
-void CallFlow::fail_branch(size_t branch, const Cause& cause) {
+void CallFlow::fail_branch(size_t branch, const Cause& refusal) {
   Setup& setup = *call_.setup;
   Branch& b = setup.branches[branch];
+  const Cause cause = b.kind == Branch::Kind::extension ? refusal : told_for(refusal);
   b.state = Branch::State::failed;
   b.cause = cause;
   if (weight(cause) >= weight(setup.best)) setup.best = cause;
@@ -386,6 +406,28 @@ void CallFlow::on_ring_timeout(size_t branch) {
     if (!target.empty() && divert(branch, target, no_answer ? "no-answer" : "unavailable")) return;
   }
   fail_branch(branch, cause);
+}
+
+/// A phone answered 3xx: its contacts are tried one after the other, each when nothing rings any more for the
+/// one before (RFC 3261 section 8.1.3.4). False: to none of them.
+bool CallFlow::redirect(size_t branch, const std::vector<std::string>& targets) {
+  Setup& setup = *call_.setup;
+  std::vector<Redirection> next;
+  for (const std::string& target : targets) next.push_back({branch, target, setup.diversions.size()});
+  setup.redirections.insert(setup.redirections.begin(), next.begin(), next.end());
+  return follow_redirection();
+}
+
+bool CallFlow::follow_redirection() {
+  Setup& setup = *call_.setup;
+  while (!setup.redirections.empty()) {
+    const Redirection next = std::move(setup.redirections.front());
+    setup.redirections.erase(setup.redirections.begin());
+    // What the target before this one did with the call is not how it came to this one.
+    setup.diversions.resize(std::min(setup.diversions.size(), next.diversions));
+    if (divert(next.branch, next.target, "deflection")) return true;
+  }
+  return false;
 }
 
 /// The target goes to somebody else (RFC 5806, RFC 7044). False: it cannot (in circles, too often).

@@ -102,6 +102,13 @@ struct Diversion {
   std::string reason;  // RFC 5806 word
 };
 
+/// A target that a 3xx named and that has not been tried.
+struct Redirection {
+  size_t branch = 0;  // which was redirected
+  std::string target;
+  size_t diversions = 0;  // of the call when it was
+};
+
 /// Somebody is being rung for `origin`.
 struct Setup {
   enum class Purpose : uint8_t { call, transfer, park_return } purpose = Purpose::call;
@@ -119,6 +126,7 @@ struct Setup {
   std::vector<Diversion> diversions;
   std::vector<std::string> seen;  // numbers and addresses this call was sent to already
   uint32_t forwards = 0;
+  std::vector<Redirection> redirections;  // in order of trial
   std::vector<Branch> branches;
   Instant group_until = Instant::never();
   WallTime started, rung;
@@ -199,7 +207,7 @@ struct Call {
   LegId next_leg = 1;
   uint64_t revision = 1;
   Instant armed = Instant::never();  // earliest entry of this call in the layer's timer queue
-  std::string merge_key;             // Call-ID and From-tag of the caller's INVITE
+  std::string merge_key;             // of the caller's INVITE
 
   Party* find(LegId leg) {
     for (auto& p : parties)

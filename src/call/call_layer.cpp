@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "call/flow.h"
 #include "sip/headers.h"
+#include "sip/options.h"
 
 namespace tandem::call {
 
@@ -24,6 +25,8 @@ CallCounters::CallCounters(CounterSet& c)
       limit_domain(c.counter("call_refused_total", "Refused by a limit", "limit=\"domain_calls\"")),
       trunk_passed_over(
           c.counter("trunk_passed_over_total", "Trunks not tried because they are down and another is not")),
+      trunk_redirections(c.counter("trunk_redirections_total",
+                                   "3xx of trunks and outside addresses, which are not followed")),
       no_codec(c.counter("trunk_no_codec_total", "Descriptions without a codec the trunk's row names")),
       draining(c.counter("call_refused_total", "Refused by a limit", "limit=\"drain\"")),
       bad_sdp(c.counter("call_bad_sdp_total", "Session descriptions that were refused")),
@@ -63,6 +66,14 @@ Layer::Layer(const CallLayer::Parts& p, const CallConfig& cfg, std::shared_ptr<c
       failures(p.counters),
       trunk_contacts(cfg.contact_key) {
   trunk_contacts.set_plan(*plan);
+}
+
+std::string merge_key(const sip::Message& invite) {
+  return std::string(invite.call_id())
+      .append(" ")
+      .append(invite.from_tag())
+      .append(" ")
+      .append(std::to_string(invite.cseq().number));
 }
 
 Call& Layer::make_call(uint16_t shard) {
@@ -172,10 +183,9 @@ void CallLayer::Impl::on_new_invite(Now now, sip::TuEvent& event, const Identity
     return refuse(now, event.server, 503, out,
                   {{sip::HeaderId::retry_after, std::to_string(config.retry_after_seconds)}});
   }
-  if (const auto option = unsupported_option(request))
-    return refuse(now, event.server, 420, out, {{sip::HeaderId::unsupported, std::string(*option)}});
-  const std::string key = std::string(request.call_id()).append(" ").append(request.from_tag());
-  if (merged.count(key)) {  // RFC 3261 section 8.2.2.2
+  if (std::string unknown = sip::unsupported_options(request, supported_options); !unknown.empty())
+    return refuse(now, event.server, 420, out, {{sip::HeaderId::unsupported, std::move(unknown)}});
+  if (merged.count(merge_key(request))) {  // RFC 3261 section 8.2.2.2
     counters.merged.add();
     return refuse(now, event.server, 482, out);
   }

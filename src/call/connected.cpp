@@ -233,11 +233,13 @@ void CallFlow::on_timeout() {
     layer_.counters.setup_timeouts.add();
     call_.setup_until = Instant::never();
     call_.setup->otherwise.clear();
+    call_.setup->redirections.clear();
     for (size_t i = 0; i < call_.setup->branches.size(); ++i) release_branch(i, Cause::from_q850(19));
     return fail_setup(Cause::from_status(480, "Setup timeout"));
   }
   if (call_.setup && call_.setup->group_until <= now) {
     call_.setup->group_until = Instant::never();
+    call_.setup->redirections.clear();
     for (Branch& b : call_.setup->branches) {
       if (b.state != Branch::State::done) b.state = Branch::State::failed;
       b.stop = Instant::never();
@@ -266,10 +268,10 @@ void CallFlow::on_timeout() {
 }
 
 Instant Layer::next_timeout(const Call& call) {
-  Instant next = std::min({call.setup_until, call.park_until, call.feature_until});
+  Instant next = std::min(call.park_until, call.feature_until);
   for (const auto& p : call.parties) next = std::min({next, p->leg->next_timeout(), p->negotiation_until});
   if (!call.setup) return next;
-  next = std::min(next, call.setup->group_until);
+  next = std::min({next, call.setup_until, call.setup->group_until});
   for (const Branch& b : call.setup->branches) {
     if (b.state == Branch::State::waiting) next = std::min(next, b.start);
     if (b.state == Branch::State::ringing) next = std::min(next, b.stop);

@@ -83,8 +83,10 @@ class CallFlow {
   void on_refused(Party& party, const LegEvent& event);
   void on_branch_over(size_t branch);
   void on_ring_timeout(size_t branch);
-  void fail_branch(size_t branch, const Cause& cause);
+  void fail_branch(size_t branch, const Cause& refusal);
   bool divert(size_t branch, std::string_view target, std::string_view reason);
+  bool redirect(size_t branch, const std::vector<std::string>& targets);
+  bool follow_redirection();
   void release_branch(size_t branch, const Cause& cause);
   bool branch_alive(size_t branch) const;
   std::string from_header(const Party& origin, std::string_view user, std::string_view domain) const;

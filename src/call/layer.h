@@ -34,6 +34,7 @@ struct CallCounters {
   Counter& limit_trunk_rate;
   Counter& limit_domain;
   Counter& trunk_passed_over;
+  Counter& trunk_redirections;
   Counter& no_codec;
   Counter& draining;
   Counter& bad_sdp;
@@ -56,6 +57,9 @@ class CallFlow;
 
 /// What we may answer a trunk's challenges with; nothing when the row has no user.
 std::optional<auth::Credentials> trunk_credentials(const port::TrunkRow& row);
+
+/// What an INVITE and its copies on other ways have in common (RFC 3261 section 8.2.2.2).
+std::string merge_key(const sip::Message& invite);
 
 struct Layer {
   Layer(const CallLayer::Parts& p, const CallConfig& cfg, std::shared_ptr<const route::Plan> the_plan);

@@ -61,7 +61,7 @@ void CallFlow::start(sip::ServerTxId server, const port::Path& path, const Ident
     return;
   }
   know_dialog(caller);
-  call_.merge_key = std::string(request->call_id()).append(" ").append(request->from_tag());
+  call_.merge_key = merge_key(*request);
   layer_.merged.emplace(call_.merge_key, call_.id);
   call_.setup_until = turn_.now.mono + layer_.config.setup_timeout;
   layer_.counters.started.add();
@@ -271,6 +271,7 @@ void CallFlow::act(const route::Action& action) {
 void CallFlow::fail_setup(Cause cause) {
   Setup& setup = *call_.setup;
   Party* from = origin();
+  if (from && cause.status < 600 && follow_redirection()) return;
   if (!setup.otherwise.empty() && from && setup.forwards < layer_.config.max_forwards) {
     ++setup.forwards;
     setup.dialled = std::exchange(setup.otherwise, {});

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "sip/headers.h"
+#include "sip/multipart.h"
 #include "sip/uri.h"
 
 namespace tandem::call {
@@ -22,12 +23,18 @@ SipLegCounters::SipLegCounters(CounterSet& counters)
       late_2xx(counters.counter("call_late_2xx_total",
                                 "2xx responses of forks that came too late and were ended")),
       queue_full(counters.counter("call_provisional_queue_full_total",
-                                  "Provisional responses dropped behind a lost PRACK")) {}
+                                  "Provisional responses dropped behind a lost PRACK")),
+      redirections_dropped(counters.counter("call_redirections_dropped_total",
+                                            "Contacts of a 3xx beyond the five that are followed")) {}
 
 SipLeg::SipLeg(SipWorld& world, uint64_t call, LegId id, uint16_t shard)
-    : world_(&world), call_(call), id_(id), shard_(shard), min_se_(world.config.min_se) {}
+    : world_(&world), call_(call), id_(id), shard_(shard), session_timer_(session_policy(world.config)) {}
 
 SipLeg::~SipLeg() = default;
+
+sip::SessionTimerPolicy session_policy(const CallConfig& config) {
+  return {config.session_expires > 0, config.session_expires, config.min_se};
+}
 
 void SipLeg::push(Turn& turn, LegEvent event) {
   event.leg = id_;
@@ -36,57 +43,14 @@ void SipLeg::push(Turn& turn, LegEvent event) {
 }
 
 std::optional<std::string_view> session_body(const sip::Message& message) {
-  const std::string_view body = message.body_text();
-  if (body.empty()) return std::nullopt;
-  const std::string_view type = message.content_type();
-  if (iequals(type, "application/sdp")) return body;
-  if (!iequals(type, "multipart/mixed")) return std::nullopt;
-  const auto full = message.header(HeaderId::content_type).value_or("");
-  const size_t semicolon = full.find(';');
-  if (semicolon == std::string_view::npos) return std::nullopt;
-  std::string_view boundary = sip::Params(full.substr(semicolon)).get("boundary").value_or("");
-  if (boundary.size() > 1 && boundary.front() == '"' && boundary.back() == '"')
-    boundary = boundary.substr(1, boundary.size() - 2);
-  if (boundary.empty() || boundary.size() > 70) return std::nullopt;
-  const std::string mark = "--" + std::string(boundary);
-  size_t at = body.find(mark);
-  for (int parts = 0; at != std::string_view::npos && parts < 16; ++parts) {
-    const size_t begin = body.find("\r\n", at);
-    if (begin == std::string_view::npos) return std::nullopt;
-    const size_t end = body.find(mark, begin);
-    if (end == std::string_view::npos) return std::nullopt;
-    const std::string_view part = body.substr(begin + 2, end - begin - 2);
-    const size_t blank = part.find("\r\n\r\n");
-    if (blank != std::string_view::npos &&
-        lower(part.substr(0, blank)).find("application/sdp") != std::string::npos) {
-      std::string_view content = part.substr(blank + 4);
-      if (content.size() >= 2 && content.substr(content.size() - 2) == "\r\n") content.remove_suffix(2);
-      if (content.empty()) return std::nullopt;
-      return content;
-    }
-    at = end;
-  }
-  return std::nullopt;
-}
-
-std::optional<std::string_view> unsupported_option(const sip::Message& request) {
-  std::optional<std::string_view> unknown;
-  request.for_each_value(HeaderId::require, [&](std::string_view option) {
-    sip::ListCursor known(supported_options);
-    std::string_view item;
-    while (known.next(item))
-      if (iequals(item, option)) return true;
-    unknown = option;
-    return false;
-  });
-  return unknown;
+  const auto body = sip::find_body(message, "application/sdp");
+  if (!body.ok() || !*body || (*body)->empty()) return std::nullopt;
+  return as_text(**body);
 }
 
 void SipLeg::learn_peer(const sip::Message& message) {
   if (message.lists(HeaderId::supported, "100rel") || message.lists(HeaderId::require, "100rel"))
     peer_100rel_ = true;
-  if (message.lists(HeaderId::supported, "timer") || message.lists(HeaderId::require, "timer"))
-    peer_timer_ = true;
   if (message.has(HeaderId::allow)) peer_update_ = message.lists(HeaderId::allow, "UPDATE");
   const auto agent = message.header(message.is_request() ? HeaderId::user_agent : HeaderId::server);
   if (agent && remote_agent_.empty()) remote_agent_ = agent->substr(0, 128);
@@ -169,7 +133,7 @@ void SipLeg::respond(Turn& turn, sip::ServerTxId server, int status, std::string
   if (target_refresh && status < 300 && status > 100) {
     w.header(HeaderId::contact, dialog_.local_target);
     standard_headers(w);
-    if (status >= 200) session_headers(w, true);
+    if (status >= 200) answer_session_timer(turn, w, *request);
   } else if (status == 405 || status == 501 || (method == Method::options && status == 200)) {
     w.header(HeaderId::allow, allowed_methods);
     w.header(HeaderId::accept, "application/sdp");
@@ -179,7 +143,7 @@ void SipLeg::respond(Turn& turn, sip::ServerTxId server, int status, std::string
   Buffer bytes = body.empty() ? std::move(w).finish() : std::move(w).body("application/sdp", as_bytes(body));
   touch();
   if (method == Method::invite && status >= 200 && status < 300) {
-    final_2xx_.start(turn.now, std::string(bytes.text()), request->cseq().number, world_->config.timers);
+    final_2xx_.start(turn.now, world_->config.timers, request->cseq().number, bytes.bytes());
     // Among the answered INVITEs of a snapshot this one has to be found again: it sends the repetitions.
     if (final_tx_) world_->transactions.set_user(final_tx_, user(Purpose::uas_other));
     final_tx_ = server;
@@ -215,8 +179,9 @@ void SipLeg::send_bye(Turn& turn, const Cause& cause, sip::Dialog& dialog) {
 /// The dialog is over because of the peer or of a failure; tells the call once.
 void SipLeg::peer_released(Turn& turn, Cause cause, bool by_peer) {
   final_2xx_.stop();
-  provisional_.stop();
-  glare_retry_ = refresh_at_ = expires_at_ = Instant::never();
+  provisional_.on_final();
+  session_timer_.stop();
+  glare_retry_ = bye_at_ = Instant::never();
   queued_offer_.clear();
   LegEvent e;
   e.kind = LegEvent::Kind::released;
@@ -226,9 +191,10 @@ void SipLeg::peer_released(Turn& turn, Cause cause, bool by_peer) {
 }
 
 void SipLeg::release(Turn& turn, const Cause& cause, port::CommitId after) {
-  glare_retry_ = refresh_at_ = expires_at_ = Instant::never();
+  glare_retry_ = Instant::never();
+  session_timer_.stop();
   queued_offer_.clear();
-  provisional_.stop();
+  provisional_.on_final();
   touch();
   if (bye_tx_ || held_status_) return finish_release(turn, after);
   if (uas_offer_tx_) {
@@ -266,6 +232,11 @@ void SipLeg::release(Turn& turn, const Cause& cause, port::CommitId after) {
     case State::confirmed:
       final_2xx_.stop();
       if (offer_tx_ && !withdrawn_) world_->transactions.cancel(turn.now, offer_tx_, turn.out);
+      if (report_open() && !refer_cseq_) {
+        release_cause_ = cause;
+        bye_at_ = turn.now.mono + 8 * world_->config.timers.t1;
+        break;
+      }
       send_bye(turn, cause, dialog_);
       break;
     case State::cancelling:
@@ -303,40 +274,42 @@ void SipLeg::finish_release(Turn& turn, port::CommitId after) {
 
 void SipLeg::on_timeout(Turn& turn) {
   const Now now = turn.now;
-  const sip::Timers& timers = world_->config.timers;
-  switch (final_2xx_.on_timeout(now, timers.t2)) {
-    case Retransmit::Due::again:
-      world_->transactions.respond(now, final_tx_, Buffer::copy_of(final_2xx_.message), turn.out);
+  switch (final_2xx_.on_timeout(now)) {
+    case sip::ResendStep::resend:
+      world_->transactions.respond(now, final_tx_, final_2xx_.response(), turn.out);
       break;
-    case Retransmit::Due::over: {
+    case sip::ResendStep::give_up: {
       // RFC 3261 section 13.3.1.4: no ACK for 64*T1, the dialog is confirmed but the session should be
       // terminated.
       world_->counters.no_ack.add();
       const bool told = state_ == State::closing;
       const Cause cause = told ? release_cause_ : Cause::from_q850(102, "No ACK");
-      final_2xx_.stop();
       send_bye(turn, cause, dialog_);
       if (!told) peer_released(turn, cause, false);
       return;
     }
-    case Retransmit::Due::no:
+    case sip::ResendStep::nothing:
       break;
   }
-  switch (provisional_.on_timeout(now, Duration(0))) {
-    case Retransmit::Due::again:
-      world_->transactions.respond(now, uas_tx_, Buffer::copy_of(provisional_.message), turn.out);
+  switch (provisional_.on_timeout(now)) {
+    case sip::ResendStep::resend:
+      world_->transactions.respond(now, uas_tx_, provisional_.response(), turn.out);
       break;
-    case Retransmit::Due::over: {
+    case sip::ResendStep::give_up: {
       world_->counters.no_prack.add();
-      provisional_.stop();
       // Refused here with 504 (RFC 3262 section 3); the call learns that the leg is gone.
       const Cause cause = Cause::from_status(504, "No PRACK");
       refuse(turn, cause, 0, {});
       peer_released(turn, cause, false);
       return;
     }
-    case Retransmit::Due::no:
+    case sip::ResendStep::nothing:
       break;
+  }
+  if (now.mono >= bye_at_) {
+    bye_at_ = Instant::never();
+    notify_next_.clear();
+    send_bye(turn, release_cause_, dialog_);
   }
   if (now.mono >= closing_until_) {
     closing_until_ = Instant::never();
@@ -347,35 +320,39 @@ void SipLeg::on_timeout(Turn& turn) {
     glare_retry_ = Instant::never();
     offer_over(turn);
   }
-  if (now.mono >= expires_at_) {
-    expires_at_ = refresh_at_ = Instant::never();
-    world_->counters.session_expired.add();
-    const Cause cause = Cause::from_q850(102, "Session timer expired");
-    send_bye(turn, cause, dialog_);
-    peer_released(turn, cause, false);
-    return;
-  }
-  if (now.mono >= refresh_at_) {
-    refresh_at_ = Instant::never();
-    send_refresh(turn);
+  switch (session_timer_.on_timeout(now)) {
+    case sip::SessionTimer::Step::expired: {
+      world_->counters.session_expired.add();
+      const Cause cause = Cause::from_q850(102, "Session timer expired");
+      send_bye(turn, cause, dialog_);
+      return peer_released(turn, cause, false);
+    }
+    case sip::SessionTimer::Step::refresh:
+      return send_refresh(turn);
+    case sip::SessionTimer::Step::nothing:
+      break;
   }
 }
 
 Instant SipLeg::next_timeout() const {
   if (state_ == State::ended) return Instant::never();
-  return std::min({final_2xx_.next_timeout(), provisional_.next_timeout(), glare_retry_, refresh_at_,
-                   expires_at_, closing_until_});
+  return std::min({final_2xx_.next_timeout(), provisional_.next_timeout(), session_timer_.next_timeout(),
+                   glare_retry_, bye_at_, closing_until_});
 }
 
 bool SipLeg::knows_peer(std::string_view tag) const {
   if (dialog_.remote_tag == tag) return true;
-  return std::any_of(early_.begin(), early_.end(), [&](const sip::Dialog& d) { return d.remote_tag == tag; });
+  return std::any_of(early_.begin(), early_.end(),
+                     [&](const Early& e) { return e.dialog.remote_tag == tag; });
 }
 
 void SipLeg::branches(std::vector<std::string>& out) const {
   for (const sip::ServerTxId tx : {uas_tx_, uas_offer_tx_, bye_tx_, refer_tx_, final_tx_})
     if (const sip::Message* request = tx ? world_->transactions.request_of(tx) : nullptr)
       out.emplace_back(request->top_via().branch);
+  for (const sip::ClientTxId tx : {invite_tx_, offer_tx_, our_bye_tx_, notify_tx_})
+    if (const std::string_view branch = world_->transactions.branch_of(tx); !branch.empty())
+      out.emplace_back(branch);
 }
 
 void SipLeg::on_stray(Turn& turn, const sip::Message& response, const port::Path& path) {

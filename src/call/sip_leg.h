@@ -21,8 +21,9 @@
 #include "base/rng.h"
 #include "call/config.h"
 #include "call/leg.h"
-#include "call/retransmit.h"
 #include "sip/dialog.h"
+#include "sip/reliable.h"
+#include "sip/session_timer.h"
 #include "sip/token.h"
 #include "sip/transaction.h"
 
@@ -40,6 +41,7 @@ struct SipLegCounters {
   Counter& session_expired;
   Counter& late_2xx;
   Counter& queue_full;
+  Counter& redirections_dropped;
 };
 
 /// What every SIP leg of a worker uses.
@@ -139,7 +141,8 @@ class SipLeg final : public Leg {
   const std::string& local_tag() const { return dialog_.local_tag; }
   /// While it rings, of the phone that rang first.
   const std::string& remote_tag() const {
-    return dialog_.remote_tag.empty() && !early_.empty() ? early_.front().remote_tag : dialog_.remote_tag;
+    return dialog_.remote_tag.empty() && !early_.empty() ? early_.front().dialog.remote_tag
+                                                         : dialog_.remote_tag;
   }
   const port::Path& path() const { return dialog_.path; }
   const std::string& remote_agent() const { return remote_agent_; }
@@ -164,6 +167,12 @@ class SipLeg final : public Leg {
   void rename(uint64_t call, LegId id);
 
  private:
+  /// A dialog of one fork, while the INVITE is open.
+  struct Early {
+    sip::Dialog dialog;
+    sip::RSeqOrder rseq;
+  };
+
   // sip_leg.cpp
   void touch() { ++revision_; }
   void push(Turn& turn, LegEvent event);
@@ -174,7 +183,8 @@ class SipLeg final : public Leg {
                             std::string_view content_type, std::string_view body, Purpose purpose);
   port::Path next_path() const;
   void standard_headers(sip::Writer& writer) const;
-  void session_headers(sip::Writer& writer, bool response) const;
+  void session_headers(sip::Writer& writer) const;
+  void answer_session_timer(Turn& turn, sip::Writer& writer, const sip::Message& request);
   void respond(Turn& turn, sip::ServerTxId server, int status, std::string_view body = {},
                port::CommitId after = 0);
   void peer_released(Turn& turn, Cause cause, bool by_peer);
@@ -187,11 +197,12 @@ class SipLeg final : public Leg {
   void on_provisional(Turn& turn, const sip::Message& response, const port::Path& path);
   void on_invite_2xx(Turn& turn, const sip::Message& response, const port::Path& path);
   void on_invite_refused(Turn& turn, const sip::Message& response);
+  std::vector<std::string> redirections(const sip::Message& response) const;
   void other_fork_2xx(Turn& turn, const sip::Message& response, const port::Path& path);
   bool retry_invite(Turn& turn, const sip::Message& response);
   void send_prack(Turn& turn, sip::Dialog& dialog, const sip::Message& response, uint32_t rseq);
   void send_ack(Turn& turn, sip::Dialog& dialog, uint32_t cseq, std::string_view body);
-  sip::Dialog& early_dialog(const sip::Message& response, const port::Path& path);
+  Early& early_dialog(const sip::Message& response, const port::Path& path);
   void invite_failed(Turn& turn, Cause cause, std::vector<std::string> targets = {});
 
   // sip_leg_uas.cpp
@@ -206,6 +217,9 @@ class SipLeg final : public Leg {
   void respond_with(Turn& turn, sip::ServerTxId server, int status,
                     const std::vector<std::pair<std::string, std::string>>& headers);
   bool acceptable(Turn& turn, sip::ServerTxId server, const sip::Message& request);
+  void send_notify(Turn& turn);
+  void notify_over(Turn& turn);
+  bool report_open() const { return notify_out_ || !notify_next_.empty(); }
 
   // sip_leg_offer.cpp
   void send_reinvite(Turn& turn);
@@ -215,9 +229,8 @@ class SipLeg final : public Leg {
   void offer_over(Turn& turn);
   void send_refresh(Turn& turn);
   void on_refresh_response(Turn& turn, const sip::Message& response);
-  void start_session_timer(Now now, uint32_t seconds, bool we_refresh);
-  void agree_session_timer_uas(const sip::Message& request);
-  void agree_session_timer_uac(Now now, const sip::Message& response);
+  Duration glare_delay();
+  bool interval_too_small(Turn& turn, sip::ServerTxId server, const sip::Message& request);
   void dialog_gone(Turn& turn, int status);
 
   // given
@@ -230,8 +243,7 @@ class SipLeg final : public Leg {
   bool uac_ = false;
   State state_ = State::fresh;
   sip::Dialog dialog_;                     // UAC: what the INVITE was sent with, until a 2xx chose one
-  std::vector<sip::Dialog> early_;         // UAC: one per To-tag seen
-  std::vector<uint32_t> early_rseq_;       // beside early_: last RSeq acknowledged
+  std::vector<Early> early_;               // UAC: one per To-tag seen
   Invitation invitation_;                  // UAC: for the retry after 401, 407, 422
   std::string offer_body_;                 // UAC: likewise; UAS: 2xx body kept while a PRACK is awaited
   std::vector<std::string> refused_tags_;  // UAC: forks that answered too late
@@ -244,6 +256,7 @@ class SipLeg final : public Leg {
   sip::ServerTxId bye_tx_;
   sip::ServerTxId refer_tx_;
   sip::ClientTxId our_bye_tx_;
+  sip::ClientTxId notify_tx_;
 
   // state
   uint32_t invite_cseq_ = 0;
@@ -261,35 +274,38 @@ class SipLeg final : public Leg {
   bool offer_pending_ = false;                // restored, uas_offer_tx_ not adopted yet
   Instant closing_until_ = Instant::never();  // whatever should end the leg has been lost by then
   uint8_t auth_tries_ = 0;
-  uint8_t se_tries_ = 0;
   std::string nonce_auth_;  // credentials header for the retry
   bool nonce_proxy_ = false;
   Cause release_cause_;
   int held_status_ = 0;  // UAS: final refusal decided by CANCEL or BYE, sent by finish_release
 
-  Retransmit final_2xx_;  // INVITE or re-INVITE 2xx until ACK
+  sip::OkRetransmitter final_2xx_;  // of an INVITE or re-INVITE
   sip::ServerTxId final_tx_;
-  Retransmit provisional_;  // reliable 1xx until PRACK
-  uint32_t rseq_ = 0;
+  sip::ReliableProvisional provisional_;
   bool provisional_has_body_ = false;
   bool accept_waits_ = false;  // accept() came while a PRACK was awaited
   std::vector<std::pair<int, std::string>> provisional_queue_;
 
-  bool peer_100rel_ = false, requires_100rel_ = false, peer_timer_ = false, peer_update_ = false,
-       peer_replaces_ = false;
+  bool peer_100rel_ = false, requires_100rel_ = false, peer_update_ = false;
   std::string remote_agent_;
 
   Instant glare_retry_ = Instant::never();
-  uint32_t session_seconds_ = 0;  // 0: no session timer
-  uint32_t min_se_ = 90;
-  bool we_refresh_ = false;
-  Instant refresh_at_ = Instant::never();
-  Instant expires_at_ = Instant::never();
+  sip::SessionTimer session_timer_;
 
   std::optional<uint32_t> refer_cseq_;  // a transfer of the peer is being reported
   bool refer_silent_ = false;           // RFC 4488: without NOTIFY
-  bool offer_wanted_ = false;           // uas_offer_tx_ came without a description
-  std::string info_type_, info_body_;   // of the INFO being told to the call
+  // One NOTIFY at a time, since UDP may deliver two in either order. Of those that wait only the newest
+  // counts (each tells the whole state); a BYE of ours waits for the last one's answer, but not longer than
+  // bye_at_.
+  struct Report {
+    uint32_t refer_cseq = 0;
+    int status = 0;
+  };
+  std::vector<Report> notify_next_;  // one per REFER at most
+  bool notify_out_ = false;
+  Instant bye_at_ = Instant::never();
+  bool offer_wanted_ = false;          // uas_offer_tx_ came without a description
+  std::string info_type_, info_body_;  // of the INFO being told to the call
   uint64_t revision_ = 1;
 };
 
@@ -297,10 +313,10 @@ class SipLeg final : public Leg {
 /// section 5.1). Nothing when there is none; an empty view never comes back.
 std::optional<std::string_view> session_body(const sip::Message& message);
 
+sip::SessionTimerPolicy session_policy(const CallConfig& config);
+
 inline constexpr std::string_view allowed_methods =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, MESSAGE";
 inline constexpr std::string_view supported_options = "100rel, timer, replaces, norefersub";
-/// First option of Require (or nothing) that we do not support.
-std::optional<std::string_view> unsupported_option(const sip::Message& request);
 
 }  // namespace tandem::call

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "call/sip_leg.h"
 #include "sip/headers.h"
+#include "sip/options.h"
 
 namespace tandem::call {
 
@@ -15,8 +16,8 @@ bool SipLeg::acceptable(Turn& turn, sip::ServerTxId server, const sip::Message& 
     respond(turn, server, 500);
     return false;
   }
-  if (const auto option = unsupported_option(request)) {
-    respond_with(turn, server, 420, {{"Unsupported", std::string(*option)}});
+  if (std::string unknown = sip::unsupported_options(request, supported_options); !unknown.empty()) {
+    respond_with(turn, server, 420, {{"Unsupported", std::move(unknown)}});
     return false;
   }
   return true;
@@ -117,6 +118,16 @@ void SipLeg::transfer_progress(Turn& turn, int status) {
   const uint32_t id = *refer_cseq_;
   if (status >= 200) refer_cseq_.reset();
   if (refer_silent_ || state_ != State::confirmed) return;
+  if (!notify_next_.empty() && notify_next_.back().refer_cseq == id) notify_next_.pop_back();
+  notify_next_.push_back({id, status});
+  touch();
+  if (!notify_out_) send_notify(turn);
+}
+
+/// The oldest report that waits.
+void SipLeg::send_notify(Turn& turn) {
+  const auto [id, status] = notify_next_.front();
+  notify_next_.erase(notify_next_.begin());
   sip::Writer w = dialog_.request(Method::notify);
   w.header(HeaderId::event, "refer;id=" + std::to_string(id));
   w.header(HeaderId::subscription_state,
@@ -124,7 +135,22 @@ void SipLeg::transfer_progress(Turn& turn, int status) {
   w.header(HeaderId::user_agent, world_->config.user_agent);
   const std::string fragment =
       "SIP/2.0 " + std::to_string(status) + " " + std::string(sip::default_reason(status)) + "\r\n";
-  send(turn, Method::notify, std::move(w), "message/sipfrag;version=2.0", fragment, Purpose::notify);
+  notify_tx_ =
+      send(turn, Method::notify, std::move(w), "message/sipfrag;version=2.0", fragment, Purpose::notify);
+  notify_out_ = static_cast<bool>(notify_tx_);
+  if (!notify_out_) notify_next_.clear();  // a full table: the subscription ends with the dialog
+}
+
+/// Our NOTIFY was answered, or never will be: the next, or the BYE that waits.
+void SipLeg::notify_over(Turn& turn) {
+  notify_out_ = false;
+  notify_tx_ = {};
+  touch();
+  if (state_ != State::confirmed || bye_tx_) return notify_next_.clear();
+  if (!notify_next_.empty()) return send_notify(turn);
+  if (bye_at_.is_never()) return;
+  bye_at_ = Instant::never();
+  send_bye(turn, release_cause_, dialog_);
 }
 
 void SipLeg::send_info(Turn& turn, std::string_view method, std::string_view content_type,

@@ -20,7 +20,7 @@ void SipLeg::offer(Turn& turn, std::string_view body) {
 /// Whatever kept an offer of ours from going out may be over.
 void SipLeg::offer_over(Turn& turn) {
   if (queued_offer_.empty() || state_ != State::confirmed || bye_tx_ || local_offer_ || refresh_out_ ||
-      uas_offer_tx_ || final_2xx_.active() || !glare_retry_.is_never())
+      uas_offer_tx_ || final_2xx_.waiting() || !bye_at_.is_never() || !glare_retry_.is_never())
     return;
   offer_body_ = std::move(queued_offer_);
   queued_offer_.clear();
@@ -39,7 +39,7 @@ void SipLeg::withdraw_offer(Turn& turn) {
 void SipLeg::send_reinvite(Turn& turn) {
   sip::Writer w = dialog_.request(Method::invite);
   standard_headers(w);
-  session_headers(w, false);
+  session_headers(w);
   local_offer_ = true;
   offer_tx_ = send(turn, Method::invite, std::move(w), "application/sdp", offer_body_, Purpose::offer);
   if (offer_tx_) return;
@@ -66,12 +66,15 @@ void SipLeg::on_offer_response(Turn& turn, const sip::Message& response) {
     return offer_over(turn);
   }
   if (state_ != State::confirmed) return;
-  if (status == 491) {  // section 14.1: the side that made the Call-ID waits longer
+  if (status == 491) {
     world_->counters.glare.add();
     if (queued_offer_.empty()) queued_offer_ = offer_body_;
-    const uint64_t ms = uac_ ? 2100 + 10 * world_->rng.below(191) : 10 * world_->rng.below(201);
-    glare_retry_ = turn.now.mono + milliseconds(std::max<uint64_t>(ms, 10));
+    glare_retry_ = turn.now.mono + glare_delay();
     return;
+  }
+  if (status == 422 && session_timer_.on_422(response)) {
+    if (queued_offer_.empty()) queued_offer_ = offer_body_;
+    return offer_over(turn);
   }
   if (status == 481 || status == 408) return dialog_gone(turn, status);
   LegEvent e;
@@ -79,7 +82,7 @@ void SipLeg::on_offer_response(Turn& turn, const sip::Message& response) {
   if (body) {
     dialog_.refresh_target(response);
     local_body_ = offer_body_;
-    agree_session_timer_uac(turn.now, response);
+    session_timer_.on_2xx(turn.now, response);
     e.kind = LegEvent::Kind::answer;
     e.body = *body;
   } else {
@@ -97,11 +100,11 @@ void SipLeg::on_reinvite(Turn& turn, sip::ServerTxId server, const sip::Message&
   }
   if (uas_offer_tx_ || state_ == State::ringing) return respond(turn, server, 500);  // section 14.2
   if (state_ != State::confirmed) return respond(turn, server, 491);
-  if (final_2xx_.active() && answer_in_ack_) return respond(turn, server, 491);
+  if (final_2xx_.waiting() && answer_in_ack_) return respond(turn, server, 491);
+  if (interval_too_small(turn, server, request)) return;
   final_2xx_.stop();  // who asks again has seen our 2xx
   dialog_.refresh_target(request);
   learn_peer(request);
-  agree_session_timer_uas(request);
   uas_offer_tx_ = server;
   uas_offer_method_ = Method::invite;
   world_->transactions.set_user(server, user(Purpose::uas_offer));
@@ -118,17 +121,15 @@ void SipLeg::on_update(Turn& turn, sip::ServerTxId server, const sip::Message& r
   const bool initial_open =
       offered_ && !answered_early_ && state_ != State::confirmed && state_ != State::accepted;
   // RFC 3311 section 5.2: 491 while the peer owes us an answer, 500 while we owe it one.
-  if (body && (local_offer_ || (initial_open && uac_) || (final_2xx_.active() && answer_in_ack_))) {
+  const bool owed = local_offer_ || (initial_open && uac_) || (final_2xx_.waiting() && answer_in_ack_) ||
+                    (refresh_out_ && !peer_update_);
+  if (body && owed) {
     world_->counters.glare.add();
     return respond(turn, server, 491);
   }
   if (body && (uas_offer_tx_ || initial_open)) return respond(turn, server, 500);
+  if (interval_too_small(turn, server, request)) return;
   if (state_ == State::confirmed) dialog_.refresh_target(request);
-  if (request.has(HeaderId::session_expires)) {
-    agree_session_timer_uas(request);
-    if (state_ == State::confirmed && session_seconds_)
-      start_session_timer(turn.now, session_seconds_, we_refresh_);
-  }
   if (!body) return respond(turn, server, 200);
   uas_offer_tx_ = server;
   uas_offer_method_ = Method::update;
@@ -153,8 +154,6 @@ void SipLeg::answer(Turn& turn, std::string_view body) {
   if (!uas_offer_tx_) return;
   local_body_ = body;
   if (uas_offer_method_ == Method::invite) answer_in_ack_ = offer_wanted_;
-  if (session_seconds_ && uas_offer_method_ == Method::invite)
-    start_session_timer(turn.now, session_seconds_, we_refresh_);
   respond(turn, std::exchange(uas_offer_tx_, sip::ServerTxId{}), 200, body);
   offer_over(turn);
 }
@@ -175,68 +174,48 @@ void SipLeg::refuse_offer(Turn& turn, int status) {
 
 // ---- RFC 4028
 
-void SipLeg::session_headers(sip::Writer& writer, bool response) const {
-  if (!session_seconds_) return;
-  // "uac" and "uas" are the roles in this very transaction (section 4).
-  const bool uac_refreshes = response ? !we_refresh_ : we_refresh_;
-  writer.header(HeaderId::session_expires,
-                {std::to_string(session_seconds_), uac_refreshes ? ";refresher=uac" : ";refresher=uas"});
-  if (response && uac_refreshes) writer.header(HeaderId::require, "timer");
-  if (!response && min_se_ > 90) writer.header_number(HeaderId::min_se, min_se_);
+/// RFC 3261 section 14.1: the side that made the Call-ID waits longer.
+Duration SipLeg::glare_delay() {
+  return milliseconds(uac_ ? 2100 + 10 * world_->rng.below(191)
+                           : std::max<uint64_t>(10, 10 * world_->rng.below(201)));
 }
 
-void SipLeg::agree_session_timer_uas(const sip::Message& request) {
-  const auto header = request.header(HeaderId::session_expires);
-  const auto se = sip::SessionExpires::parse(header.value_or(""));
-  const uint32_t ours = world_->config.session_expires;
-  if (header && se.ok()) {
-    session_seconds_ = std::max(ours ? std::min(se->seconds, ours) : se->seconds, world_->config.min_se);
-    // Table 2 of section 9: who supports it and asked keeps the duty, unless it gave it to us.
-    we_refresh_ = se->refresher == sip::SessionExpires::Refresher::uas || !peer_timer_;
-  } else {
-    session_seconds_ = ours;
-    we_refresh_ = true;
-  }
+/// Section 5: answered with 422. True: it was.
+bool SipLeg::interval_too_small(Turn& turn, sip::ServerTxId server, const sip::Message& request) {
+  const auto reply = session_timer_.on_request(request);
+  if (reply.too_small) respond_with(turn, server, 422, {{"Min-SE", std::to_string(reply.min_se)}});
+  return reply.too_small;
 }
 
-void SipLeg::agree_session_timer_uac(Now now, const sip::Message& response) {
-  const auto header = response.header(HeaderId::session_expires);
-  const auto se = sip::SessionExpires::parse(header.value_or(""));
-  if (header && se.ok() && se->seconds >= 30) {
-    session_seconds_ = se->seconds;
-    we_refresh_ = se->refresher != sip::SessionExpires::Refresher::uas;
-    return start_session_timer(now, session_seconds_, we_refresh_);
-  }
-  // The peer knows no session timer: we refresh, which finds a dead peer all the same (section 7.2).
-  if (session_seconds_) start_session_timer(now, session_seconds_, true);
+void SipLeg::session_headers(sip::Writer& writer) const {
+  const auto offer = session_timer_.offer();
+  if (!offer.session_expires.empty()) writer.header(HeaderId::session_expires, offer.session_expires);
+  if (!offer.min_se.empty()) writer.header(HeaderId::min_se, offer.min_se);
 }
 
-void SipLeg::start_session_timer(Now now, uint32_t secs, bool we_refresh) {
-  we_refresh_ = we_refresh;
-  const Duration interval = seconds(secs);
-  refresh_at_ = we_refresh ? now.mono + interval / 2 : Instant::never();
-  // Section 10: the other side hangs up a little before the end.
-  const Duration margin = we_refresh ? Duration(0) : std::min<Duration>(seconds(32), interval / 3);
-  expires_at_ = now.mono + (interval - margin);
+/// In our 2xx to an INVITE or UPDATE. No session has a timer before its INVITE is answered.
+void SipLeg::answer_session_timer(Turn& turn, sip::Writer& writer, const sip::Message& request) {
+  if (state_ != State::accepted && state_ != State::confirmed) return;
+  const auto reply = session_timer_.on_request(request);
+  session_timer_.on_2xx_sent(turn.now, reply);
+  if (!reply.session_expires.empty()) writer.header(HeaderId::session_expires, reply.session_expires);
+  if (reply.require_timer) writer.header(HeaderId::require, "timer");
 }
 
 void SipLeg::send_refresh(Turn& turn) {
-  if (state_ != State::confirmed) return;
-  if (local_offer_ || uas_offer_tx_ || refresh_out_ || final_2xx_.active()) {
-    refresh_at_ = turn.now.mono + seconds(5);
-    return;
-  }
+  if (state_ != State::confirmed || local_offer_ || uas_offer_tx_ || refresh_out_ || final_2xx_.waiting())
+    return session_timer_.retry_refresh(turn.now, seconds(5));
   const Method method = peer_update_ ? Method::update : Method::invite;
   sip::Writer w = dialog_.request(method);
   standard_headers(w);
-  session_headers(w, false);
+  session_headers(w);
   refresh_out_ = true;
   offer_tx_ =
       send(turn, method, std::move(w), "application/sdp",
            method == Method::invite ? std::string_view(local_body_) : std::string_view{}, Purpose::refresh);
   if (!offer_tx_) {
     refresh_out_ = false;
-    refresh_at_ = turn.now.mono + seconds(5);
+    session_timer_.retry_refresh(turn.now, seconds(5));
   }
 }
 
@@ -252,19 +231,13 @@ void SipLeg::on_refresh_response(Turn& turn, const sip::Message& response) {
   if (state_ != State::confirmed) return;
   if (status < 300) {
     dialog_.refresh_target(response);
-    agree_session_timer_uac(turn.now, response);
+    session_timer_.on_2xx(turn.now, response);
   } else if (status == 481 || status == 408) {
     return dialog_gone(turn, status);
-  } else if (status == 422) {
-    const auto min = response.header(HeaderId::min_se);
-    const auto parsed = sip::parse_delta_seconds(min.value_or(""));
-    if (parsed.ok() && *parsed <= 86400) {
-      min_se_ = std::max(min_se_, *parsed);
-      session_seconds_ = std::max(session_seconds_, min_se_);
-    }
-    refresh_at_ = turn.now.mono + milliseconds(100);
+  } else if (status == 422 && session_timer_.on_422(response)) {
+    return send_refresh(turn);
   } else {
-    refresh_at_ = turn.now.mono + (status == 491 ? milliseconds(2500) : milliseconds(10000));
+    session_timer_.retry_refresh(turn.now, status == 491 ? glare_delay() : seconds(10));
   }
   offer_over(turn);
 }

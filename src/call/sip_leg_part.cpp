@@ -6,25 +6,6 @@ namespace tandem::call {
 
 namespace {
 
-void write(Now now, const Retransmit& from, proto::CallRetransmit& to) {
-  to.set_message(from.message);
-  to.set_number(from.number);
-  to.set_interval(from.interval.count());
-  to.set_next_at(deadline_to_wall(now, from.next));
-  to.set_give_up_at(deadline_to_wall(now, from.give_up));
-}
-
-Retransmit read(Now now, const proto::CallRetransmit& from) {
-  Retransmit to;
-  to.number = from.number();
-  if (from.message().empty()) return to;
-  to.message = from.message();
-  to.interval = Duration(from.interval());
-  to.next = deadline_from_wall(now, from.next_at());
-  to.give_up = deadline_from_wall(now, from.give_up_at());
-  return to;
-}
-
 void write(const Invitation& from, proto::CallInvitation& to) {
   to.set_request_uri(from.request_uri);
   call::write(from.path, *to.mutable_path());
@@ -64,8 +45,10 @@ void SipLeg::save(Now now, proto::SipLeg& to) const {
   to.set_uac(uac_);
   to.set_state(static_cast<uint32_t>(state_));
   to.set_dialog(sip::to_part(dialog_));
-  for (const sip::Dialog& d : early_) to.add_early(sip::to_part(d));
-  for (const uint32_t r : early_rseq_) to.add_early_rseq(r);
+  for (const Early& e : early_) {
+    to.add_early(sip::to_part(e.dialog));
+    to.add_early_rseq(e.rseq.last.value_or(0));  // an RSeq is never 0
+  }
   if (uac_) write(invitation_, *to.mutable_invitation());
   to.set_offer_body(offer_body_);
   for (const std::string& t : refused_tags_) to.add_refused_tags(t);
@@ -84,29 +67,28 @@ void SipLeg::save(Now now, proto::SipLeg& to) const {
   to.set_refresh_out(refresh_out_);
   to.set_withdrawn(withdrawn_);
   to.set_auth_tries(auth_tries_);
-  to.set_se_tries(se_tries_);
   to.set_credentials(nonce_auth_);
   to.set_proxy_credentials(nonce_proxy_);
   call::write(release_cause_, *to.mutable_release_cause());
   to.set_held_status(static_cast<uint32_t>(held_status_));
-  write(now, final_2xx_, *to.mutable_final_2xx());
-  write(now, provisional_, *to.mutable_provisional());
-  to.set_rseq(rseq_);
+  if (final_2xx_.waiting()) to.set_final_2xx(final_2xx_.to_part(now));
+  if (!uac_) to.set_provisional(provisional_.to_part(now));
   to.set_provisional_has_body(provisional_has_body_);
   to.set_accept_waits(accept_waits_);
   to.set_peer_100rel(peer_100rel_);
   to.set_requires_100rel(requires_100rel_);
-  to.set_peer_timer(peer_timer_);
   to.set_peer_update(peer_update_);
   to.set_remote_agent(remote_agent_);
   to.set_glare_at(deadline_to_wall(now, glare_retry_));
-  to.set_session_seconds(session_seconds_);
-  to.set_min_se(min_se_);
-  to.set_we_refresh(we_refresh_);
-  to.set_refresh_at(deadline_to_wall(now, refresh_at_));
-  to.set_expires_at(deadline_to_wall(now, expires_at_));
+  to.set_session_timer(session_timer_.to_part(now));
   if (refer_cseq_) to.set_refer_cseq(*refer_cseq_);
   to.set_refer_silent(refer_silent_);
+  to.set_notify_out(notify_out_);
+  for (const Report& r : notify_next_) {
+    to.add_report_cseq(r.refer_cseq);
+    to.add_report_status(static_cast<uint32_t>(r.status));
+  }
+  to.set_bye_at(deadline_to_wall(now, bye_at_));
   to.set_offer_wanted(offer_wanted_);
   for (const auto& [status, body] : provisional_queue_) {
     to.add_queued_status(static_cast<uint32_t>(status));
@@ -126,8 +108,8 @@ std::unique_ptr<SipLeg> SipLeg::load(Now now, SipWorld& world, uint64_t call, ui
   for (int i = 0; i < from.early_size(); ++i) {
     auto early = sip::dialog_from_part(from.early(i));
     if (!early) return nullptr;
-    leg->early_.push_back(std::move(*early));
-    leg->early_rseq_.push_back(i < from.early_rseq_size() ? from.early_rseq(i) : 0);
+    leg->early_.push_back({std::move(*early), {}});
+    if (i < from.early_rseq_size() && from.early_rseq(i)) leg->early_.back().rseq.last = from.early_rseq(i);
   }
   if (from.has_invitation()) leg->invitation_ = read(from.invitation());
   leg->offer_body_ = from.offer_body();
@@ -147,29 +129,36 @@ std::unique_ptr<SipLeg> SipLeg::load(Now now, SipWorld& world, uint64_t call, ui
   leg->refresh_out_ = from.refresh_out();
   leg->withdrawn_ = from.withdrawn();
   leg->auth_tries_ = static_cast<uint8_t>(from.auth_tries());
-  leg->se_tries_ = static_cast<uint8_t>(from.se_tries());
   leg->nonce_auth_ = from.credentials();
   leg->nonce_proxy_ = from.proxy_credentials();
   leg->release_cause_ = call::read(from.release_cause());
   leg->held_status_ = static_cast<int>(from.held_status());
-  leg->final_2xx_ = read(now, from.final_2xx());
-  leg->provisional_ = read(now, from.provisional());
-  leg->rseq_ = from.rseq();
+  if (!from.final_2xx().empty()) {
+    auto ok = sip::OkRetransmitter::from_part(now, world.config.timers, from.final_2xx());
+    if (!ok) return nullptr;
+    leg->final_2xx_ = std::move(*ok);
+  }
+  if (!from.provisional().empty()) {
+    auto provisional = sip::ReliableProvisional::from_part(now, from.provisional());
+    if (!provisional) return nullptr;
+    leg->provisional_ = std::move(*provisional);
+  }
+  auto timer = sip::SessionTimer::from_part(now, session_policy(world.config), from.session_timer());
+  if (!timer) return nullptr;
+  leg->session_timer_ = *timer;
   leg->provisional_has_body_ = from.provisional_has_body();
   leg->accept_waits_ = from.accept_waits();
   leg->peer_100rel_ = from.peer_100rel();
   leg->requires_100rel_ = from.requires_100rel();
-  leg->peer_timer_ = from.peer_timer();
   leg->peer_update_ = from.peer_update();
   leg->remote_agent_ = from.remote_agent();
   leg->glare_retry_ = deadline_from_wall(now, from.glare_at());
-  leg->session_seconds_ = from.session_seconds();
-  leg->min_se_ = from.min_se();
-  leg->we_refresh_ = from.we_refresh();
-  leg->refresh_at_ = deadline_from_wall(now, from.refresh_at());
-  leg->expires_at_ = deadline_from_wall(now, from.expires_at());
   if (from.has_refer_cseq()) leg->refer_cseq_ = from.refer_cseq();
   leg->refer_silent_ = from.refer_silent();
+  leg->notify_out_ = from.notify_out();
+  for (int i = 0; i < from.report_cseq_size() && i < from.report_status_size(); ++i)
+    leg->notify_next_.push_back({from.report_cseq(i), static_cast<int>(from.report_status(i))});
+  leg->bye_at_ = deadline_from_wall(now, from.bye_at());
   leg->offer_wanted_ = from.offer_wanted();
   for (int i = 0; i < from.queued_status_size() && i < from.queued_body_size(); ++i)
     leg->provisional_queue_.emplace_back(static_cast<int>(from.queued_status(i)), from.queued_body(i));
@@ -189,6 +178,9 @@ void SipLeg::adopt(Purpose purpose, const sip::TransactionLayer::Restored& resto
       break;
     case Purpose::bye:
       our_bye_tx_ = restored.client;
+      break;
+    case Purpose::notify:
+      notify_tx_ = restored.client;
       break;
     case Purpose::uas_invite:
       if (state_ == State::ringing) uas_tx_ = restored.server;
@@ -219,7 +211,7 @@ void SipLeg::take_transactions(Now now, std::vector<std::string>& parts) {
     if (*id) keep(world_->transactions.take(now, *id));
     *id = {};
   }
-  for (sip::ClientTxId* id : {&invite_tx_, &offer_tx_, &our_bye_tx_}) {
+  for (sip::ClientTxId* id : {&invite_tx_, &offer_tx_, &our_bye_tx_, &notify_tx_}) {
     if (*id) keep(world_->transactions.take(now, *id));
     *id = {};
   }

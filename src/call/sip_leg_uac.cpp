@@ -1,13 +1,20 @@
 // The called side of SIP: INVITE as a client (RFC 3261 section 13.2), forks, reliable provisionals,
 // challenges.
+#include <algorithm>
+
 #include "base/text.h"
 #include "call/sip_leg.h"
 #include "sip/headers.h"
+#include "sip/qvalue.h"
 
 namespace tandem::call {
 
 using sip::HeaderId;
 using sip::Method;
+
+namespace {
+constexpr size_t max_redirections = 5;
+}
 
 void SipLeg::invite(Turn& turn, Invitation invitation, std::string_view body) {
   uac_ = true;
@@ -15,7 +22,6 @@ void SipLeg::invite(Turn& turn, Invitation invitation, std::string_view body) {
   offer_body_ = body;
   local_body_ = body;
   offered_ = !body.empty();
-  session_seconds_ = world_->config.session_expires;
   dialog_.uac = true;
   dialog_.call_id = world_->mint.mint(shard_);
   dialog_.local_tag = world_->mint.mint(shard_);
@@ -50,10 +56,7 @@ void SipLeg::send_invite(Turn& turn) {
   w.header(HeaderId::cseq, {digits(invite_cseq_), " INVITE"});
   w.header(HeaderId::contact, dialog_.local_target);
   standard_headers(w);
-  if (session_seconds_) {
-    w.header(HeaderId::session_expires, digits(session_seconds_));
-    if (min_se_ > 90) w.header(HeaderId::min_se, digits(min_se_));
-  }
+  session_headers(w);
   for (const auto& [name, value] : invitation_.headers) w.header(name, value);
   if (!nonce_auth_.empty())
     w.header(nonce_proxy_ ? HeaderId::proxy_authorization : HeaderId::authorization, nonce_auth_);
@@ -91,9 +94,11 @@ void SipLeg::on_client(Turn& turn, sip::TuEvent& event) {
         if (final && state_ == State::closing) state_ = State::ended;
         return touch();
       case Purpose::notify:
+        if (final) notify_over(turn);
+        return;
       case Purpose::info:
       case Purpose::prack:
-        if (response.status() == 481 && purpose != Purpose::notify) dialog_gone(turn, 481);
+        if (response.status() == 481) dialog_gone(turn, 481);
         return;
       default:
         return;
@@ -113,6 +118,9 @@ void SipLeg::on_client(Turn& turn, sip::TuEvent& event) {
       if (state_ == State::closing) state_ = State::ended;
       touch();
       break;
+    case Purpose::notify:
+      notify_over(turn);
+      break;
     default:
       break;
   }
@@ -125,14 +133,13 @@ void SipLeg::on_invite_response(Turn& turn, const sip::Message& response, const 
   if (state_ == State::inviting || state_ == State::cancelling) on_invite_refused(turn, response);
 }
 
-sip::Dialog& SipLeg::early_dialog(const sip::Message& response, const port::Path& path) {
+SipLeg::Early& SipLeg::early_dialog(const sip::Message& response, const port::Path& path) {
   const std::string_view tag = response.to_tag();
-  for (sip::Dialog& d : early_)
-    if (d.remote_tag == tag) return d;
+  for (Early& e : early_)
+    if (e.dialog.remote_tag == tag) return e;
   auto made = sip::Dialog::from_response(response, path, dialog_);
-  early_.push_back(made.ok() ? std::move(*made) : dialog_);
-  early_.back().remote_tag = tag;
-  early_rseq_.push_back(0);
+  early_.push_back({made.ok() ? std::move(*made) : dialog_, {}});
+  early_.back().dialog.remote_tag = tag;
   return early_.back();
 }
 
@@ -142,16 +149,12 @@ void SipLeg::on_provisional(Turn& turn, const sip::Message& response, const port
   const auto body = session_body(response);
   const std::string_view tag = response.to_tag();
   if (!tag.empty() && early_.size() < world_->config.max_forks) {
-    sip::Dialog& dialog = early_dialog(response, path);
-    const size_t index = static_cast<size_t>(&dialog - early_.data());
+    Early& early = early_dialog(response, path);
     const auto rseq_text = response.header(HeaderId::rseq);
     if (rseq_text && response.lists(HeaderId::require, "100rel")) {
       const auto rseq = parse_u32(*rseq_text);
-      // RFC 3262 section 4: in order only; a retransmission is acknowledged by the PRACK transaction that is
-      // under way.
-      if (!rseq || (early_rseq_[index] && *rseq != early_rseq_[index] + 1)) return;
-      early_rseq_[index] = *rseq;
-      send_prack(turn, dialog, response, *rseq);
+      if (!rseq || early.rseq.see(*rseq) != sip::RSeqOrder::Verdict::next) return;
+      send_prack(turn, early.dialog, response, *rseq);
     }
   }
   LegEvent e;
@@ -215,7 +218,6 @@ void SipLeg::on_invite_2xx(Turn& turn, const sip::Message& response, const port:
   dialog_.confirm(response);
   dialog_.local_cseq = std::max(cseq_now, dialog_.local_cseq.value_or(1));
   early_.clear();
-  early_rseq_.clear();
   invite_tx_ = {};
   state_ = State::accepted;
   if (cancelled) {  // the 200 crossed our CANCEL (RFC 3261 section 9.1): answered, then hung up
@@ -223,7 +225,7 @@ void SipLeg::on_invite_2xx(Turn& turn, const sip::Message& response, const port:
     send_bye(turn, Cause::from_q850(16), dialog_);
     return;
   }
-  agree_session_timer_uac(turn.now, response);
+  session_timer_.on_2xx(turn.now, response);
   const auto body = session_body(response);
   const bool complete = offered_ ? (body || answered_early_) : body.has_value();
   if (!complete) {
@@ -266,13 +268,8 @@ void SipLeg::other_fork_2xx(Turn& turn, const sip::Message& response, const port
 /// The INVITE again, with what the peer asked for. True when it is out.
 bool SipLeg::retry_invite(Turn& turn, const sip::Message& response) {
   const int status = response.status();
-  if (status == 422 && se_tries_ == 0 && session_seconds_) {  // RFC 4028 section 6
-    const auto min = response.header(HeaderId::min_se);
-    const auto parsed = min ? sip::parse_delta_seconds(*min) : sip::parse_delta_seconds("");
-    if (!parsed.ok() || *parsed > 86400) return false;
-    ++se_tries_;
-    min_se_ = std::max(min_se_, *parsed);
-    session_seconds_ = std::max(session_seconds_, min_se_);
+  if (status == 422) {
+    if (!session_timer_.on_422(response)) return false;
   } else if ((status == 401 || status == 407) && invitation_.credentials && auth_tries_ < 2) {
     const auto credentials = auth::answer(response, "INVITE", invitation_.request_uri,
                                           *invitation_.credentials, world_->rng.token(16));
@@ -284,22 +281,36 @@ bool SipLeg::retry_invite(Turn& turn, const sip::Message& response) {
     return false;
   }
   early_.clear();
-  early_rseq_.clear();
   invite_cseq_ = dialog_.local_cseq.value_or(1) + 1;
   dialog_.local_cseq = invite_cseq_;
   send_invite(turn);
   return true;
 }
 
+/// The contacts of a 3xx, the preferred first (RFC 3261 sections 8.1.3.4 and 20.10).
+std::vector<std::string> SipLeg::redirections(const sip::Message& response) const {
+  std::vector<std::pair<uint16_t, std::string>> found;
+  response.for_each_value(HeaderId::contact, [&](std::string_view value) {
+    const auto contact = sip::NameAddr::parse(value);
+    if (!contact.ok() || contact->star) return;
+    found.emplace_back(sip::qvalue(contact->params.get("q").value_or("1")), contact->uri_text);
+  });
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  if (found.size() > max_redirections) {
+    world_->counters.redirections_dropped.add(found.size() - max_redirections);
+    found.resize(max_redirections);
+  }
+  std::vector<std::string> targets;
+  for (auto& [q, target] : found) targets.push_back(std::move(target));
+  return targets;
+}
+
 void SipLeg::on_invite_refused(Turn& turn, const sip::Message& response) {
   const int status = response.status();
   if (state_ == State::inviting && retry_invite(turn, response)) return;
   std::vector<std::string> targets;
-  if (status < 400)
-    response.for_each_value(HeaderId::contact, [&](std::string_view value) {
-      const auto contact = sip::NameAddr::parse(value);
-      if (contact.ok() && !contact->star && targets.size() < 5) targets.emplace_back(contact->uri_text);
-    });
+  if (status < 400) targets = redirections(response);
   Cause cause = Cause::from_status(status, response.reason_phrase());
   if (const auto reason = response.header(HeaderId::reason)) {
     const auto parsed = sip::ReasonValue::parse(*reason);

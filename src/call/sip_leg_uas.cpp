@@ -33,16 +33,13 @@ bool SipLeg::take_invite(Turn& turn, sip::ServerTxId server, const port::Path& p
   learn_peer(*request);
   requires_100rel_ = request->lists(HeaderId::require, "100rel");
   offered_ = session_body(*request).has_value();
-  if (const auto se = request->header(HeaderId::session_expires)) {
-    const auto parsed = sip::SessionExpires::parse(*se);
-    if (parsed.ok() && peer_timer_ && parsed->seconds < world_->config.min_se) {  // RFC 4028 section 5
-      respond_with(turn, server, 422, {{"Min-SE", std::to_string(world_->config.min_se)}});
-      state_ = State::ended;
-      uas_tx_ = {};
-      return false;
-    }
+  if (interval_too_small(turn, server, *request)) {
+    state_ = State::ended;
+    uas_tx_ = {};
+    return false;
   }
-  agree_session_timer_uas(*request);
+  // RFC 3262 section 3: a random start below 2^31.
+  provisional_ = sip::ReliableProvisional(static_cast<uint32_t>(1 + world_->rng.below(0x7ffffffe)));
   return true;
 }
 
@@ -52,7 +49,7 @@ void SipLeg::progress(Turn& turn, int status, std::string_view body) {
   const bool reliable =
       requires_100rel_ || (peer_100rel_ && world_->config.reliable_provisional && !body.empty());
   if (!reliable) return respond(turn, uas_tx_, status, body);
-  if (provisional_.active()) {
+  if (!provisional_.idle()) {
     if (provisional_queue_.size() < max_queued_provisionals)
       provisional_queue_.emplace_back(status, body);
     else
@@ -66,15 +63,13 @@ void SipLeg::send_provisional(Turn& turn, int status, std::string_view body) {
   const sip::Message* request = world_->transactions.request_of(uas_tx_);
   const port::Path* path = world_->transactions.path_of(uas_tx_);
   if (!request || !path) return;
-  // RFC 3262 section 3: a random start below 2^31.
-  rseq_ = rseq_ ? rseq_ + 1 : static_cast<uint32_t>(1 + world_->rng.below(0x7ffffffe));
   sip::Writer w = sip::response_to(*request, path->remote, status, dialog_.local_tag);
   w.header(HeaderId::contact, dialog_.local_target);
   standard_headers(w);
   w.header(HeaderId::require, "100rel");
-  w.header_number(HeaderId::rseq, rseq_);
+  w.header_number(HeaderId::rseq, provisional_.next_rseq());
   Buffer bytes = body.empty() ? std::move(w).finish() : std::move(w).body("application/sdp", as_bytes(body));
-  provisional_.start(turn.now, std::string(bytes.text()), rseq_, world_->config.timers);
+  provisional_.start(turn.now, world_->config.timers, request->cseq().number, bytes.bytes());
   provisional_has_body_ = !body.empty();
   if (!body.empty()) local_body_ = body;
   touch();
@@ -84,12 +79,7 @@ void SipLeg::send_provisional(Turn& turn, int status, std::string_view body) {
 void SipLeg::on_prack(Turn& turn, sip::ServerTxId server, const sip::Message& request) {
   const auto header = request.header(HeaderId::rack);
   const auto rack = sip::RAck::parse(header.value_or(""));
-  const sip::Message* invite = world_->transactions.request_of(uas_tx_);
-  // It may come after the final answer, when the INVITE is known no more (RFC 3262 section 3).
-  if (!rack.ok() || provisional_.number == 0 || rack->rseq != provisional_.number ||
-      (invite && rack->cseq != invite->cseq().number) || rack->method_text != "INVITE")
-    return respond(turn, server, rack.ok() ? 481 : 400);
-  provisional_.stop();
+  if (!rack.ok() || !provisional_.on_prack(*rack)) return respond(turn, server, rack.ok() ? 481 : 400);
   if (provisional_has_body_) answered_early_ = true;
   touch();
   if (const auto body = session_body(request); body && answered_early_ && !local_offer_ && !uas_offer_tx_) {
@@ -117,7 +107,7 @@ void SipLeg::on_prack(Turn& turn, sip::ServerTxId server, const sip::Message& re
 void SipLeg::accept(Turn& turn, std::string_view body) {
   if (state_ != State::ringing || held_status_) return;
   offer_body_ = body;
-  if (provisional_.active() && provisional_has_body_) {  // RFC 3262 section 3: the 2xx waits for the PRACK
+  if (!provisional_.idle() && provisional_has_body_) {  // RFC 3262 section 3: the 2xx waits for the PRACK
     accept_waits_ = true;
     return touch();
   }
@@ -125,7 +115,7 @@ void SipLeg::accept(Turn& turn, std::string_view body) {
 }
 
 void SipLeg::send_final_2xx(Turn& turn) {
-  provisional_.rest();
+  provisional_.on_final();
   provisional_queue_.clear();
   answer_in_ack_ = !offered_;
   local_body_ = offer_body_;
@@ -134,12 +124,10 @@ void SipLeg::send_final_2xx(Turn& turn) {
   respond(turn, uas_tx_, 200, offer_body_);
   uas_tx_ = {};
   offer_body_.clear();
-  if (session_seconds_) start_session_timer(turn.now, session_seconds_, we_refresh_);
 }
 
 void SipLeg::on_ack(Turn& turn, const sip::Message& ack) {
-  if (!final_2xx_.active() || ack.cseq().number != final_2xx_.number) return;
-  final_2xx_.stop();
+  if (!final_2xx_.on_ack(ack.cseq().number)) return;
   touch();
   if (state_ == State::closing) return send_bye(turn, release_cause_, dialog_);
   const bool first = state_ == State::accepted;
@@ -169,7 +157,7 @@ void SipLeg::refuse(Turn& turn, const Cause& cause, port::CommitId after,
                     const std::vector<std::pair<std::string, std::string>>& headers) {
   const sip::Message* request = world_->transactions.request_of(uas_tx_);
   const port::Path* path = world_->transactions.path_of(uas_tx_);
-  provisional_.stop();
+  provisional_.on_final();
   provisional_queue_.clear();
   state_ = State::ended;
   touch();

@@ -184,6 +184,12 @@ void write(Now now, const Setup& s, proto::CallSetup& to) {
   to.set_forwarded_by(s.forwarded_by);
   to.set_transferred_by(s.transferred_by);
   to.set_emergency(s.emergency);
+  for (const Redirection& r : s.redirections) {
+    auto* one = to.add_redirections();
+    one->set_branch(static_cast<uint32_t>(r.branch));
+    one->set_target(r.target);
+    one->set_diversions(static_cast<uint32_t>(r.diversions));
+  }
   to.set_gruu_user(s.gruu.aor.user);
   to.set_gruu_domain(s.gruu.aor.domain);
   to.set_gruu(s.gruu.gruu);
@@ -212,6 +218,8 @@ void read(Now now, const proto::CallSetup& from, Setup& s) {
   s.forwarded_by = from.forwarded_by();
   s.transferred_by = from.transferred_by();
   s.emergency = from.emergency();
+  for (const auto& r : from.redirections())
+    if (r.branch() < s.branches.size()) s.redirections.push_back({r.branch(), r.target(), r.diversions()});
   s.reroute = from.has_fallback();
   s.gruu = {{from.gruu_user(), from.gruu_domain()}, from.gruu()};
 }
@@ -448,6 +456,7 @@ void CallFlow::ask_again() {
   if (!call_.setup) return;
   if (std::exchange(call_.setup->reroute, false)) {
     call_.setup->branches.clear();
+    call_.setup->redirections.clear();
     return route(call_.setup->purpose != Setup::Purpose::call || call_.setup->forwards > 0);
   }
   const uint64_t number = call_.setup->number;

@@ -16,12 +16,13 @@ std::optional<auth::Credentials> trunk_credentials(const port::TrunkRow& row) {
   return credentials;
 }
 
-/// Whether the next trunk or address may do better. Busy, declined and the like are the callee's word and
-/// stand.
+/// Whether the next trunk or address may do better. Busy and the like are the callee's word and stand, and
+/// 6xx is everybody's (RFC 3261 section 21.6). A redirection (3xx) is not followed: who may be called, and at
+/// whose expense, is for the dial plan to say.
 bool CallFlow::trunk_failover(const Cause& cause) const {
   const int s = cause.status;
-  return s == 0 || s == 408 || s == 401 || s == 407 || s == 403 || (s >= 500 && s < 600) ||
-         (s > 600 && s != 603);
+  return s == 0 || (s >= 300 && s < 400) || s == 408 || s == 401 || s == 407 || s == 403 ||
+         (s >= 500 && s < 600);
 }
 
 void CallFlow::next_hop(size_t branch) {

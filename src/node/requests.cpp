@@ -2,6 +2,7 @@
 // authenticated (by digest, or as a trunk by its source) before a room sees it.
 #include "base/text.h"
 #include "node/worker_impl.h"
+#include "sip/options.h"
 
 namespace tandem::node {
 namespace {
@@ -12,6 +13,7 @@ using Room = port::Asker::Room;
 constexpr std::string_view allowed_methods =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, "
     "PUBLISH";
+constexpr std::string_view supported_options = "replaces, timer, 100rel, path, outbound, gruu";
 
 /// REGISTER is answered by the registrar itself (401); everything else passes through to somebody (407).
 auth::Role role_for(sip::Method method) {
@@ -237,11 +239,14 @@ void Worker::Impl::respond(Now now, sip::ServerTxId server, int status, std::str
 }
 
 void Worker::Impl::options(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path) {
-  sip::Writer w = sip::response_to(m, path.remote, draining ? 503 : 200, mint.mint(shard_of(m, mint, *plan)));
+  const std::string unknown = sip::unsupported_options(m, supported_options);
+  const int status = !unknown.empty() ? 420 : draining ? 503 : 200;
+  sip::Writer w = sip::response_to(m, path.remote, status, mint.mint(shard_of(m, mint, *plan)));
   w.header(sip::HeaderId::allow, allowed_methods)
       .header(sip::HeaderId::accept, "application/sdp")
-      .header(sip::HeaderId::supported, "replaces, timer, 100rel, path, outbound, gruu");
-  if (draining) w.header_number(sip::HeaderId::retry_after, settings.retry_after_seconds);
+      .header(sip::HeaderId::supported, supported_options);
+  if (!unknown.empty()) w.header(sip::HeaderId::unsupported, unknown);
+  if (status == 503) w.header_number(sip::HeaderId::retry_after, settings.retry_after_seconds);
   transactions.respond(now, server, std::move(w).finish(), out);
 }
 

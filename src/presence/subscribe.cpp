@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "presence/notifier_state.h"
 #include "sip/headers.h"
+#include "sip/options.h"
 
 namespace tandem::presence {
 namespace {
@@ -52,10 +53,7 @@ bool Notifier::read_wish(Now now, sip::ServerTxId server, const sip::Message& re
                                            [&](const PackageName& p) { return p.name == event->package; })
                             : std::end(packages);
   if (known == std::end(packages)) return refuse(489, sip::HeaderId::allow_events, allow_events);
-  std::string unsupported;
-  request.for_each_value(sip::HeaderId::require, [&](std::string_view option) {
-    unsupported.append(unsupported.empty() ? "" : ", ").append(option);
-  });
+  const std::string unsupported = sip::unsupported_options(request, {});
   if (!unsupported.empty()) return refuse(420, sip::HeaderId::unsupported, unsupported);
   if (!accepts(request, known->type)) return refuse(406, sip::HeaderId::accept, known->type);
   wish.package = known->package;

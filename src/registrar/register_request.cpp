@@ -4,6 +4,8 @@
 
 #include "base/text.h"
 #include "registrar/state.h"
+#include "sip/options.h"
+#include "sip/qvalue.h"
 
 namespace tandem::registrar {
 namespace {
@@ -11,24 +13,11 @@ namespace {
 constexpr uint32_t highest_reg_id = 0x7fffffff;
 
 /// "0.7" -> 700 (section 25.1, qvalue); anything else counts as 1.
-uint16_t read_q(std::string_view text) {
-  if (text.empty() || text[0] != '0') return 1000;
-  uint16_t q = 0;
-  uint16_t unit = 100;
-  for (size_t i = 2; i < text.size() && i < 5 && is_digit(text[i]); ++i, unit = unit / 10)
-    q = static_cast<uint16_t>(q + unit * (text[i] - '0'));
-  return q;
-}
-
 /// +sip.instance="<urn:uuid:...>" without the quotes.
 std::string_view read_instance(std::string_view value) {
   if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
     value = value.substr(1, value.size() - 2);
   return value;
-}
-
-bool is_option_of_ours(std::string_view option) {
-  return iequals(option, "path") || iequals(option, "outbound") || iequals(option, "gruu");
 }
 
 uint16_t port_or_default(const sip::Uri& uri, bool secure) {
@@ -44,12 +33,7 @@ Status<Registrar::Refusal> Registrar::read(const sip::Message& request, const po
   if (!uri || !uri->is_sip()) return Failure{Refusal{416}};
   if (!domain_of(uri->host)) return Failure{Refusal{404}};
   // Step 2: extensions.
-  std::string unsupported;
-  request.for_each_value(sip::HeaderId::require, [&](std::string_view option) {
-    if (is_option_of_ours(option)) return;
-    if (!unsupported.empty()) unsupported.append(", ");
-    unsupported.append(option);
-  });
+  std::string unsupported = sip::unsupported_options(request, "path, outbound, gruu");
   if (!unsupported.empty()) return Failure{Refusal{420, {}, std::move(unsupported)}};
   // Step 3, authentication, was the caller's. Steps 4 and 5: who may change what.
   if (const auto r = read_target(request, who, out); !r) return r;
@@ -144,7 +128,7 @@ Status<Registrar::Refusal> Registrar::read_contact(const sip::Message& request, 
     if (!number || *number == 0 || *number > highest_reg_id) return Failure{Refusal{400, "Bad reg-id"}};
     w.reg_id = *number;
   }
-  if (const auto q = contact->params.get("q")) w.q = read_q(*q);
+  if (const auto q = contact->params.get("q")) w.q = sip::qvalue(*q);
   w.expires = request.expires().value_or(config_.default_expires);
   if (const auto expires = contact->params.get("expires"))
     w.expires = sip::parse_delta_seconds(*expires).value_or(config_.default_expires);

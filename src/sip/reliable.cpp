@@ -6,6 +6,16 @@
 #include "sip/method.h"
 
 namespace tandem::sip {
+namespace {
+
+// A part may be damaged: an interval that does not grow would have its owner send without end, and one beyond
+// 64*T1 overflow.
+bool plausible(int64_t interval, Instant retransmit_at, Instant end_at) {
+  if (retransmit_at.is_never() && end_at.is_never()) return true;
+  return !end_at.is_never() && Duration(interval) >= milliseconds(1) && Duration(interval) <= seconds(120);
+}
+
+}  // namespace
 
 void OkRetransmitter::start(Now now, const Timers& timers, uint32_t cseq, Bytes response) {
   interval_ = timers.t1;
@@ -46,8 +56,7 @@ std::string OkRetransmitter::to_part(Now now) const {
 std::optional<OkRetransmitter> OkRetransmitter::from_part(Now now, const Timers& timers,
                                                           std::string_view part) {
   proto::SipOkRetransmitter p;
-  if (part.empty() || !p.ParseFromArray(part.data(), static_cast<int>(part.size())) || p.interval() < 0)
-    return std::nullopt;
+  if (part.empty() || !p.ParseFromArray(part.data(), static_cast<int>(part.size()))) return std::nullopt;
   OkRetransmitter r;
   r.retransmit_at_ = deadline_from_wall(now, p.retransmit_at());
   r.end_at_ = deadline_from_wall(now, p.end_at());
@@ -55,6 +64,7 @@ std::optional<OkRetransmitter> OkRetransmitter::from_part(Now now, const Timers&
   r.t2_ = timers.t2;
   r.cseq_ = p.cseq();
   r.response_ = p.response();
+  if (!plausible(p.interval(), r.retransmit_at_, r.end_at_)) return std::nullopt;
   return r;
 }
 
@@ -107,8 +117,7 @@ std::string ReliableProvisional::to_part(Now now) const {
 
 std::optional<ReliableProvisional> ReliableProvisional::from_part(Now now, std::string_view part) {
   proto::SipReliableProvisional p;
-  if (part.empty() || !p.ParseFromArray(part.data(), static_cast<int>(part.size())) || p.interval() < 0)
-    return std::nullopt;
+  if (part.empty() || !p.ParseFromArray(part.data(), static_cast<int>(part.size()))) return std::nullopt;
   ReliableProvisional r;
   r.retransmit_at_ = deadline_from_wall(now, p.retransmit_at());
   r.end_at_ = deadline_from_wall(now, p.end_at());
@@ -117,6 +126,7 @@ std::optional<ReliableProvisional> ReliableProvisional::from_part(Now now, std::
   r.cseq_ = p.cseq();
   r.pending_ = p.pending();
   r.response_ = p.response();
+  if (!plausible(p.interval(), r.retransmit_at_, r.end_at_)) return std::nullopt;
   return r;
 }
 

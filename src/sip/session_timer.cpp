@@ -13,6 +13,8 @@ constexpr uint32_t least_interval = 90;  // section 5
 constexpr uint32_t longest_interval = 86'400;
 // Answers below section 5's minimum exist; what is honoured must not let a peer make us send without pause.
 constexpr uint32_t shortest_interval = 20;
+// A peer that raises its minimum each time must not keep one INVITE going round.
+constexpr uint8_t most_refusals = 3;
 
 using Refresher = SessionExpires::Refresher;
 
@@ -57,14 +59,15 @@ bool SessionTimer::on_422(const Message& response) {
   const uint32_t asked = std::max(running_ ? interval_ : policy_.interval, peer_min_se_);
   const uint32_t wanted = min_se_of(response);
   // A peer that refuses what already satisfies it would have us ask for ever.
-  if (wanted <= asked || wanted > longest_interval) return false;
+  if (wanted <= asked || wanted > longest_interval || refusals_ >= most_refusals) return false;
+  ++refusals_;
   peer_min_se_ = wanted;
   return true;
 }
 
 void SessionTimer::on_2xx(Now now, const Message& response) {
   const auto agreed = session_expires_of(response);
-  if (!agreed) return stop();  // section 7.2: the other side does not keep time, so neither do we
+  if (!agreed) return policy_.enabled ? run(now, std::max({policy_.interval, peer_min_se_}), true) : stop();
   run(now, agreed->seconds, agreed->refresher != Refresher::uas);
 }
 
@@ -87,7 +90,8 @@ SessionTimer::Reply SessionTimer::on_request(const Message& request) const {
   // Section 9, table 2: a peer without the extension cannot refresh; one that has it decides, else it
   // refreshes.
   r.we_refresh = !peer_can || (asked && asked->refresher == Refresher::uas);
-  if (!asked && running_) r.we_refresh = we_refresh_ || !peer_can;
+  // Nobody asked: the duty is ours, unless the peer has it already.
+  if (!asked) r.we_refresh = !running_ || we_refresh_ || !peer_can;
   r.require_timer = !r.we_refresh;
   r.session_expires = value_of(r.seconds, r.we_refresh ? "uas" : "uac");
   return r;
@@ -100,6 +104,7 @@ void SessionTimer::on_2xx_sent(Now now, const Reply& reply) {
 
 void SessionTimer::run(Now now, uint32_t interval_seconds, bool we) {
   running_ = true;
+  refusals_ = 0;
   we_refresh_ = we;
   interval_ = std::clamp(interval_seconds, shortest_interval, longest_interval);
   refresh_at_ = we ? now.mono + seconds(interval_ / 2) : Instant::never();
@@ -130,6 +135,7 @@ std::string SessionTimer::to_part(Now now) const {
   p.set_running(running_);
   p.set_interval(interval_);
   p.set_min_se(peer_min_se_);
+  p.set_refusals(refusals_);
   p.set_we_refresh(we_refresh_);
   p.set_refresh_at(deadline_to_wall(now, refresh_at_));
   p.set_expires_at(deadline_to_wall(now, expires_at_));
@@ -145,6 +151,7 @@ std::optional<SessionTimer> SessionTimer::from_part(Now now, SessionTimerPolicy 
   t.we_refresh_ = p.we_refresh();
   t.interval_ = p.interval();
   t.peer_min_se_ = p.min_se();
+  t.refusals_ = static_cast<uint8_t>(std::min<uint32_t>(p.refusals(), most_refusals));
   t.refresh_at_ = deadline_from_wall(now, p.refresh_at());
   t.expires_at_ = deadline_from_wall(now, p.expires_at());
   return t;

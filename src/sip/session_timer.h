@@ -29,9 +29,10 @@ class SessionTimer {
     std::string min_se;
   };
   Offer offer() const;
-  /// 422: true when the request should be sent again with a new offer().
+  /// 422: true when the request should be sent again with a new offer(); a few times in a row at most.
   bool on_422(const Message& response);
-  /// The 2xx: starts, restarts or stops the timer.
+  /// The 2xx: starts, restarts or stops the timer. A peer that keeps no time is refreshed by us all the same
+  /// (section 7.2: the UAC may), which is how a dead one is noticed.
   void on_2xx(Now now, const Message& response);
 
   // ---- we answer one (sections 8 and 9)
@@ -72,6 +73,7 @@ class SessionTimer {
   bool running_ = false;
   bool we_refresh_ = false;
   uint32_t interval_ = 0;
+  uint8_t refusals_ = 0;      // 422 in a row
   uint32_t peer_min_se_ = 0;  // largest Min-SE seen in a 422 or a request
   Instant refresh_at_ = Instant::never();
   Instant expires_at_ = Instant::never();

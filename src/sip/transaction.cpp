@@ -139,6 +139,13 @@ void TransactionLayer::set_user(ServerTxId id, TuRef user) {
   if (ServerTransaction* tx = impl_->servers.find(id)) tx->user = user;
 }
 
+std::string_view TransactionLayer::branch_of(ClientTxId id) const {
+  const ClientTransaction* tx = impl_->clients.find(id);
+  if (!tx) return {};
+  const std::string_view identity = tx->identity.text();  // branch, LF, CSeq method
+  return identity.substr(0, identity.find('\n'));
+}
+
 size_t TransactionLayer::server_count() const { return impl_->servers.size(); }
 size_t TransactionLayer::client_count() const { return impl_->clients.size(); }
 

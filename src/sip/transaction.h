@@ -145,6 +145,10 @@ class TransactionLayer {
   /// Whoever owns the server transaction's INVITE, so that CANCEL and timer events come with their user.
   void set_user(ServerTxId id, TuRef user);
 
+  /// The Via branch our request went out with, under which its responses come; empty when the id is dead.
+  /// Good until the next call.
+  std::string_view branch_of(ClientTxId id) const;
+
   size_t server_count() const;
   size_t client_count() const;
 

@@ -4,6 +4,7 @@
 namespace tandem::call::test {
 namespace {
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
 
 /// Refer-To value for an attended transfer to the dialog `other` has with us.
@@ -62,6 +63,66 @@ TEST_F(Transfers, Blind) {
   EXPECT_EQ(sw.cdrs[1].callee.party.user, "1003");
   EXPECT_EQ(sw.cdrs[1].transferred_by, "1002@example.org");
   EXPECT_EQ(sw.cdrs[1].dialled, "1003");
+  sw.expect_empty();
+}
+
+TEST_F(Transfers,
+       OneReportAtATime) {  // UDP may reorder: what comes next waits for the answer to what went before
+  connect(a, b);
+  b.request("REFER", "", "Refer-To: <sip:1003@" + domain + ">\r\n");
+  b.expect(202);
+  b.expect("NOTIFY");
+  const std::string trying = b.request_text;
+  c.expect("INVITE");
+  c.ring();
+  c.answer();
+  c.expect("ACK");
+  EXPECT_TRUE(b.quiet());
+  b.reply(trying, 200);
+  const auto last = b.expect("NOTIFY");  // the 180 is history
+  EXPECT_THAT(std::string(last.body_text()), HasSubstr("SIP/2.0 200"));
+  EXPECT_TRUE(b.quiet());
+  b.ok();
+  b.expect("BYE");
+  b.ok();
+  hang_up(a, c);
+  EXPECT_EQ(sw.cdrs.size(), 2u);
+  sw.expect_empty();
+}
+
+TEST_F(Transfers, ALostReportDoesNotKeepTheReferrer) {
+  connect(a, b);
+  refer(b, "1003");
+  c.expect("INVITE");
+  sw.lose = [&](const port::Send& s) {
+    return s.path.remote == b.addr && s.bytes.text().substr(0, 6) == "NOTIFY";
+  };
+  c.answer();
+  c.expect("ACK");
+  sw.advance(milliseconds(3900));
+  EXPECT_TRUE(b.quiet());
+  sw.advance(milliseconds(200));  // 8*T1
+  b.expect("BYE");
+  b.ok();
+  hang_up(a, c);
+  sw.expect_empty();
+}
+
+TEST_F(Transfers, ALostReportIsRepeatedBeforeTheBye) {
+  connect(a, b);
+  refer(b, "1003");
+  c.expect("INVITE");
+  int notifies = 0;
+  sw.lose = [&](const port::Send& s) {
+    return s.path.remote == b.addr && s.bytes.text().substr(0, 6) == "NOTIFY" && ++notifies == 1;
+  };
+  c.answer();
+  c.expect("ACK");
+  sw.advance(milliseconds(600));
+  expect_fragment(b, "200", "terminated");
+  b.expect("BYE");
+  b.ok();
+  hang_up(a, c);
   sw.expect_empty();
 }
 
@@ -581,6 +642,7 @@ struct TwoWorkers : ::testing::Test {
     ASSERT_EQ(moves.size(), 1u);
     EXPECT_EQ(moves[0].to_worker, to.config.worker);
     EXPECT_FALSE(moves[0].local_tags.empty());
+    moved = moves[0].branches;
     EXPECT_EQ(from.calls->call_count(), 0u);
     EXPECT_EQ(from.engine->size(), 0u);
     EXPECT_TRUE(to.calls->restore(to.now, moves[0].part, moves[0].then, to.out));
@@ -593,6 +655,7 @@ struct TwoWorkers : ::testing::Test {
     queue.clear();
     p.sw = &to;
   }
+  std::vector<std::string> moved;  // the branches that went along with the last call
   void empty() {
     // The moved call's own names live on `two`; both must forget everything.
     two.advance(seconds(200));
@@ -610,10 +673,16 @@ TEST_F(TwoWorkers, AttendedTransfer) {
   connect(b2, c);
   b.request("REFER", "", refer_replaces(b2, "1003"));
   b.expect(202);
-  expect_fragment(b, "100", "active");
-  deliver(one, two);
+  deliver(one, two);  // with its NOTIFY on the way: the answer comes to the new owner
+  const auto& sent = one.sent[b.addr];
+  const auto notify =
+      std::find_if(sent.begin(), sent.end(), [](const auto& t) { return t.find("NOTIFY ") == 0; });
+  ASSERT_NE(notify, sent.end());
+  EXPECT_THAT(moved,
+              Contains(std::string(b.parse(*notify).top_via().branch)));  // or it would come to the old
   goes_to(a, one, two);
   goes_to(b, one, two);
+  expect_fragment(b, "100", "active");
   expect_fragment(b, "200", "terminated");
   b.expect("BYE");
   b.ok();

@@ -181,6 +181,15 @@ TEST_F(Workers, WrongPasswordsBanTheirSourceOnEveryWorker) {
   }
 }
 
+TEST_F(Workers, OptionsThatNeedsWhatNobodyKnows) {  // RFC 3261 section 8.2.2.3
+  const std::string answer = hear(0, request("OPTIONS", "sip:example.com", user_of(0), "ping",
+                                             "Require: teleport, path\r\nRequire: warp\r\n"));
+  EXPECT_EQ(status(answer), "SIP/2.0 420");
+  EXPECT_NE(answer.find("\r\nUnsupported: teleport, warp\r\n"), std::string::npos) << answer;
+  EXPECT_EQ(status(hear(0, request("OPTIONS", "sip:example.com", user_of(0), "ping", "Require: path\r\n"))),
+            "SIP/2.0 200");
+}
+
 TEST_F(Workers, GuessesSentBeforeTheBanAreNotLookedAtAfterIt) {
   const std::string victim = user_of(2);
   for (int i = 0; i < 19; ++i) authenticated(0, "REGISTER", "sip:example.com", victim, "guess", "wrong");

@@ -61,8 +61,16 @@ TEST(SessionTimerUac, peer_refreshes_and_we_keep_the_roles_when_we_send) {
   EXPECT_EQ(t.on_timeout(at(60)), Step::expired);
 }
 
-TEST(SessionTimerUac, answer_without_session_expires_means_no_timer) {
-  SessionTimer t;
+TEST(SessionTimerUac, a_peer_that_keeps_no_time_is_refreshed_by_us) {
+  SessionTimer t({true, 600, 90});
+  t.on_2xx(at(0), response(200, ""));
+  EXPECT_TRUE(t.we_refresh());
+  EXPECT_EQ(t.next_timeout(), at(300).mono);
+  EXPECT_EQ(t.offer().session_expires, "600;refresher=uac");
+}
+
+TEST(SessionTimerUac, answer_without_session_expires_means_no_timer_where_none_is_wanted) {
+  SessionTimer t({false, 1800, 90});
   t.on_2xx(at(0), response(200, "Session-Expires: 90;refresher=uas\r\n"));
   t.on_2xx(at(1), response(200, ""));
   EXPECT_FALSE(t.running());
@@ -83,6 +91,11 @@ TEST(SessionTimerUac, asks_again_after_422_with_more) {
   EXPECT_FALSE(t.on_422(response(422, "Min-SE: 3600\r\n")));  // it had that already
   EXPECT_FALSE(t.on_422(response(422, "")));
   EXPECT_FALSE(t.on_422(response(422, "Min-SE: 4000000\r\n")));
+  EXPECT_TRUE(t.on_422(response(422, "Min-SE: 3601\r\n")));
+  EXPECT_TRUE(t.on_422(response(422, "Min-SE: 3602\r\n")));
+  EXPECT_FALSE(t.on_422(response(422, "Min-SE: 3603\r\n")));  // not for ever
+  t.on_2xx(at(0), response(200, "Session-Expires: 3602;refresher=uac\r\n"));
+  EXPECT_TRUE(t.on_422(response(422, "Min-SE: 3603\r\n")));
 }
 
 TEST(SessionTimerUas, table_2_of_section_9) {
@@ -122,7 +135,7 @@ TEST(SessionTimerUas, shortens_but_not_below_the_peers_min_se) {
 
 TEST(SessionTimerUas, request_without_session_expires) {
   EXPECT_EQ(SessionTimer().on_request(invite("")).session_expires, "1800;refresher=uas");
-  EXPECT_EQ(SessionTimer().on_request(invite("Supported: timer\r\n")).session_expires, "1800;refresher=uac");
+  EXPECT_EQ(SessionTimer().on_request(invite("Supported: timer\r\n")).session_expires, "1800;refresher=uas");
   EXPECT_EQ(SessionTimer({false, 1800, 90}).on_request(invite("Supported: timer\r\n")).session_expires, "");
 }
 
