@@ -195,69 +195,6 @@ TEST_F(Dialogs, Update) {  // RFC 3311
   sw.expect_empty();
 }
 
-TEST_F(Dialogs, TheCallersUpdateBeforeTheAnswer) {
-  a.call("1002");
-  b.expect("INVITE");
-  b.ring();
-  a.expect(180);
-  a.request("UPDATE", sdp(a.media));  // we have its offer and owe the answer: 500, not 491
-  EXPECT_TRUE(a.expect(500).has(sip::HeaderId::retry_after));
-  b.answer();
-  b.expect("ACK");
-  a.expect(200);
-  a.ack();
-  hang_up(a, b);
-  sw.expect_empty();
-}
-
-TEST_F(Dialogs, TheCalledPartysUpdateBeforeItsAnswer) {
-  a.call("1002");
-  b.expect("INVITE");
-  b.ring();
-  a.expect(180);
-  b.request("UPDATE", sdp(b.media));  // it owes the answer to our offer
-  b.expect(491);
-  b.answer();
-  b.expect("ACK");
-  a.expect(200);
-  a.ack();
-  hang_up(a, b);
-  sw.expect_empty();
-}
-
-TEST_F(Dialogs, AnUpdateWhileTheAnswerIsDueInTheAck) {
-  a.invite("1002", "");
-  b.expect("INVITE");
-  b.answer();
-  a.expect(200);  // with our offer
-  a.request("UPDATE", sdp(a.media));
-  a.expect(491);
-  a.ack(sdp(a.media));
-  b.expect("ACK");
-  hang_up(a, b);
-  sw.expect_empty();
-}
-
-TEST_F(Dialogs, AReinviteBeforeTheCallIsAnswered) {
-  a.call("1002");
-  b.expect("INVITE");
-  b.ring();
-  a.expect(180);
-  const std::string branch = a.invite_branch;
-  const uint32_t cseq = a.invite_cseq;
-  a.request("INVITE", sdp(a.media));
-  EXPECT_TRUE(a.expect(500).has(sip::HeaderId::retry_after));  // section 14.2
-  a.ack_failure();
-  a.invite_branch = branch;
-  a.invite_cseq = cseq;
-  b.answer();
-  b.expect("ACK");
-  a.expect(200);
-  a.ack();
-  hang_up(a, b);
-  sw.expect_empty();
-}
-
 TEST_F(Dialogs, LateOffer) {  // the offer in the 2xx, the answer in the ACK
   a.invite("1002", "");
   const auto invite = b.expect("INVITE");
