@@ -44,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const SocketAddress source{IpAddress::v4(192, 0, 2, 7), 5062};
   auto m = sip::Message::parse_from(bytes);
   if (!m) {
-    if (const auto answer = sip::refuse_malformed(bytes.bytes(), m.reason(), source))
+    if (const auto answer = sip::refuse_malformed(bytes.bytes(), m.reason(), source, "t"))
       require(answer->text().substr(0, 8) == "SIP/2.0 ");
     return 0;
   }

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/text.h"
+#include "sip/refuse.h"
 #include "sip/uri.h"
 #include "sip/writer.h"
 
@@ -14,6 +15,7 @@ using Kind = Verdict::Kind;
 using Reason = Verdict::Reason;
 
 constexpr size_t longest_start_line = 4096;
+constexpr size_t longest_agent = 512;  // a scanner that hides its name behind more could as well leave it out
 
 /// A start line with SIP/x.y at one of its ends, after any keep-alive CRLFs (RFC 3261 section 7.5). Other
 /// versions pass: they are answered with 505.
@@ -33,6 +35,22 @@ bool icontains(std::string_view text, std::string_view part) {
   for (size_t i = 0; i + part.size() <= text.size(); ++i)
     if (iequals(text.substr(i, part.size()), part)) return true;
   return false;
+}
+
+/// The User-Agent line of what could not be parsed.
+std::string_view agent_line(std::string_view message) {
+  while (!message.empty()) {
+    const std::string_view line = message.substr(0, message.find('\n'));
+    if (istarts_with(line, "user-agent")) return line;
+    message.remove_prefix(std::min(message.size(), line.size() + 1));
+  }
+  return {};
+}
+
+std::string tag_of(uint64_t hash) {
+  char bytes[8];
+  for (size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>(hash >> (8 * i));
+  return to_hex({bytes, sizeof bytes});
 }
 
 bool contains(const std::vector<IpPrefix>& list, const IpAddress& ip) {
@@ -81,6 +99,8 @@ const char* to_string(Reason r) {
       return "draining";
     case Reason::too_many_calls:
       return "too_many_calls";
+    case Reason::malformed:
+      return "malformed";
     case Reason::count_:
       break;
   }
@@ -151,11 +171,15 @@ Mercy Gate::mercy_of(const sip::Message& m, const std::vector<std::string>& emer
   return Mercy::new_call;
 }
 
+bool Gate::names_scanner(std::string_view agent) const {
+  const std::string_view text = agent.substr(0, longest_agent);
+  return std::any_of(config_.scanners.begin(), config_.scanners.end(),
+                     [&](const std::string& s) { return icontains(text, s); });
+}
+
 bool Gate::scanner(const sip::Message& request) const {
   const auto agent = request.header(sip::HeaderId::user_agent);
-  if (!agent) return false;
-  return std::any_of(config_.scanners.begin(), config_.scanners.end(),
-                     [&](const std::string& s) { return icontains(*agent, s); });
+  return agent && names_scanner(*agent);
 }
 
 Verdict Gate::admit(Now now, const sip::Message& m, const port::Path& path, Load load) {
@@ -193,12 +217,26 @@ Verdict Gate::admit(Now now, const sip::Message& m, const port::Path& path, Load
 
 Buffer Gate::refusal(const sip::Message& request, const port::Path& path, const Verdict& v) const {
   const uint64_t h = hash64(request.top_via().branch, config_.hash_key ^ hash64(request.call_id()));
-  char bytes[8];
-  for (size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>(h >> (8 * i));
-  sip::Writer w =
-      sip::response_to(request, path.remote, v.status != 0 ? v.status : 503, to_hex({bytes, sizeof bytes}));
+  sip::Writer w = sip::response_to(request, path.remote, v.status != 0 ? v.status : 503, tag_of(h));
   if (v.retry_after != 0) w.header_number(sip::HeaderId::retry_after, v.retry_after);
   return std::move(w).finish();
+}
+
+std::optional<Buffer> Gate::refuse_malformed(Now now, Bytes bytes, sip::Reason why, const port::Path& path,
+                                             Load load) {
+  const RealmPolicy& policy = realms_->realm(path.realm).policy;
+  const auto drop = [&](Reason reason) {
+    verdict(Kind::drop, reason, Mercy::rest);
+    return std::nullopt;
+  };
+  const std::string_view text = as_text(bytes);
+  if (!allowed(path)) return drop(Reason::denied);
+  if (!policy.scanners && names_scanner(agent_line(text))) return drop(Reason::scanner);
+  if (take_token(now, path) != Rate::fine) return drop(Reason::rate);
+  if (load.level >= config_.shed_at[static_cast<size_t>(Mercy::rest)]) return drop(Reason::overload);
+  auto answer = sip::refuse_malformed(bytes, why, path.remote, tag_of(hash64(text, config_.hash_key)));
+  if (answer) verdict(Kind::refuse, Reason::malformed, Mercy::rest);
+  return answer;
 }
 
 // ---- sources ----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,6 +74,7 @@ struct Verdict {
     overload,
     draining,
     too_many_calls,
+    malformed,
     count_,
   } reason = Reason::none;
   Mercy mercy = Mercy::rest;
@@ -92,6 +94,11 @@ class Gate {
   /// The answer that goes with a refusal. The To tag is made from the request, so that a retransmission gets
   /// the same one (RFC 3261 section 8.2.7).
   Buffer refusal(const sip::Message& request, const port::Path& path, const Verdict& verdict) const;
+
+  /// The answer to what begins like a request and does not parse (`why`): nothing when it cannot be matched
+  /// by its sender, or he would not be let in or answered here in any case. Costs the source a token.
+  std::optional<Buffer> refuse_malformed(Now now, Bytes bytes, sip::Reason why, const port::Path& path,
+                                         Load load);
 
   /// A source that sent wrong credentials. Right ones clear nothing: who has an account here could otherwise
   /// guess other people's passwords for ever. Every worker's gate must be told (the worker that checks a
@@ -118,6 +125,7 @@ class Gate {
                   uint32_t retry_after = 0);
   bool trusted(const port::Path& path) const;
   bool allowed(const port::Path& path) const;
+  bool names_scanner(std::string_view agent) const;
   bool scanner(const sip::Message& request) const;
   /// Takes a token; how far the source is in debt afterwards decides.
   enum class Rate : uint8_t { fine, over, far_over };

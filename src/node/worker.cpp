@@ -39,16 +39,15 @@ Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p
                                          "SIP messages that came in, before anything was checked")),
       foreign_owner(
           counters.counter("sip_messages_passed_total", "Messages passed to the worker that owns them")),
-      parse_failures(counters.counter("sip_parse_failures_total",
-                                      "Messages that could not be understood and were dropped")),
+      parse_failures(counters.counter("sip_parse_failures_total", "Messages that could not be understood")),
       unknown_dialog(
           counters.counter("sip_unknown_dialog_total", "Requests inside a dialog nobody knows (481)")),
       waiting_full(counters.counter("requests_refused_waiting_total",
                                     "Requests refused because too many wait for their sender's row")) {
   for (size_t i = 0; i < parse_errors.size(); ++i)
-    parse_errors[i] =
-        &counters.counter("sip_parse_errors_total", "Messages dropped, by what was wrong with them",
-                          std::string("reason=\"") + sip::to_string(static_cast<sip::Reason>(i)) + "\"");
+    parse_errors[i] = &counters.counter(
+        "sip_parse_errors_total", "Messages that could not be understood, by what was wrong with them",
+        std::string("reason=\"") + sip::to_string(static_cast<sip::Reason>(i)) + "\"");
   apply_plan(now);
   registrar.start(now, out);
   settle(now);
@@ -72,14 +71,8 @@ void Worker::Impl::received(Now now, port::Received in) {
   traced = out.sends.size();
   if (out.trace_sip) out.traces.push_back({false, in.path, now.wall, in.bytes.clone()});
   if (!gate.admit_bytes(now, in.bytes.bytes(), in.path)) return;
-  auto parsed = sip::Message::parse(std::move(in.bytes), settings.parser);
-  if (!parsed.ok()) {
-    if (parsed.reason() == sip::Reason::empty) return;  // a keep-alive
-    parse_failures.add();
-    parse_errors[static_cast<size_t>(parsed.reason())]->add();
-    gate.note_garbage(now, in.path);
-    return;
-  }
+  auto parsed = sip::Message::parse_from(in.bytes, settings.parser);
+  if (!parsed.ok()) return unreadable(now, in, parsed.reason());
   sip::Message message = std::move(*parsed);
   if (message.is_request()) {
     const auto verdict = gate.admit(now, message, in.path, {calls.call_count(), draining});
@@ -92,6 +85,17 @@ void Worker::Impl::received(Now now, port::Received in) {
   }
   if (to_owner(message, in.path)) return;
   take(now, std::move(message), in.path);
+}
+
+void Worker::Impl::unreadable(Now now, port::Received& in, sip::Reason why) {
+  if (why == sip::Reason::empty) return;  // a keep-alive
+  parse_failures.add();
+  parse_errors[static_cast<size_t>(why)]->add();
+  gate.note_garbage(now, in.path);
+  auto answer = gate.refuse_malformed(now, in.bytes.bytes(), why, in.path, {calls.call_count(), draining});
+  if (!answer) return;
+  out.send({in.path, std::move(*answer), 0, 0, {}});
+  settle(now);
 }
 
 bool Worker::Impl::to_owner(sip::Message& message, const port::Path& path) {

@@ -66,6 +66,8 @@ struct Worker::Impl {
   void media_events(Now now);
   void timeout(Now now);
   Instant next_timeout() const;
+  /// What came in and is no SIP message, or a bad one.
+  void unreadable(Now now, port::Received& in, sip::Reason why);
   bool to_owner(sip::Message& message, const port::Path& path);
   std::optional<uint16_t> moved_to(
       const sip::Message& message);  // where the call it belongs to went from here

@@ -33,9 +33,15 @@ bool collect(const char* p, const char* end, Found& found) {
   return true;
 }
 
+bool lacks_tag(std::string_view to) {
+  const auto parsed = NameAddr::parse(to);
+  return parsed.ok() && parsed->tag().empty();
+}
+
 }  // namespace
 
-std::optional<Buffer> refuse_malformed(Bytes message, Reason why, const SocketAddress& source) {
+std::optional<Buffer> refuse_malformed(Bytes message, Reason why, const SocketAddress& source,
+                                       std::string_view to_tag) {
   const std::string_view text = scan::ltrim(as_text(message));
   const size_t line_end = text.find("\r\n");
   if (line_end == std::string_view::npos) return std::nullopt;
@@ -50,7 +56,12 @@ std::optional<Buffer> refuse_malformed(Bytes message, Reason why, const SocketAd
   const int status = status_for(why);
   Writer w = Writer::response(status, status == 400 ? to_string(why) : std::string_view{});
   w.received_via(via, source);
-  for (size_t i = 1; i < wanted.size(); ++i) w.header(wanted[i], found[i]);
+  for (size_t i = 1; i < wanted.size(); ++i) {
+    if (wanted[i] == HeaderId::to && lacks_tag(found[i]))
+      w.header(HeaderId::to, {found[i], ";tag=", to_tag});
+    else
+      w.header(wanted[i], found[i]);
+  }
   if (w.damaged()) return std::nullopt;
   return std::move(w).finish();
 }

@@ -81,6 +81,13 @@ def bad_sip(node):
     for i, text in enumerate(BAD_SIP * 3):
         s.send(text.replace(b"{n}", b"%d" % i)[:60000])
     s.close()
+    for mend, status in ((("CSeq: 1 OPTIONS", "CSeq: 1 BYE"), b"400"), (("sip:127.0.0.1 SIP/2.0", "sip:127.0.0.1 SIP/3.0"), b"505")):
+        s = from_address("127.0.1.2", node.sip)
+        s.settimeout(5)
+        s.send(GOOD.replace(*mend).replace("{n}", "answered").encode())
+        answer = s.recv(65535)
+        s.close()
+        check(answer.startswith(b"SIP/2.0 " + status), f"an answer to {mend[1]}: {answer[:40]}")
     for i in range(1500):  # one to eight bytes of a good request changed
         if i % 50 == 0:
             s = from_address(f"127.0.2.{1 + i // 50}", node.sip)

@@ -76,6 +76,38 @@ TEST_F(GateTest, ScannersHearNothing) {
   EXPECT_EQ(admit(m).kind, Kind::admit);
 }
 
+TEST_F(GateTest, AnswersWhatDoesNotParse) {
+  const auto answer = [&](std::string_view more, Load load = {}, const char* ip = "192.0.2.1") {
+    const std::string text =
+        "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bKa\r\nFrom: "
+        "<sip:a@b>;tag=f\r\n"
+        "To: <sip:c@d>\r\nCall-ID: c1\r\nCSeq: -1 OPTIONS\r\n" +
+        std::string(more) + "Content-Length: 0\r\n\r\n";
+    auto b = gate().refuse_malformed(now, as_bytes(text), sip::Reason::bad_cseq, from(ip), load);
+    return b ? std::string(b->text()) : std::string();
+  };
+  const std::string first = answer("");
+  EXPECT_EQ(first.substr(0, 12), "SIP/2.0 400 ");
+  EXPECT_NE(first.find("To: <sip:c@d>;tag="), std::string::npos);
+  EXPECT_NE(first.find("received=192.0.2.1"), std::string::npos);
+  EXPECT_EQ(answer(""), first);  // a retransmission gets the same tag
+  EXPECT_EQ(count("edge_refused_total", "malformed"), 2U);
+  EXPECT_EQ(answer("User-Agent: friendly-scanner\r\n"), "");
+  EXPECT_EQ(count("edge_dropped_total", "scanner"), 1U);
+  EXPECT_EQ(answer("", {0, false, 0.99}), "");
+  EXPECT_EQ(count("edge_dropped_total", "overload"), 1U);
+  gate_.reset();
+  config.requests_per_second = 1;
+  config.burst = 2;
+  realm.policy.deny = {*IpPrefix::parse("198.51.100.0/24")};
+  EXPECT_EQ(answer("", {}, "198.51.100.1"), "");
+  EXPECT_EQ(count("edge_dropped_total", "denied"), 1U);
+  EXPECT_NE(answer(""), "");
+  EXPECT_NE(answer(""), "");
+  EXPECT_EQ(answer(""), "");
+  EXPECT_EQ(count("edge_dropped_total", "rate"), 1U);
+}
+
 TEST_F(GateTest, ListsOfTheRealm) {
   realm.policy.allow = {*IpPrefix::parse("192.0.2.0/24")};
   realm.policy.deny = {*IpPrefix::parse("192.0.2.66")};

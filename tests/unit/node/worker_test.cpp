@@ -181,6 +181,17 @@ TEST_F(Workers, WrongPasswordsBanTheirSourceOnEveryWorker) {
   }
 }
 
+TEST_F(Workers, WhatDoesNotParseIsAnswered) {  // RFC 3261 sections 8.2 and 21.4.1
+  std::string text = request("OPTIONS", "sip:example.com", "1001", "c1");
+  text.replace(text.find("CSeq: ") + 6, 1, "-");
+  EXPECT_EQ(status(hear(1, text)), "SIP/2.0 400");
+  text.replace(text.find("SIP/2.0"), 7, "SIP/3.0");
+  EXPECT_EQ(status(hear(1, text)), "SIP/2.0 505");
+  EXPECT_EQ(hear(1, "OPTIONS sip:example.com SIP/2.0\r\n\r\n"), "");  // nothing to match an answer by
+  text = "SIP/2.0 2000 OK" + text.substr(text.find("\r\n"));
+  EXPECT_EQ(hear(1, text), "");  // a response is never answered
+}
+
 TEST_F(Workers, OptionsThatNeedsWhatNobodyKnows) {  // RFC 3261 section 8.2.2.3
   const std::string answer = hear(0, request("OPTIONS", "sip:example.com", user_of(0), "ping",
                                              "Require: teleport, path\r\nRequire: warp\r\n"));

@@ -79,7 +79,7 @@ TEST(Multipart, NestsOnlySoDeep) {
 const SocketAddress source = *SocketAddress::parse("192.0.2.7:5062");
 
 std::string answer(const std::string& text, Reason why) {
-  const auto b = refuse_malformed(as_bytes(text), why, source);
+  const auto b = refuse_malformed(as_bytes(text), why, source, "t1");
   return b ? std::string(b->text()) : std::string();
 }
 
@@ -88,7 +88,7 @@ TEST(Refuse, AnswersWhatCanBeAnswered) {
   EXPECT_EQ(answer(broken, Reason::bad_cseq),
             "SIP/2.0 400 bad_cseq\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx;received=192.0.2.7\r\nFrom: "
             "<sip:a@b>;tag=1\r\n"
-            "To: <sip:c@d>\r\nCall-ID: i\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n");
+            "To: <sip:c@d>;tag=t1\r\nCall-ID: i\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n");
   EXPECT_EQ(answer("\r\n" + broken, Reason::bad_version).substr(0, 12), "SIP/2.0 505 ");
   EXPECT_EQ(answer(broken, Reason::too_large).substr(0, 12), "SIP/2.0 513 ");
   EXPECT_EQ(answer("SIP/2.0 200 OK" + broken.substr(broken.find("\r\n")), Reason::bad_status), "");

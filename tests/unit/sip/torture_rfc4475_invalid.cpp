@@ -111,7 +111,7 @@ Content-Length: 0
 
 )");
   EXPECT_REFUSED(text, Reason::bad_cseq);
-  EXPECT_FALSE(refuse_malformed(as_bytes(text), Reason::bad_cseq, {}));
+  EXPECT_FALSE(refuse_malformed(as_bytes(text), Reason::bad_cseq, {}, "t"));
   std::string mended = torture::replaced(text, "9292394834772304023312", "1");
   EXPECT_INVALID(mended, Reason::bad_number);  // Retry-After
   EXPECT_INVALID(torture::replaced(mended, "949302838503028349304023988", "9"),
@@ -318,7 +318,7 @@ l: 0
 )");
   EXPECT_REFUSED(text, Reason::bad_version);
   const auto answer =
-      refuse_malformed(as_bytes(text), Reason::bad_version, *SocketAddress::parse("192.0.2.9:5060"));
+      refuse_malformed(as_bytes(text), Reason::bad_version, *SocketAddress::parse("192.0.2.9:5060"), "t");
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->text().substr(0, 12), "SIP/2.0 505 ");
 }
@@ -337,8 +337,8 @@ l: 0
 
 )");
   EXPECT_REFUSED(text, Reason::cseq_method_mismatch);
-  const auto answer =
-      refuse_malformed(as_bytes(text), Reason::cseq_method_mismatch, *SocketAddress::parse("192.0.2.9:5060"));
+  const auto answer = refuse_malformed(as_bytes(text), Reason::cseq_method_mismatch,
+                                       *SocketAddress::parse("192.0.2.9:5060"), "t");
   ASSERT_TRUE(answer);
   const auto m = parse(answer->text());
   ASSERT_TRUE(m);

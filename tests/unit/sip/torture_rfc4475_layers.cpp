@@ -42,8 +42,8 @@ l: 152
 
 )") + sdp("192.0.2.95");
   EXPECT_REFUSED(text, Reason::missing_header);
-  EXPECT_FALSE(
-      refuse_malformed(as_bytes(text), Reason::missing_header, *SocketAddress::parse("192.0.2.95:5060")));
+  EXPECT_FALSE(refuse_malformed(as_bytes(text), Reason::missing_header,
+                                *SocketAddress::parse("192.0.2.95:5060"), "t"));
 }
 
 // 3.3.2 Request-URI with Unknown Scheme: 416
