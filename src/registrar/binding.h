@@ -49,6 +49,11 @@ struct Binding {
   std::string_view uri() const { return texts.get(Texts::uri); }
   std::string_view instance() const { return texts.get(Texts::instance); }
   bool reachable() const { return !(flow_only && flow_lost); }
+  /// Its connection has closed, and whether its URI listens nobody knows: the first to go for want of room.
+  bool connection_gone() const {
+    const bool closed = flow_lost || (port::is_reliable(path.transport) && !path.flow);
+    return closed && texts.get(Texts::routes).empty();
+  }
   /// Identity inside the AOR: "<instance>;reg-id" or the URI.
   std::string key() const;
 };

@@ -141,13 +141,20 @@ Status<Registrar::Refusal> Registrar::read_contact(const sip::Message& request, 
 /// Step 6 and 7: order of requests, and room.
 Status<Registrar::Refusal> Registrar::judge(const Request& request, const Aor* aor) const {
   size_t bindings = aor ? aor->bindings.size() : 0;
+  size_t gone = 0;  // would be given up for a new one
+  if (aor)
+    for (const Binding& b : aor->bindings) gone += b.connection_gone();
   for (const Wanted& w : request.contacts) {
-    bool known = false;
-    if (aor) known = match(aor->bindings, w, request.outbound) != aor->bindings.end();
+    const Binding* known = nullptr;
+    if (aor) {
+      const auto it = match(aor->bindings, w, request.outbound);
+      if (it != aor->bindings.end()) known = &*it;
+    }
+    if (known && known->connection_gone()) --gone;
     if (known && w.expires == 0) --bindings;
     if (!known && w.expires != 0) ++bindings;
   }
-  if (bindings > request.max_contacts && bindings > (aor ? aor->bindings.size() : 0)) {
+  if (bindings > request.max_contacts + gone && bindings > (aor ? aor->bindings.size() : 0)) {
     limit_contacts_.add();
     return Failure{Refusal{403, "Too Many Contacts"}};
   }

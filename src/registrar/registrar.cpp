@@ -34,6 +34,8 @@ Registrar::Registrar(Config config, Rng& rng, CounterSet& counters)
           counters.counter("registrar_requests_total", "REGISTER requests answered", R"(result="refused")")),
       expired_(counters.counter("registrar_expired_total", "Contacts that ran out of time")),
       flows_lost_(counters.counter("registrar_flows_lost_total", "Contacts that went with their connection")),
+      given_up_(counters.counter("registrar_contacts_given_up_total",
+                                 "Contacts without a connection that made room for new ones")),
       limit_contacts_(counters.counter("registrar_limits_total", "REGISTER requests over a limit",
                                        R"(limit="contacts")")),
       limit_aors_(
@@ -123,7 +125,24 @@ void Registrar::apply(Now now, const sip::Message& request, const port::Path& pa
     mark_dirty(now, id, aor);
     erase_binding(id, aor, static_cast<size_t>(it - aor.bindings.begin()), changes);
   }
+  give_up_gone(wanted.max_contacts, id, aor, changes);
   arm(id, aor);
+}
+
+/// Over the limit the contacts whose connections have closed go, the oldest first: a phone that connects
+/// anew each time would else lock itself out with its own past.
+void Registrar::give_up_gone(size_t max_contacts, SlotId id, Aor& aor, BindingChanges& changes) {
+  while (aor.bindings.size() > max_contacts) {
+    size_t oldest = aor.bindings.size();
+    for (size_t i = 0; i < aor.bindings.size(); ++i) {
+      const Binding& b = aor.bindings[i];
+      if (b.connection_gone() && (oldest == aor.bindings.size() || b.serial < aor.bindings[oldest].serial))
+        oldest = i;
+    }
+    if (oldest == aor.bindings.size()) return;
+    given_up_.add();
+    erase_binding(id, aor, oldest, changes);
+  }
 }
 
 void Registrar::bind(Now now, const sip::Message& request, const port::Path& path, const Request& wanted,

@@ -173,6 +173,7 @@ class Registrar {
   // changing and telling (registrar.cpp)
   void apply(Now now, const sip::Message& request, const port::Path& path, const Request& read, SlotId id,
              Aor& aor, BindingChanges& changes);
+  void give_up_gone(size_t max_contacts, SlotId id, Aor& aor, BindingChanges& changes);
   void bind(Now now, const sip::Message& request, const port::Path& path, const Request& read,
             const Wanted& wanted, SlotId id, Aor& aor, BindingChanges& changes);
   Reply accept(Now now, const sip::Message& request, const port::Path& path, const Request& read,
@@ -217,8 +218,8 @@ class Registrar {
   std::shared_ptr<const std::vector<port::StoredBinding>> stored_;  // being read in
   size_t stored_at_ = 0;
 
-  Counter &accepted_, &refused_, &expired_, &flows_lost_, &limit_contacts_, &limit_aors_, &limit_bytes_,
-      &saves_, &save_failures_, &restored_, &unreadable_, &contacts_gauge_, &aors_gauge_;
+  Counter &accepted_, &refused_, &expired_, &flows_lost_, &given_up_, &limit_contacts_, &limit_aors_,
+      &limit_bytes_, &saves_, &save_failures_, &restored_, &unreadable_, &contacts_gauge_, &aors_gauge_;
 };
 
 }  // namespace tandem::registrar

@@ -90,6 +90,28 @@ TEST_F(Reach, AConnectionIsReusedAndItsEndLeavesTheUri) {
   EXPECT_TRUE(changed().empty());
 }
 
+TEST_F(Reach, ContactsWithoutTheirConnectionsMakeRoom) {
+  alice.max_contacts = 2;
+  const auto connects_from = [&](int port) {
+    const std::string at = "10.0.0.1:" + std::to_string(port);
+    over(port::Transport::tcp, at.c_str(), static_cast<uint32_t>(port));
+    return send("Contact: <sip:1001@" + at + ";transport=tcp>\r\n",
+                {.via = "SIP/2.0/TCP " + at + ";branch=z9hG4bK1"});
+  };
+  EXPECT_EQ(connects_from(33000), 200);
+  close_flow();
+  EXPECT_EQ(connects_from(33001), 200);
+  close_flow();
+  EXPECT_EQ(connects_from(33002), 200);  // 33000 goes, the older one
+  EXPECT_EQ(uris(),
+            (Strings{"sip:1001@10.0.0.1:33002;transport=tcp", "sip:1001@10.0.0.1:33001;transport=tcp"}));
+  EXPECT_EQ(connects_from(33003), 200);
+  EXPECT_EQ(counters.total("registrar_contacts_given_up_total"), 2u);
+  EXPECT_EQ(connects_from(33004), 403);  // the other two have theirs
+  EXPECT_EQ(uris(),
+            (Strings{"sip:1001@10.0.0.1:33003;transport=tcp", "sip:1001@10.0.0.1:33002;transport=tcp"}));
+}
+
 TEST_F(Reach, BehindANatTheContactGoesWithItsConnection) {
   over(port::Transport::tls, "203.0.113.5:33000");
   send("Contact: <sip:1001@10.0.0.1:5061;transport=tls>\r\n",
