@@ -127,6 +127,7 @@ bool CallFlow::identify(Party& caller, const sip::Message& request, const Identi
     if (const route::Trunk* trunk = layer_.plan->trunk(identity.trunk)) {
       call_.domain = trunk->row.domain;
       caller.realm = trunk->realm;
+      caller.sip->use(trunk_credentials(trunk->row));
       // Called at the Contact we registered: the number is in the To.
       const auto to = request.to();
       if (to.ok() && setup.dialled == layer_.trunk_contacts.user_for(identity.trunk))

@@ -167,6 +167,10 @@ void SipLeg::send_bye(Turn& turn, const Cause& cause, sip::Dialog& dialog) {
   w.header(HeaderId::reason, cause.reason_header());
   w.header(HeaderId::user_agent, world_->config.user_agent);
   const bool own = &dialog == &dialog_;
+  if (own) {
+    authorize(w, dialog_.local_cseq.value_or(0));
+    release_cause_ = cause;
+  }
   const sip::ClientTxId tx =
       send(turn, Method::bye, std::move(w), {}, {}, own ? Purpose::bye : Purpose::other);
   if (!own) return;

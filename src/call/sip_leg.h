@@ -200,6 +200,8 @@ class SipLeg final : public Leg {
   std::vector<std::string> redirections(const sip::Message& response) const;
   void other_fork_2xx(Turn& turn, const sip::Message& response, const port::Path& path);
   bool retry_invite(Turn& turn, const sip::Message& response);
+  bool take_challenge(const sip::Message& response, std::string_view uri);
+  void authorize(sip::Writer& writer, uint32_t cseq) const;
   void send_prack(Turn& turn, sip::Dialog& dialog, const sip::Message& response, uint32_t rseq);
   void send_ack(Turn& turn, sip::Dialog& dialog, uint32_t cseq, std::string_view body);
   Early& early_dialog(const sip::Message& response, const port::Path& path);
@@ -244,7 +246,7 @@ class SipLeg final : public Leg {
   State state_ = State::fresh;
   sip::Dialog dialog_;                     // UAC: what the INVITE was sent with, until a 2xx chose one
   std::vector<Early> early_;               // UAC: one per To-tag seen
-  Invitation invitation_;                  // UAC: for the retry after 401, 407, 422
+  Invitation invitation_;                  // UAC: for the retry after 401, 407, 422; credentials: both
   std::string offer_body_;                 // UAC: likewise; UAS: 2xx body kept while a PRACK is awaited
   std::vector<std::string> refused_tags_;  // UAC: forks that answered too late
 
@@ -273,9 +275,11 @@ class SipLeg final : public Leg {
   bool withdrawn_ = false;                    // a CANCEL for our re-INVITE is out
   bool offer_pending_ = false;                // restored, uas_offer_tx_ not adopted yet
   Instant closing_until_ = Instant::never();  // whatever should end the leg has been lost by then
+  // The answer to the peer's last challenge: for the request with the CSeq `auth_cseq_` and its ACK.
   uint8_t auth_tries_ = 0;
-  std::string nonce_auth_;  // credentials header for the retry
+  std::string nonce_auth_;
   bool nonce_proxy_ = false;
+  uint32_t auth_cseq_ = 0;
   Cause release_cause_;
   int held_status_ = 0;  // UAS: final refusal decided by CANCEL or BYE, sent by finish_release
 

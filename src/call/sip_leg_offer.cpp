@@ -40,6 +40,7 @@ void SipLeg::send_reinvite(Turn& turn) {
   sip::Writer w = dialog_.request(Method::invite);
   standard_headers(w);
   session_headers(w);
+  authorize(w, dialog_.local_cseq.value_or(0));
   local_offer_ = true;
   offer_tx_ = send(turn, Method::invite, std::move(w), "application/sdp", offer_body_, Purpose::offer);
   if (offer_tx_) return;
@@ -72,7 +73,7 @@ void SipLeg::on_offer_response(Turn& turn, const sip::Message& response) {
     glare_retry_ = turn.now.mono + glare_delay();
     return;
   }
-  if (status == 422 && session_timer_.on_422(response)) {
+  if ((status == 422 && session_timer_.on_422(response)) || take_challenge(response, dialog_.remote_target)) {
     if (queued_offer_.empty()) queued_offer_ = offer_body_;
     return offer_over(turn);
   }
@@ -209,6 +210,7 @@ void SipLeg::send_refresh(Turn& turn) {
   sip::Writer w = dialog_.request(method);
   standard_headers(w);
   session_headers(w);
+  authorize(w, dialog_.local_cseq.value_or(0));
   refresh_out_ = true;
   offer_tx_ =
       send(turn, method, std::move(w), "application/sdp",
@@ -234,7 +236,8 @@ void SipLeg::on_refresh_response(Turn& turn, const sip::Message& response) {
     session_timer_.on_2xx(turn.now, response);
   } else if (status == 481 || status == 408) {
     return dialog_gone(turn, status);
-  } else if (status == 422 && session_timer_.on_422(response)) {
+  } else if ((status == 422 && session_timer_.on_422(response)) ||
+             take_challenge(response, dialog_.remote_target)) {
     return send_refresh(turn);
   } else {
     session_timer_.retry_refresh(turn.now, status == 491 ? glare_delay() : seconds(10));

@@ -69,6 +69,7 @@ void SipLeg::save(Now now, proto::SipLeg& to) const {
   to.set_auth_tries(auth_tries_);
   to.set_credentials(nonce_auth_);
   to.set_proxy_credentials(nonce_proxy_);
+  to.set_credentials_cseq(auth_cseq_);
   call::write(release_cause_, *to.mutable_release_cause());
   to.set_held_status(static_cast<uint32_t>(held_status_));
   if (final_2xx_.waiting()) to.set_final_2xx(final_2xx_.to_part(now));
@@ -131,6 +132,7 @@ std::unique_ptr<SipLeg> SipLeg::load(Now now, SipWorld& world, uint64_t call, ui
   leg->auth_tries_ = static_cast<uint8_t>(from.auth_tries());
   leg->nonce_auth_ = from.credentials();
   leg->nonce_proxy_ = from.proxy_credentials();
+  leg->auth_cseq_ = from.credentials_cseq();
   leg->release_cause_ = call::read(from.release_cause());
   leg->held_status_ = static_cast<int>(from.held_status());
   if (!from.final_2xx().empty()) {

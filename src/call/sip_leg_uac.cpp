@@ -58,8 +58,7 @@ void SipLeg::send_invite(Turn& turn) {
   standard_headers(w);
   session_headers(w);
   for (const auto& [name, value] : invitation_.headers) w.header(name, value);
-  if (!nonce_auth_.empty())
-    w.header(nonce_proxy_ ? HeaderId::proxy_authorization : HeaderId::authorization, nonce_auth_);
+  authorize(w, invite_cseq_);
   invite_tx_ = send(turn, Method::invite, std::move(w), "application/sdp", offer_body_, Purpose::invite);
   if (!invite_tx_) invite_failed(turn, Cause::from_status(503, "Too many transactions"));
 }
@@ -91,7 +90,9 @@ void SipLeg::on_client(Turn& turn, sip::TuEvent& event) {
       case Purpose::refresh:
         return on_refresh_response(turn, response);
       case Purpose::bye:
-        if (final && state_ == State::closing) state_ = State::ended;
+        if (!final || state_ != State::closing) return touch();
+        if (take_challenge(response, dialog_.remote_target)) return send_bye(turn, release_cause_, dialog_);
+        state_ = State::ended;
         return touch();
       case Purpose::notify:
         if (final) notify_over(turn);
@@ -187,8 +188,7 @@ void SipLeg::send_ack(Turn& turn, sip::Dialog& dialog, uint32_t cseq, std::strin
   for (const auto& [header, value] :
        {std::pair(HeaderId::user_agent, std::string_view(world_->config.user_agent))})
     w.header(header, value);
-  if (!nonce_auth_.empty() && cseq == invite_cseq_)
-    w.header(nonce_proxy_ ? HeaderId::proxy_authorization : HeaderId::authorization, nonce_auth_);
+  authorize(w, cseq);
   sip::OutgoingRequest request;
   request.method = Method::ack;
   request.rest = body.empty() ? std::move(w).finish() : std::move(w).body("application/sdp", as_bytes(body));
@@ -265,19 +265,35 @@ void SipLeg::other_fork_2xx(Turn& turn, const sip::Message& response, const port
   send_bye(turn, Cause::from_q850(26, "Answered elsewhere"), dialog);
 }
 
+/// A 401 or 407 that we can answer: the next request of the dialog carries what it asks for. A request that
+/// carried credentials is tried again only when they were right but late ("stale").
+bool SipLeg::take_challenge(const sip::Message& response, std::string_view uri) {
+  const int status = response.status();
+  if ((status != 401 && status != 407) || !invitation_.credentials) return false;
+  const bool carried = auth_cseq_ != 0 && response.cseq().number == auth_cseq_;
+  if (!carried) auth_tries_ = 0;
+  if (auth_tries_ >= 2) return false;
+  const auto answer = auth::answer(response, sip::to_string(response.method()), uri, *invitation_.credentials,
+                                   world_->rng.token(16));
+  if (!answer || (carried && !answer->stale)) return false;
+  ++auth_tries_;
+  nonce_auth_ = answer->value;
+  nonce_proxy_ = answer->header == HeaderId::proxy_authorization;
+  auth_cseq_ = dialog_.local_cseq.value_or(1) + 1;
+  return true;
+}
+
+void SipLeg::authorize(sip::Writer& writer, uint32_t cseq) const {
+  if (auth_cseq_ == 0 || cseq != auth_cseq_) return;
+  writer.header(nonce_proxy_ ? HeaderId::proxy_authorization : HeaderId::authorization, nonce_auth_);
+}
+
 /// The INVITE again, with what the peer asked for. True when it is out.
 bool SipLeg::retry_invite(Turn& turn, const sip::Message& response) {
   const int status = response.status();
   if (status == 422) {
     if (!session_timer_.on_422(response)) return false;
-  } else if ((status == 401 || status == 407) && invitation_.credentials && auth_tries_ < 2) {
-    const auto credentials = auth::answer(response, "INVITE", invitation_.request_uri,
-                                          *invitation_.credentials, world_->rng.token(16));
-    if (!credentials || (auth_tries_ > 0 && !credentials->stale)) return false;
-    ++auth_tries_;
-    nonce_auth_ = credentials->value;
-    nonce_proxy_ = credentials->header == HeaderId::proxy_authorization;
-  } else {
+  } else if (!take_challenge(response, invitation_.request_uri)) {
     return false;
   }
   early_.clear();

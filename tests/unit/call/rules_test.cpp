@@ -419,7 +419,7 @@ struct TrunkRules : ::testing::Test {
   Phone backup{sw, "trunk:backup", "203.0.113.20:5060"};
 
   void challenge(const std::string& nonce, bool stale) {
-    carrier.reply(carrier.invite_text, 407, "",
+    carrier.reply(carrier.request_text, 407, "",
                   "Proxy-Authenticate: Digest realm=\"carrier\", nonce=\"" + nonce +
                       "\", algorithm=MD5, qop=\"auth\"" + (stale ? ", stale=true" : "") + "\r\n");
     carrier.expect("ACK");
@@ -446,6 +446,60 @@ TEST_F(TrunkRules, AStaleNonceIsAnsweredOnce) {  // RFC 3261 section 22.1, RFC 7
   backup.expect("ACK");
   a.expect(486);
   a.ack_failure();
+  sw.expect_empty();
+}
+
+TEST_F(TrunkRules, AChallengeInsideTheDialogIsAnswered) {  // RFC 3261 section 22.2: any request may get one
+  a.call("0301234567");
+  carrier.expect("INVITE");
+  carrier.answer();
+  carrier.expect("ACK");
+  a.expect(200);
+  a.ack();
+  a.request("INVITE", sdp(a.media, "9 101", g722));
+  carrier.expect("INVITE");
+  challenge("one", false);
+  answer_to("one");
+  sw.reboot();
+  carrier.reply(carrier.request_text, 200, sdp(carrier.media, "9 101", g722));
+  const auto ack = carrier.expect("ACK");
+  EXPECT_THAT(std::string(ack.header(sip::HeaderId::proxy_authorization).value_or("")), HasSubstr("\"one\""));
+  a.expect(200);
+  a.ack();
+  a.bye();
+  a.expect(200);
+  const auto bye = carrier.expect("BYE");
+  EXPECT_FALSE(bye.has(sip::HeaderId::proxy_authorization));  // each request its own answer
+  const std::string challenge_text =
+      "WWW-Authenticate: Digest realm=\"carrier\", nonce=\"two\", algorithm=MD5\r\n";
+  carrier.reply(carrier.request_text, 401, "", challenge_text);
+  const auto again = carrier.expect("BYE");
+  EXPECT_EQ(again.cseq().number, bye.cseq().number + 1);
+  EXPECT_EQ(again.header(sip::HeaderId::reason), bye.header(sip::HeaderId::reason));
+  EXPECT_THAT(std::string(again.header(sip::HeaderId::authorization).value_or("")),
+              HasSubstr("nonce=\"two\""));
+  carrier.reply(carrier.request_text, 401, "", challenge_text);  // not ours: no third
+  EXPECT_TRUE(carrier.quiet());
+  EXPECT_EQ(sw.cdrs.size(), 1u);
+  sw.expect_empty();
+}
+
+TEST_F(TrunkRules, WhoCalledInMayBeChallengingToo) {
+  carrier.call("49301001");
+  a.expect("INVITE");
+  a.answer();
+  a.expect("ACK");
+  carrier.expect(200);
+  carrier.ack();
+  a.bye();
+  a.expect(200);
+  carrier.expect("BYE");
+  carrier.reply(carrier.request_text, 407, "",
+                "Proxy-Authenticate: Digest realm=\"carrier\", nonce=\"one\", algorithm=MD5\r\n");
+  const auto again = carrier.expect("BYE");
+  EXPECT_THAT(std::string(again.header(sip::HeaderId::proxy_authorization).value_or("")),
+              HasSubstr("username=\"acme\""));
+  carrier.ok();
   sw.expect_empty();
 }
 
