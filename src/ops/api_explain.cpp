@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "ops/api_impl.h"
 #include "ops/explain.h"
 
@@ -20,39 +21,47 @@ void answer(const Exchange& x, const Explanation::Outcome& outcome) {
                {"why", std::move(why)}});
 }
 
-/// From a trunk: in the domain asked for, else in the trunk's own, as its calls are.
-void from_trunk(ApiImpl& api, const Exchange& x, const std::string& trunk, route::CallRequest& request,
-                bool& answered) {
-  request.source = route::FromTrunk{trunk, x.text("from")};
-  request.domain = x.text("domain");
-  if (!request.domain.empty()) return;
-  const auto rows = api.directory.plan_rows();
-  if (!rows.ok()) {
-    answered = true;
-    return x.store_error(rows.reason());
+/// The domain's own name for one of its names; the name as it is when no domain has it.
+std::string domain_named(const port::PlanRows& rows, const std::string& name) {
+  for (const port::DomainRow& row : rows.domains) {
+    const auto same = [&](const std::string& other) { return iequals(name, other); };
+    if (same(row.name) || std::any_of(row.aliases.begin(), row.aliases.end(), same)) return row.name;
   }
-  for (const port::TrunkRow& row : rows->trunks)
-    if (row.name == trunk) request.domain = row.domain;
+  return name;
 }
 
-void from_subscriber(ApiImpl& api, const Exchange& x, route::CallRequest& request, bool& answered) {
+/// From a trunk: in the domain asked for, else in the trunk's own, as its calls are.
+void from_trunk(const Exchange& x, const port::PlanRows& rows, const std::string& trunk,
+                route::CallRequest& request) {
+  request.source = route::FromTrunk{trunk, x.text("from")};
+  request.domain = x.text("domain");
+  if (request.domain.empty())
+    for (const port::TrunkRow& row : rows.trunks)
+      if (row.name == trunk) request.domain = row.domain;
+}
+
+/// False: it has been answered.
+bool from_subscriber(ApiImpl& api, const Exchange& x, const port::PlanRows& rows,
+                     route::CallRequest& request) {
   const std::string from = x.text("from");
   const size_t at = from.find('@');
-  answered = true;
-  if (at == std::string::npos) return x.error(400, "invalid", "from: expected user@domain, or a trunk");
-  const auto row = api.directory.subscriber({from.substr(0, at), from.substr(at + 1)});
+  if (at == std::string::npos)
+    return x.error(400, "invalid", "from: expected user@domain, or a trunk"), false;
+  const auto row = api.directory.subscriber({from.substr(0, at), domain_named(rows, from.substr(at + 1))});
   if (!row.ok() && row.reason().kind == port::StoreError::Kind::not_found)
-    return x.error(404, "not_found", fmt::format("from: no such subscriber: {}", from));
-  if (!row.ok()) return x.store_error(row.reason());
-  if (!row->enabled)
-    return answer(x, {"refused with 403 (cause 21): the caller is switched off",
-                      request.dialled,
-                      {},
-                      403,
-                      {from + " is switched off: may neither register nor call"}});
-  answered = false;
+    return x.error(404, "not_found", fmt::format("from: no such subscriber: {}", from)), false;
+  if (!row.ok()) return x.store_error(row.reason()), false;
+  if (!row->enabled) {
+    answer(x, {"refused with 403 (cause 21): the caller is switched off",
+               request.dialled,
+               {},
+               403,
+               {from + " is switched off: may neither register nor call"}});
+    return false;
+  }
   request.source = route::FromSubscriber{row->aor, row->call_class, row->caller_number, row->pickup_group};
   request.domain = row->aor.domain;
+  return true;
 }
 
 void explain(ApiImpl& api, const Exchange& x) {
@@ -60,12 +69,12 @@ void explain(ApiImpl& api, const Exchange& x) {
   request.wall = api.wall();
   request.dialled = x.text("to");
   if (request.dialled.empty()) return x.error(400, "invalid", "to: the number or URI dialled is needed");
-  bool answered = false;
+  const auto rows = api.directory.plan_rows();
+  if (!rows.ok()) return x.store_error(rows.reason());
   if (const std::string trunk = x.text("trunk"); !trunk.empty())
-    from_trunk(api, x, trunk, request, answered);
-  else
-    from_subscriber(api, x, request, answered);
-  if (answered) return;
+    from_trunk(x, *rows, trunk, request);
+  else if (!from_subscriber(api, x, *rows, request))
+    return;
   auto explanation = Explanation::of(
       request, {[&](const route::CallRequest& r) { return api.node.explain(r); },
                 [&](const port::AddressOfRecord& aor) { return api.directory.subscriber(aor); }});

@@ -437,6 +437,9 @@ TEST_F(ExplainTest, WhoCallsIsLookedUpToo) {
   EXPECT_NE(explain("1002", "from=nobody%40example.com").find("no such subscriber: nobody@example.com"),
             std::string::npos);
   EXPECT_NE(explain("1002", "from=1001").find("expected user@domain"), std::string::npos);
+  EXPECT_EQ(ask("PUT", "/api/v1/domains/example.com", R"({"aliases": ["sip.example.com"]})").status, 200);
+  EXPECT_EQ(explain("1002", "from=1001%40SIP.example.com"),
+            "480 refused with 480 (cause 20): not registered (1002@example.com)");
   set("1001", R"({"enabled": false})");
   EXPECT_EQ(explain("1002"), "403 refused with 403 (cause 21): the caller is switched off");
   directory.fail_with(port::StoreError::Kind::unavailable);
