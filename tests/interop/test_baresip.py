@@ -135,6 +135,17 @@ def park():
     node.wait_no_calls()
 
 
+def printed_account():
+    """What the demo prints registers as it stands, whatever its password holds."""
+    password = "two words; #9 <a>,=&%41'"
+    other = suite.node("printed", env={"TANDEM_DEMO_PASSWORD": password}).start()
+    check(other.users["1001"] == password, f"credentials.json: {other.users['1001']}")
+    line = wait_for(lambda: next((l for l in other.log_text().splitlines() if "<sip:1001@" in l), None), 10, "the account line")
+    printed = line.partition("auth_pass=")[2]
+    suite.closing(Baresip(other.folder, "printed", "1001", printed, other.sip, 440)).wait_registered(other)
+    other.stop()
+
+
 def main():
     if not shutil.which("baresip"):
         suite.cannot("baresip", "the program is not installed")
@@ -148,6 +159,7 @@ def main():
     suite.run("echo test", echo)
     suite.run("hold music by feature code", music)
     suite.run("park and take back", park)
+    suite.run("the account line the demo prints", printed_account)
     suite.finish()
 
 
