@@ -204,8 +204,8 @@ Status<std::string> Program::Impl::start_web() {
   hc.listeners.push_back({config.web.bind, {config.web.certificate, config.web.key, {}}});
   web = std::make_unique<net::HttpServer>(
       std::move(hc), [this](const net::HttpRequest& in, net::HttpServer::Reply reply) {
-        port::HttpRequest request{in.method, in.target, in.headers, in.body, in.peer, in.secure};
-        api->handle(std::move(request), [reply = std::move(reply)](port::HttpResponse out) {
+        const port::HttpRequest request{in.method, in.target, in.headers, in.body, in.peer, in.secure};
+        api->handle(request, [reply = std::move(reply)](port::HttpResponse out) {
           reply({static_cast<unsigned>(out.status), std::move(out.content_type), std::move(out.headers),
                  std::move(out.body)});
         });

@@ -307,7 +307,7 @@ bool rests_on(const node::Problem& p, const std::vector<ConfigProblem>& not_read
 
 /// What was expected where the parser gave up; it tells only what it found.
 std::string_view expected_instead(std::string_view found) {
-  static constexpr std::pair<std::string_view, std::string_view> known[] = {
+  static const std::pair<std::string_view, std::string_view> known[] = {
       {YAML::ErrorMsg::END_OF_MAP_FLOW, "',' or '}' after a member of {...}"},
       {YAML::ErrorMsg::END_OF_SEQ_FLOW, "',' or ']' after an item of [...]"},
       {YAML::ErrorMsg::END_OF_MAP, "'key: value' in the column of the keys before it"},

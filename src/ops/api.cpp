@@ -232,18 +232,19 @@ bool ApiImpl::answer_page(const port::HttpRequest& request, std::string_view pat
 /// False: it has been answered.
 bool ApiImpl::read_query(std::string_view text, const Operation& op, Exchange& x) {
   x.query = split_query(text);
-  for (const auto& [name, value] : x.query) {
-    const bool known = name == "format" || std::any_of(op.query.begin(), op.query.end(),
-                                                       [&](const auto& q) { return name == q.first; });
+  for (const auto& pair : x.query) {
+    const bool known =
+        pair.first == "format" ||
+        std::any_of(op.query.begin(), op.query.end(), [&](const auto& q) { return pair.first == q.first; });
     if (known) continue;
     bad.add();
-    x.error(400, "invalid", fmt::format("unknown query parameter '{}'", name));
+    x.error(400, "invalid", fmt::format("unknown query parameter '{}'", pair.first));
     return false;
   }
   return true;
 }
 
-void ApiImpl::dispatch(port::HttpRequest request, port::HttpReply reply) {
+void ApiImpl::dispatch(const port::HttpRequest& request, port::HttpReply reply) {
   requests.add();
   const std::string_view target = request.target;
   const size_t question = target.find('?');
@@ -329,8 +330,8 @@ Api::Api(ApiConfig config, port::Directory& directory, NodeControl& node, std::f
 }
 Api::~Api() = default;
 
-void Api::handle(port::HttpRequest request, port::HttpReply reply) {
-  impl_->dispatch(std::move(request), std::move(reply));
+void Api::handle(const port::HttpRequest& request, port::HttpReply reply) {
+  impl_->dispatch(request, std::move(reply));
 }
 
 json::object ApiImpl::document() const {

@@ -72,7 +72,7 @@ class Api {
   ~Api();
 
   /// Everything under /api/v1, /healthz, /readyz and /metrics.
-  void handle(port::HttpRequest request, port::HttpReply reply);
+  void handle(const port::HttpRequest& request, port::HttpReply reply);
   /// Tokens are compared by their SHA-256; call it when they changed (and once at start).
   void reload_tokens();
   std::string openapi() const;

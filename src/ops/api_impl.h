@@ -54,7 +54,7 @@ struct ApiImpl {
           CounterSet& counters);
 
   boost::json::object document() const;
-  void dispatch(port::HttpRequest request, port::HttpReply reply);
+  void dispatch(const port::HttpRequest& request, port::HttpReply reply);
   Scope scope_of(const port::HttpRequest& request, WallTime now) const;
   bool authorized(const port::HttpRequest& request, const Exchange& x, bool metrics, Scope& scope);
   bool answer_page(const port::HttpRequest& request, std::string_view path, Exchange& x);

@@ -83,7 +83,7 @@ class ApiTest : public ::testing::Test {
     r.secure = true;
     if (!bearer.empty()) r.headers.emplace_back("Authorization", "Bearer " + bearer);
     std::optional<port::HttpResponse> got;
-    api->handle(std::move(r), [&](port::HttpResponse response) { got = std::move(response); });
+    api->handle(r, [&](port::HttpResponse response) { got = std::move(response); });
     EXPECT_TRUE(got) << "no answer";
     return got.value_or(port::HttpResponse{});
   }
