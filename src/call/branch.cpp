@@ -32,10 +32,12 @@ bool is_redirection(const Cause& c) { return c.status >= 300 && c.status < 400; 
 /// What the caller hears of a trunk's refusal. A challenge was for us, and where a call goes is for the dial
 /// plan to say.
 Cause told_for(const Cause& refusal) {
-  if (is_redirection(refusal)) return Cause::from_status(480, "Redirected by the trunk");
+  Cause told = refusal;
+  if (is_redirection(refusal)) told = Cause::from_status(480, "Redirected by the trunk");
   if (refusal.status == 401 || refusal.status == 407)
-    return Cause::from_status(502, "Trunk refuses our credentials");
-  return refusal;
+    told = Cause::from_status(502, "Trunk refuses our credentials");
+  told.theirs = refusal.theirs;
+  return told;
 }
 
 std::string sip_uri(std::string_view user, std::string_view domain) {

@@ -13,6 +13,7 @@ struct Cause {
   uint16_t status = 0;  // SIP status to refuse with; 0: a normal release
   uint16_t q850 = 16;   // 1..127 (ITU-T Q.850); 16: normal call clearing
   std::string text;
+  bool theirs = false;  // a peer refused, or hung up; else we did (CDR: who released)
 
   /// With the Q.850 cause that RFC 3398 section 8.2.6.1 gives the status.
   static Cause from_status(int status, std::string_view text = {});

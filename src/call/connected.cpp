@@ -59,19 +59,20 @@ void CallFlow::on_released(Party& p, const LegEvent& e) {
     return pair.a == p.id ? port::Cdr::Side::caller : port::Cdr::Side::callee;
   };
   const bool is_origin = call_.setup && call_.setup->origin == p.id;
+  const auto giver_up = e.by_peer ? port::Cdr::Side::caller : port::Cdr::Side::system;
   if (call_.setup && p.branch >= 0 && p.attempt == call_.setup->number) {  // gone while it rang
     if (e.by_peer) p.leg->finish_release(turn_, 0);
     LegEvent refused;
     refused.kind = LegEvent::Kind::refused;
     refused.leg = p.id;
     refused.cause = e.cause.status ? e.cause : Cause::from_status(480, e.cause.text);
+    refused.cause.theirs = e.by_peer;
     return on_refused(p, refused);
   }
   if (is_origin && p.state != Party::State::up) {  // the caller gave up
     Cause cause = e.cause;
     if (!cause.status) cause.status = 487;
-    const auto side = e.by_peer ? port::Cdr::Side::caller : port::Cdr::Side::system;
-    const port::CommitId commit = record_unanswered(cause, side);
+    const port::CommitId commit = record_unanswered(cause, giver_up);
     event(port::Level::info, "call.cancelled");
     end_setup();
     return finish(commit);
@@ -84,7 +85,7 @@ void CallFlow::on_released(Party& p, const LegEvent& e) {
     // Who was being transferred left; the transfer ends with it.
     Cause cause = e.cause;
     cause.status = 487;
-    const port::CommitId attempt = record_unanswered(cause, port::Cdr::Side::caller);
+    const port::CommitId attempt = record_unanswered(cause, giver_up);
     if (attempt) commit = attempt;
     Party* referrer = party(call_.setup->referrer);
     end_setup();

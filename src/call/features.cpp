@@ -159,7 +159,7 @@ void CallFlow::finish_feature() {
   Party* p = party(call_.feature_leg);
   if (!p || p->state != Party::State::up) return;
   port::CommitId commit = 0;
-  if (Pairing* pair = pair_of(p->id)) commit = close_pair(*pair, Cause{}, port::Cdr::Side::callee);
+  if (Pairing* pair = pair_of(p->id)) commit = close_pair(*pair, Cause{}, port::Cdr::Side::system);
   release(*p, Cause{}, commit);
 }
 

@@ -207,6 +207,10 @@ void Layer::run(Now now, Call& call, port::Outbox& out, F&& f) {
   settle(call);
 }
 
+/// Who ended an attempt that failed of `cause`: the called party, or we.
+inline port::Cdr::Side side_of(const Cause& cause) {
+  return cause.theirs ? port::Cdr::Side::callee : port::Cdr::Side::system;
+}
 /// SIP status for what the media room could not do.
 int status_of(media::Reason reason);
 /// Every RTP format `sender` was told it may send, and can, is one `receiver` takes.

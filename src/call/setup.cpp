@@ -286,11 +286,11 @@ void CallFlow::fail_setup(Cause cause) {
   if (setup.purpose != Setup::Purpose::call) return transfer_done(&cause);
   if (!from) return end_setup();
   if (from->state == Party::State::up) {  // it took the caller's place before anybody answered
-    const port::CommitId commit = record_unanswered(cause, port::Cdr::Side::callee);
+    const port::CommitId commit = record_unanswered(cause, side_of(cause));
     end_setup();
     return release(*from, cause, commit);
   }
-  const port::CommitId commit = record_unanswered(cause, port::Cdr::Side::callee);
+  const port::CommitId commit = record_unanswered(cause, side_of(cause));
   end_setup();
   from->leg->release(turn_, cause, commit);
   gone(*from);

@@ -328,6 +328,7 @@ void SipLeg::on_invite_refused(Turn& turn, const sip::Message& response) {
   std::vector<std::string> targets;
   if (status < 400) targets = redirections(response);
   Cause cause = Cause::from_status(status, response.reason_phrase());
+  cause.theirs = true;
   if (const auto reason = response.header(HeaderId::reason)) {
     const auto parsed = sip::ReasonValue::parse(*reason);
     if (parsed.ok() && iequals(parsed->protocol, "Q.850") && parsed->cause && *parsed->cause > 0 &&

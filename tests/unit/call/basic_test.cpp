@@ -91,6 +91,7 @@ TEST_F(Basic, CallerCancels) {
   ASSERT_EQ(sw.cdrs.size(), 1u);
   EXPECT_EQ(sw.cdrs[0].sip_status, 487);
   EXPECT_EQ(sw.cdrs[0].answer.ns, 0);
+  EXPECT_EQ(sw.cdrs[0].release_side, port::Cdr::Side::caller);
   sw.expect_empty();
 }
 
@@ -123,6 +124,7 @@ TEST_F(Basic, CalleeBusy) {
   EXPECT_EQ(sw.cdrs[0].sip_status, 486);
   EXPECT_EQ(sw.cdrs[0].q850_cause, 17);
   EXPECT_EQ(sw.cdrs[0].callee.party.user, "1002");
+  EXPECT_EQ(sw.cdrs[0].release_side, port::Cdr::Side::callee);
   sw.expect_empty();
 }
 
@@ -137,6 +139,7 @@ TEST_F(Basic, NobodyThere) {
   again.expect(480);
   again.ack_failure();
   EXPECT_EQ(sw.cdrs.at(1).q850_cause, 20);
+  for (const port::Cdr& cdr : sw.cdrs) EXPECT_EQ(cdr.release_side, port::Cdr::Side::system);
   sw.expect_empty();
 }
 
@@ -145,7 +148,8 @@ TEST_F(Basic, DirectoryAway) {
   a.call("1002");
   a.expect(503);
   a.ack_failure();
-  EXPECT_EQ(sw.cdrs.size(), 1u);
+  ASSERT_EQ(sw.cdrs.size(), 1u);
+  EXPECT_EQ(sw.cdrs[0].release_side, port::Cdr::Side::system);
   sw.expect_empty();
 }
 
@@ -162,6 +166,7 @@ TEST_F(Basic, RingsUntilTheTimeIsUp) {
   a.expect(480);
   a.ack_failure();
   EXPECT_EQ(sw.cdrs.at(0).q850_cause, 19);
+  EXPECT_EQ(sw.cdrs[0].release_side, port::Cdr::Side::system);
   sw.expect_empty();
 }
 

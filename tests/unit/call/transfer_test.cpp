@@ -608,7 +608,8 @@ TEST_F(Transfers, FeatureCodeSets) {
   sw.advance(seconds(3));
   a.expect("BYE");
   a.ok();
-  EXPECT_EQ(sw.cdrs.size(), 1u);
+  ASSERT_EQ(sw.cdrs.size(), 1u);
+  EXPECT_EQ(sw.cdrs[0].release_side, port::Cdr::Side::system);
   sw.fail_directory = true;
   Phone again(sw, "1001", "198.51.100.1:5061", false);
   again.call("*78");
