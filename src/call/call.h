@@ -154,6 +154,7 @@ struct OpenAsk {
   } what;
   port::AskId id = 0;
   uint64_t attempt = 0;
+    forward_target,
   int branch = -1;
 };
 

@@ -193,6 +193,8 @@ void CallFlow::on_answer(const OpenAsk& open, const port::Answer& answer) {
       size_t others = 0;
       if (line_answer)
         for (const port::LineCall& c : line_answer->calls) others += c.call != call_.id;
+    case OpenAsk::What::forward_target:
+      return on_forward_target(answer);
       if (others >= call_.feature_asks) {
         layer_.counters.limit_subscriber.add();
         return fail_setup(Cause::from_status(486, "Too many calls"));

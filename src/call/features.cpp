@@ -119,10 +119,50 @@ void CallFlow::feature(const route::FeatureCall& f) {
 
 void CallFlow::set_feature(const route::FeatureCall& f) {
   Party* caller = origin();
-  const auto settings = settings_of(f.kind);
-  if (caller->aor.user.empty() || settings.empty()) return fail_setup(Cause::from_status(403));
+  if (caller->aor.user.empty() || settings_of(f.kind).empty()) return fail_setup(Cause::from_status(403));
   call_.feature = f;
   call_.feature_leg = caller->id;
+  f.argument.empty() ? store_feature(f) : check_forward(f);
+}
+
+/// A forwarding is looked up in the dial plan as the calls it will divert will be, so that whoever sets it
+/// hears at once that it leads nowhere.
+void CallFlow::check_forward(const route::FeatureCall& f) {
+  const Party* caller = origin();
+  route::CallRequest request = request_of_setup(true);
+  request.source = caller->source;
+  request.dialled = f.argument;
+  const route::Decision target = layer_.plan->decide(request);
+  if (const auto* reject = std::get_if<route::Reject>(&target.action); reject && !target.local_first)
+    return fail_setup(Cause::from_status(reject->status, "Cannot forward there: " + reject->text));
+  if (std::holds_alternative<route::FeatureCall>(target.action))
+    return fail_setup(Cause::from_status(403, "Cannot forward to a feature code"));
+  const auto* extension = std::get_if<route::Extension>(&target.action);
+  const port::AddressOfRecord* aor = target.local_first ? &*target.local_first
+                                     : extension        ? &extension->aor
+                                                        : nullptr;
+  if (aor && *aor == caller->aor) return fail_setup(Cause::from_status(403, "Cannot forward to oneself"));
+  // Whom the plan sends elsewhere when there is no such subscriber need not be one.
+  if (!extension || target.local_first) return store_feature(f);
+  ask(OpenAsk::What::forward_target, port::AskSubscriber{*aor});
+}
+
+void CallFlow::on_forward_target(const port::Answer& answer) {
+  if (!origin() || !call_.feature) return;
+  if (std::holds_alternative<port::AskFailure>(answer)) {
+    layer_.counters.ask_failures.add();
+    return fail_setup(Cause::from_status(503, "Directory unavailable"));
+  }
+  const auto* row = std::get_if<port::SubscriberAnswer>(&answer);
+  if (!row || !*row || !(*row)->enabled)
+    return fail_setup(Cause::from_status(404, "Cannot forward there: nobody has that number"));
+  const route::FeatureCall f = *call_.feature;
+  store_feature(f);
+}
+
+void CallFlow::store_feature(const route::FeatureCall& f) {
+  const Party* caller = origin();
+  const auto settings = settings_of(f.kind);
   call_.feature_asks = static_cast<uint32_t>(settings.size());
   call_.feature_failed = false;
   for (const auto& [kind, on] : settings) {

@@ -167,6 +167,9 @@ class CallFlow {
   void on_line_found(const port::Answer& answer, bool parked);
   void finish_feature();
 
+  void check_forward(const route::FeatureCall& feature);
+  void on_forward_target(const port::Answer& answer);
+  void store_feature(const route::FeatureCall& feature);
   // records.cpp
   Pairing& open_pair(const Party& a, const Party& b);
   port::CommitId close_pair(Pairing& pair, const Cause& cause, port::Cdr::Side side);

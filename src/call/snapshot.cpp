@@ -394,7 +394,7 @@ Call* Layer::call_from(Now now, std::string_view bytes) {
     return nullptr;
   }
   for (const auto& a : part.asks())
-    call->asks.push_back({clamp_enum(a.what(), OpenAsk::What::hop_seat), 0, a.attempt(), a.branch()});
+    call->asks.push_back({clamp_enum(a.what(), OpenAsk::What::forward_target), 0, a.attempt(), a.branch()});
   Call& ref = *call;
   for (const auto& p : ref.parties) dialogs[p->sip->local_tag()] = {ref.id, p->id};
   if (!ref.merge_key.empty()) merged[ref.merge_key] = ref.id;
@@ -448,6 +448,7 @@ void CallFlow::ask_again() {
       case OpenAsk::What::retrieve:
         if (call_.feature && !std::exchange(feature_asked, true)) {
           const route::FeatureCall again = *call_.feature;
+      case OpenAsk::What::forward_target:
           feature(again);
         }
         break;

@@ -582,6 +582,42 @@ TEST_F(Transfers, EchoTest) {
 
 TEST_F(Transfers, EchoTestWithoutOffer) {
   a.invite("*43", "");
+TEST_F(Transfers, ForwardingThatLeadsNowhereIsRefused) {
+  struct Case {
+    const char* code;
+    int status;
+    const char* why;
+  };
+  sw.subscriber("1007").enabled = false;
+  for (const auto& [code, status, why] :
+       {Case{"*721001", 403, "Cannot forward to oneself"},
+        Case{"*90*1001#", 403, "Cannot forward to oneself"}, Case{"*721999", 404, "nobody has that number"},
+        Case{"*921007", 404, "nobody has that number"}, Case{"*94**43", 403, "Cannot forward there"},
+        Case{"*72701", 403, "Cannot forward to a feature code"}, Case{"*72", 484, "wants a number"}}) {
+    Phone phone(sw, "1001", "198.51.100.1:5061", false);
+    phone.call(code);
+    phone.expect(status);
+    EXPECT_THAT(phone.last, HasSubstr(why)) << code;
+    phone.ack_failure();
+  }
+  for (const auto& q : sw.asked_questions) EXPECT_FALSE(std::holds_alternative<port::SetFeature>(q));
+  a.call("*72" + b.user);
+  a.expect(200);
+  a.ack();
+  const auto* set = std::get_if<port::SetFeature>(&sw.asked_questions.back());
+  ASSERT_TRUE(set);
+  EXPECT_EQ(set->value, b.user);
+  sw.advance(seconds(3));
+  a.expect("BYE");
+  a.ok();
+  sw.fail_directory = true;
+  Phone again(sw, "1001", "198.51.100.1:5061", false);
+  again.call("*72" + b.user);
+  again.expect(503);
+  again.ack_failure();
+  sw.expect_empty();
+}
+
   a.expect(200);
   a.ack(sdp(a.media));
   a.bye();
