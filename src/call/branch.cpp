@@ -1,6 +1,7 @@
 // Targets that ring: contacts of subscribers, in parallel or in turn, with their time-outs, forwarding and
 // do-not-disturb.
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
 #include "call/flow.h"
@@ -175,6 +176,10 @@ void CallFlow::on_bindings(size_t branch, const port::Answer& answer) {
     return fail_branch(branch, Cause::from_status(503, "Registrar unavailable"));
   }
   b.contacts_known = true;
+  if (b.profile->max_calls > 0 && !b.skip_busy) {  // whoever must have no call at all has been asked for
+    b.line_known = false;
+    return ask(OpenAsk::What::line, port::AskLine{b.aor}, static_cast<int>(branch));
+  }
   if (b.profile_known && b.line_known) ring(branch);
 }
 
@@ -191,6 +196,32 @@ void CallFlow::ring(size_t branch) {
     b.stop = turn_.now.mono + ring;
     if (contacts.empty()) {
       b.cause = Cause::from_status(480, "Not registered");
+/// Calls a subscriber has besides this one, in either direction; several of his phones ring for one call.
+size_t CallFlow::other_calls(const port::Answer& answer) const {
+  const auto* line_answer = std::get_if<port::LineAnswer>(&answer);
+  std::set<uint64_t> calls;
+  if (line_answer)
+    for (const port::LineCall& c : line_answer->calls) calls.insert(c.call);
+  calls.erase(call_.id);
+  return calls.size();
+}
+
+/// A ring group passes over who has a call; everybody else is busy when the limit of his row is reached.
+void CallFlow::on_called_line(size_t branch, const port::Answer& answer) {
+  Branch& b = call_.setup->branches[branch];
+  if (b.state != Branch::State::asking) return;
+  const auto* line_answer = std::get_if<port::LineAnswer>(&answer);
+  if (b.skip_busy && line_answer && !line_answer->calls.empty())
+    return fail_branch(branch, Cause::from_status(486));
+  if (b.profile && b.profile->max_calls > 0 && other_calls(answer) >= b.profile->max_calls) {
+    layer_.counters.limit_subscriber.add();
+    b.cause = Cause::from_status(486, "Too many calls");
+    return on_branch_over(branch);
+  }
+  b.line_known = true;
+  if (b.profile_known && b.contacts_known) ring(branch);
+}
+
       b.cause.q850 = 20;
       return on_branch_over(branch);
     }

@@ -178,24 +178,11 @@ void CallFlow::on_answer(const OpenAsk& open, const port::Answer& answer) {
       return on_profile(branch, answer);
     case OpenAsk::What::bindings:
       return on_bindings(branch, answer);
-    case OpenAsk::What::line: {
-      Branch& b = call_.setup->branches[branch];
-      if (b.state != Branch::State::asking) return;
-      const auto* line_answer = std::get_if<port::LineAnswer>(&answer);
-      if (line_answer && !line_answer->calls.empty()) return fail_branch(branch, Cause::from_status(486));
-      b.line_known = true;
-      if (b.profile_known && b.contacts_known) ring(branch);
-      return;
-    }
+    case OpenAsk::What::line:
+      return on_called_line(branch, answer);
     case OpenAsk::What::caller_line: {
       if (!call_.setup) return;
-      const auto* line_answer = std::get_if<port::LineAnswer>(&answer);
-      size_t others = 0;
-      if (line_answer)
-        for (const port::LineCall& c : line_answer->calls) others += c.call != call_.id;
-    case OpenAsk::What::forward_target:
-      return on_forward_target(answer);
-      if (others >= call_.feature_asks) {
+      if (other_calls(answer) >= call_.feature_asks) {
         layer_.counters.limit_subscriber.add();
         return fail_setup(Cause::from_status(486, "Too many calls"));
       }

@@ -79,6 +79,8 @@ class CallFlow {
   void on_bindings(size_t branch, const port::Answer& answer);
   void ring(size_t branch);
   void ring_contact(size_t branch, const port::Contact& contact);
+  size_t other_calls(const port::Answer& answer) const;
+  void on_called_line(size_t branch, const port::Answer& answer);
   Party* call_leg(size_t branch, Invitation invitation);
   void on_refused(Party& party, const LegEvent& event);
   void on_branch_over(size_t branch);

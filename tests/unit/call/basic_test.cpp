@@ -397,6 +397,45 @@ TEST(Limits, CallsOfASubscriber) {
   sw.expect_empty();
 }
 
+TEST(Limits, CallsOfASubscriberThatComeIn) {
+  Switch sw;
+  Phone a(sw, "1001", "198.51.100.1:5060"), b(sw, "1002", "198.51.100.2:5060"),
+      b2(sw, "1002", "198.51.100.22:5060"), c(sw, "1003", "198.51.100.3:5060");
+  sw.subscriber("1002").max_calls = 2;
+  a.call("1002");
+  b.expect("INVITE");
+  b2.expect("INVITE");  // two phones ring for one call
+  b.ring();
+  b2.ring();
+  a.expect(180);
+  c.call("1002");
+  b.expect("INVITE");
+  b2.expect("INVITE");
+  Phone d(sw, "1004", "198.51.100.4:5060");
+  d.call("1002");
+  d.expect(486);
+  d.ack_failure();
+  EXPECT_TRUE(b.quiet());
+  EXPECT_EQ(sw.counters.total("call_refused_total"), 1u);
+  EXPECT_EQ(sw.cdrs.back().release_side, port::Cdr::Side::system);
+  // He cannot call out either, and being busy has his calls forwarded.
+  Phone b3(sw, "1002", "198.51.100.23:5060", false);
+  b3.call("1004");
+  b3.expect(486);
+  b3.ack_failure();
+  sw.directory["1002"].forwarding.busy = "1005";
+  Phone e(sw, "1005", "198.51.100.5:5060"), d2(sw, "1004", "198.51.100.4:5061", false);
+  d2.call("1002");
+  e.expect("INVITE");
+  e.answer();
+  e.expect("ACK");
+  d2.expect(200);
+  d2.ack();
+  hang_up(d2, e);
+  EXPECT_EQ(sw.cdrs.back().forwarded_by, "1002@example.org");
+  EXPECT_EQ(sw.counters.total("call_refused_total"), 3u);
+}
+
 TEST(Limits, ContactsRungAtOnce) {
   CallConfig config;
   config.max_forks = 2;
