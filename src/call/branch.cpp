@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "call/flow.h"
+#include "route/number.h"
 #include "sip/headers.h"
 #include "sip/writer.h"
 
@@ -276,10 +277,11 @@ void CallFlow::ring_contact(size_t branch, const port::Contact& contact) {
       invitation.path.remote = {*ip, port};
     }
   }
-  const std::string_view domain =
-      from->domain.empty() ? std::string_view(b.aor.domain) : std::string_view(from->domain);
-  invitation.from =
-      from_header(*from, from->user, from->trunk.empty() ? domain : std::string_view(b.aor.domain));
+  // A number from outside is shown in the callee's domain, so that it can be called back. What could be one
+  // of our extensions is not: nobody outside is our 1001.
+  const bool in_domain =
+      from->domain.empty() || (!from->trunk.empty() && !route::could_be_extension(from->user));
+  invitation.from = from_header(*from, from->user, in_domain ? b.aor.domain : from->domain);
   invitation.to = "<" + sip_uri(b.aor.user, b.aor.domain) + ">";
   invitation.contact_user = from->user;
   diversion_headers(invitation);

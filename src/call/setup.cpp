@@ -125,6 +125,9 @@ bool CallFlow::identify(Party& caller, const sip::Message& request, const Identi
     caller.domain = std::string(from->uri.host);
     caller.source = route::FromTrunk{identity.trunk, caller.user};
     if (const route::Trunk* trunk = layer_.plan->trunk(identity.trunk)) {
+      // ... but who is a party of our domains we know ourselves.
+      if (layer_.plan->serves(caller.domain) || layer_.contacts.is_local(caller.domain))
+        caller.domain = trunk->row.host;
       call_.domain = trunk->row.domain;
       caller.realm = trunk->realm;
       caller.sip->use(trunk_credentials(trunk->row));

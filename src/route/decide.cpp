@@ -13,7 +13,6 @@ using port::Feature;
 using port::RouteRow;
 
 constexpr int max_aliases = 8;         // RouteRow::Action::number, one after the other
-constexpr size_t max_extension = 7;    // digits of a number that could be an extension's
 constexpr size_t max_explained = 500;  // lines
 
 /// Lines for people; costs nothing when nobody reads them.
@@ -46,10 +45,6 @@ struct Caller {
 };
 
 bool is_name(std::string_view s) { return !is_dialable(s); }
-bool could_be_extension(std::string_view s) {
-  return is_name(s) ? s.find_first_of("*#+") == std::string_view::npos
-                    : s.size() <= max_extension && is_digit(s.front());
-}
 
 class Walk {
  public:

@@ -54,6 +54,12 @@ bool is_dialable(std::string_view text) {
   return digit;
 }
 
+bool could_be_extension(std::string_view text) {
+  constexpr size_t most_digits = 7;
+  if (!is_dialable(text)) return text.find_first_of("*#+") == std::string_view::npos;
+  return text.size() <= most_digits && is_digit(text.front());
+}
+
 Dialled read_dialled(std::string_view text) {
   Dialled out;
   text = trim(text);

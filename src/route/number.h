@@ -26,6 +26,8 @@ Dialled read_dialled(std::string_view text);
 std::string strip_separators(std::string_view text);
 /// Digits, '*', '#' and a leading '+', at least one digit, at most 32 characters.
 bool is_dialable(std::string_view text);
+/// A name, or at most seven digits: whether a subscriber has it is for the directory to say.
+bool could_be_extension(std::string_view text);
 
 /// How a country writes numbers.
 struct Numbering {

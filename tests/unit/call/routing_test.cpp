@@ -478,6 +478,32 @@ TEST(TrunkRegistration, RegistersAndRefreshes) {
   EXPECT_EQ(sw.calls->trunks()[0].state, TrunkStatus::State::unreachable);
   sw.advance_until_sent(carrier.addr, seconds(7));
   carrier.expect("REGISTER");
+/// Whoever calls from outside can write what he likes into From.
+TEST_F(Trunks, NobodyOutsideIsAnExtension) {
+  struct Case {
+    const char *number, *shown;
+  };
+  for (const auto& [number, shown] :
+       {Case{"1002", "<sip:1002@203.0.113.10>"}, Case{"boss", "<sip:boss@203.0.113.10>"},
+        Case{"+49301112", "<sip:+49301112@example.org>"},
+        Case{"0301112000", "<sip:0301112000@example.org>"}}) {
+    Phone outside(sw, "trunk:carrier", "203.0.113.10:5060");
+    outside.user = number;  // From: <sip:...@example.org>
+    outside.call("49301001");
+    const auto invite = a.expect("INVITE");
+    EXPECT_THAT(std::string(invite.header(sip::HeaderId::from).value_or("")), HasSubstr(shown));
+    const auto lines = sw.lines->at["1001@example.org"];
+    ASSERT_EQ(lines.size(), 1u);
+    EXPECT_EQ(lines[0].remote_uri, "sip:" + std::string(number) + "@203.0.113.10");
+    a.reply(a.invite_text, 486);
+    a.expect("ACK");
+    outside.expect(486);
+    outside.ack_failure();
+    EXPECT_EQ(sw.cdrs.back().caller.party.domain, "203.0.113.10");
+  }
+  sw.expect_empty();
+}
+
   carrier.reply(carrier.request_text, 200, "", "Expires: 100\r\n");
   EXPECT_EQ(sw.calls->trunks()[0].state, TrunkStatus::State::registered);
   sw.calls->unregister_trunks(sw.now, sw.out);
