@@ -46,6 +46,9 @@ class XmlWalk {
     }
     return open_.empty() && roots_ == 1;
   }
+  /// Name of the root element and, as written, the value of its attribute `entity`.
+  std::string_view root() const { return root_; }
+  std::string_view entity() const { return entity_; }
 
  private:
   static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
@@ -111,7 +114,9 @@ class XmlWalk {
     rest_.remove_prefix(1);
     const std::string_view n = name();
     if (n.empty() || open_.size() >= max_depth_) return false;
-    if (open_.empty() && ++roots_ > 1) return false;
+    const bool is_root = open_.empty();
+    if (is_root && ++roots_ > 1) return false;
+    if (is_root) root_ = n;
     for (;;) {
       skip_space();
       if (rest_.empty()) return false;
@@ -120,19 +125,22 @@ class XmlWalk {
         return true;
       }
       if (eat('/')) return eat('>');
-      if (!attribute_pair()) return false;
+      if (!attribute_pair(is_root)) return false;
     }
   }
-  bool attribute_pair() {
-    if (name().empty()) return false;
+  bool attribute_pair(bool of_root) {
+    const std::string_view n = name();
+    if (n.empty()) return false;
     skip_space();
     if (!eat('=')) return false;
     skip_space();
     if (rest_.empty() || (rest_.front() != '"' && rest_.front() != '\'')) return false;
     const char quote = rest_.front();
     rest_.remove_prefix(1);
+    const std::string_view value = rest_;
     while (!rest_.empty() && rest_.front() != quote)
       if (rest_.front() == '<' || !character()) return false;
+    if (of_root && n == "entity") entity_ = value.substr(0, value.size() - rest_.size());
     return eat(quote);
   }
   bool eat(char c) {
@@ -145,6 +153,7 @@ class XmlWalk {
   size_t max_depth_;
   size_t roots_ = 0;
   std::vector<std::string_view> open_;
+  std::string_view root_, entity_;
 };
 
 }  // namespace
@@ -250,6 +259,15 @@ std::string xml_escape(std::string_view text) {
 
 bool well_formed_xml(std::string_view document, size_t max_depth) {
   return XmlWalk(document, max_depth).run();
+}
+
+std::optional<std::string> pidf_entity(std::string_view document, size_t max_depth) {
+  XmlWalk walk(document, max_depth);
+  if (!walk.run() || walk.entity().empty()) return std::nullopt;
+  const std::string_view root = walk.root();
+  if (root.substr(root.find(':') + 1) != "presence") return std::nullopt;
+  // No address of record needs a reference in a URI; a name that has one is nobody's here.
+  return std::string(walk.entity());
 }
 
 }  // namespace tandem::presence

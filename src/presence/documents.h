@@ -2,6 +2,7 @@
 // The bodies of notifications: dialog-info (RFC 4235), message summaries (RFC 3842) and presence (PIDF, RFC
 // 3863).
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,5 +45,8 @@ std::string xml_escape(std::string_view text);
 /// Elements nest and close, attributes are quoted, no document type and no entities but the five of XML 1.0.
 /// Enough to pass a document on to others; it says nothing about a schema.
 bool well_formed_xml(std::string_view document, size_t max_depth);
+/// Whom a well-formed PIDF is about: `entity` of its root `presence` (RFC 3863 section 4.1.1), a pres: or
+/// sip: URI. Nothing when the document has another root or none is named.
+std::optional<std::string> pidf_entity(std::string_view document, size_t max_depth);
 
 }  // namespace tandem::presence

@@ -55,6 +55,8 @@ Notifier::Notifier(NotifierConfig config, sip::TransactionLayer& transactions, s
           counters.counter("presence_limits_total", "Requests over a limit", R"(limit="publications")")),
       bad_documents_(counters.counter("presence_bad_documents_total",
                                       "Published documents that were too large or not well-formed")),
+      foreign_documents_(counters.counter("presence_foreign_documents_total",
+                                          "Published documents about somebody else (403)")),
       unreadable_(counters.counter("presence_unreadable_parts_total", "Parts that could not be read back")),
       subscriptions_gauge_(counters.gauge("presence_subscriptions", "Subscriptions that live here")) {}
 

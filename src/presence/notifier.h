@@ -4,6 +4,7 @@
 // lives on the shard of the address-of-record it watches.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -95,6 +96,7 @@ class Notifier {
   bool read_wish(Now now, sip::ServerTxId server, const sip::Message& request, const port::Path& path,
                  Wish& wish, port::Outbox& out);
   bool room_for(const port::AddressOfRecord& aor) const;
+  std::optional<port::AddressOfRecord> address_of(const sip::Uri& uri) const;
   bool target_of(const sip::Message& request, const port::Subscriber& who, port::AddressOfRecord& aor) const;
   void ask_state(Now now, SlotId id, Subscription& s, const Resource& r, port::Outbox& out);
 
@@ -102,6 +104,7 @@ class Notifier {
   void on_publish(Now now, sip::ServerTxId server, const sip::Message& request, const port::Path& path,
                   const port::Subscriber& who, port::Outbox& out);
   int check_document(const sip::Message& request) const;
+  bool is_about(const sip::Message& request, const port::AddressOfRecord& aor) const;
   void arm_publications(SlotId id, Resource& r);
   void expire_publications(Now now, SlotId id, Instant deadline, port::Outbox& out);
 
@@ -134,7 +137,7 @@ class Notifier {
   size_t publications_ = 0;
 
   Counter &subscribed_, &refused_, &notified_, &notify_failures_, &published_, &limit_total_, &limit_aor_,
-      &limit_publications_, &bad_documents_, &unreadable_, &subscriptions_gauge_;
+      &limit_publications_, &bad_documents_, &foreign_documents_, &unreadable_, &subscriptions_gauge_;
 };
 
 }  // namespace tandem::presence

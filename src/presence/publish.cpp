@@ -22,6 +22,20 @@ int Notifier::check_document(const sip::Message& request) const {
   return 0;
 }
 
+/// What is said of somebody is said by himself (RFC 3863 section 4.1.1): the entity is the publisher's
+/// address-of-record.
+bool Notifier::is_about(const sip::Message& request, const port::AddressOfRecord& aor) const {
+  const auto entity = pidf_entity(request.body_text(), config_.xml_depth);
+  if (!entity) return false;
+  const size_t colon = entity->find(':');
+  if (colon == std::string::npos) return false;
+  const std::string scheme = lower(entity->substr(0, colon));
+  if (scheme != "pres" && scheme != "sip" && scheme != "sips") return false;
+  const std::string address = "sip:" + entity->substr(colon + 1);
+  const auto uri = sip::Uri::parse(address);
+  return uri.ok() && address_of(*uri) == aor;
+}
+
 void Notifier::on_publish(Now now, sip::ServerTxId server, const sip::Message& request,
                           const port::Path& path, const port::Subscriber& who, port::Outbox& out) {
   const auto refuse = [&](int status, sip::HeaderId header = sip::HeaderId::other,
@@ -43,6 +57,10 @@ void Notifier::on_publish(Now now, sip::ServerTxId server, const sip::Message& r
       if (status == 415) return refuse(415, sip::HeaderId::accept, pidf_type);
       return refuse(status);
     }
+  if (has_body && !is_about(request, aor)) {
+    foreign_documents_.add();
+    return refuse(403, sip::HeaderId::warning, R"(399 tandem "The document's entity is not its publisher")");
+  }
 
   SlotId id = find_resource(aor);
   Resource* r = resources_.find(id);

@@ -65,16 +65,20 @@ bool Notifier::read_wish(Now now, sip::ServerTxId server, const sip::Message& re
 }
 
 /// The AOR a request is about. False: not in the sender's domain.
+std::optional<port::AddressOfRecord> Notifier::address_of(const sip::Uri& uri) const {
+  auto user = sip::unescape(uri.user);
+  if (!uri.is_sip() || !user || user->empty()) return std::nullopt;
+  std::string host = lower(uri.host);
+  if (const auto it = aliases_.find(host); it != aliases_.end()) host = it->second;
+  return port::AddressOfRecord{std::move(*user), std::move(host)};
+}
+
 bool Notifier::target_of(const sip::Message& request, const port::Subscriber& who,
                          port::AddressOfRecord& aor) const {
   const auto uri = request.parsed_request_uri();
-  if (!uri || !uri->is_sip()) return false;
-  auto user = sip::unescape(uri->user);
-  if (!user || user->empty()) return false;
-  std::string host = lower(uri->host);
-  if (const auto it = aliases_.find(host); it != aliases_.end()) host = it->second;
-  if (host != who.aor.domain) return false;
-  aor = {std::move(*user), std::move(host)};
+  auto address = uri ? address_of(*uri) : std::nullopt;
+  if (!address || address->domain != who.aor.domain) return false;
+  aor = std::move(*address);
   return true;
 }
 

@@ -374,6 +374,32 @@ constexpr const char* in_meeting =
     "<presence xmlns=\"urn:ietf:params:xml:ns:pidf\" "
     "entity=\"pres:1002@example.com\"><note>meeting</note></presence>";
 
+TEST_F(NotifierFlow, NobodySpeaksForAnother) {
+  const auto about = [](const std::string& entity) {
+    return "<presence xmlns=\"urn:ietf:params:xml:ns:pidf\" " + entity + "><note>x</note></presence>";
+  };
+  uint64_t refused = 0;
+  for (const std::string& document :
+       {about("entity=\"pres:1001@example.com\""), about("entity='sip:1002@example.org'"),
+        about("entity=\"tel:1002\""), about("entity=\"1002@example.com\""), about("entity=\"\""), about(""),
+        about("x:entity=\"pres:1002@example.com\""),
+        std::string(
+            "<a entity=\"pres:1002@example.com\"><presence entity=\"pres:1001@example.com\"/></a>")}) {
+    publish("Event: presence\r\n", document);
+    const sip::Message answer = pop();
+    EXPECT_EQ(answer.status(), 403) << document;
+    EXPECT_NE(header(answer, sip::HeaderId::warning).find("entity"), std::string::npos);
+    EXPECT_EQ(counters.total("presence_foreign_documents_total"), ++refused);
+  }
+  for (const std::string& document :
+       {about("entity=\"sip:1002@EXAMPLE.com;user=phone\""), about("entity='SIPS:%31002@example.com:5061'"),
+        std::string(
+            "<p:presence xmlns:p=\"urn:ietf:params:xml:ns:pidf\" entity=\"pres:1002@example.com\"/>")}) {
+    publish("Event: presence\r\n", document);
+    EXPECT_EQ(pop().status(), 200) << document;
+  }
+}
+
 TEST_F(NotifierFlow, PublicationsReachWatchersAsTheyAre) {
   subscribe("Event: presence\r\n", "1002@example.com");
   pop();
