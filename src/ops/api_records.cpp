@@ -1,8 +1,4 @@
 // Call detail records: search and export.
-#include <fmt/format.h>
-
-#include <iterator>
-
 #include "base/text.h"
 #include "ops/api_impl.h"
 
@@ -27,21 +23,31 @@ std::string csv_field(std::string_view text) {
   return quoted + "\"";
 }
 
+/// f(name, value) for each member of a record, in the order of its JSON; a leg's are named behind "caller_"
+/// or "callee_".
+template <class F>
+void each_column(const json::object& row, const std::string& prefix, F&& f) {
+  for (const auto& [key, value] : row) {
+    std::string name = prefix;
+    name += key;
+    if (const json::object* leg = value.if_object())
+      each_column(*leg, name + "_", f);
+    else
+      f(name, value);
+  }
+}
+
 std::string to_csv(const std::vector<port::Cdr>& rows) {
-  std::string out =
-      "node,epoch,call,pair,direction,setup,ring,answer,end,caller,callee,dialled,status,cause,release_side,"
-      "caller_codec,callee_codec,caller_packets,callee_packets,caller_lost,callee_lost,caller_mos,callee_mos,"
-      "route\r\n";
-  for (const port::Cdr& c : rows) {
-    fmt::format_to(std::back_inserter(out),
-                   "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", c.key.node,
-                   c.key.epoch, c.key.call, c.key.pair, port::to_text(c.direction), to_rfc3339(c.setup),
-                   to_rfc3339(c.ring), to_rfc3339(c.answer), to_rfc3339(c.end),
-                   csv_field(c.caller.party.user), csv_field(c.callee.party.user), csv_field(c.dialled),
-                   c.sip_status, c.q850_cause, port::to_text(c.release_side), csv_field(c.caller.codec),
-                   csv_field(c.callee.codec), c.caller.packets_received, c.callee.packets_received,
-                   c.caller.packets_lost, c.callee.packets_lost, c.caller.mos_x100 / 100.0,
-                   c.callee.mos_x100 / 100.0, csv_field(c.route));
+  std::string out;
+  const auto cell = [&](std::string_view text) { out.append(text).append(","); };
+  const auto end_line = [&] { out.replace(out.size() - 1, 1, "\r\n"); };
+  each_column(to_json(port::Cdr{}), {}, [&](const std::string& name, const json::value&) { cell(name); });
+  end_line();
+  for (const port::Cdr& row : rows) {
+    each_column(to_json(row), {}, [&](const std::string&, const json::value& value) {
+      cell(value.is_string() ? csv_field(value.get_string()) : json::serialize(value));
+    });
+    end_line();
   }
   return out;
 }

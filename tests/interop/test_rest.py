@@ -238,7 +238,7 @@ def cdr_csv():
     code, headers, body = node.request("GET", "/api/v1/cdrs?format=csv")
     check(code == 200 and headers["Content-Type"].startswith("text/csv"), f"{code} {headers['Content-Type']}")
     rows = list(csv.DictReader(io.StringIO(body.decode())))
-    check(len(rows) == len(node.cdrs()) and rows[-1]["dialled"] == "*43" and rows[-1]["caller"] == "1001", str(rows[-1:]))
+    check(len(rows) == len(node.cdrs()) and rows[-1]["dialled"] == "*43" and rows[-1]["caller_user"] == "1001", str(rows[-1:]))
 
 
 def ctl():
