@@ -34,11 +34,21 @@ bool is_redirection(const Cause& c) { return c.status >= 300 && c.status < 400; 
 /// What the caller hears of a trunk's refusal. A challenge was for us, and where a call goes is for the dial
 /// plan to say.
 Cause told_for(const Cause& refusal) {
-  Cause told = refusal;
-  if (is_redirection(refusal)) told = Cause::from_status(480, "Redirected by the trunk");
+  if (is_redirection(refusal)) return Cause::from_status(480, "Redirected by the trunk");
   if (refusal.status == 401 || refusal.status == 407)
-    told = Cause::from_status(502, "Trunk refuses our credentials");
-  told.theirs = refusal.theirs;
+    return Cause::from_status(502, "Trunk refuses our credentials");
+  return refusal;
+}
+
+/// What a phone of ours answers to us is not what the caller should hear: no challenges, no transport
+/// troubles.
+Cause told_for_phone(const Cause& refusal) {
+  Cause told = refusal;
+  if (told.status == 401 || told.status == 407 || told.status == 408 ||
+      (told.status == 503 && told.q850 != 47) || is_redirection(told)) {
+    told.status = 480;
+    told.q850 = 20;
+  }
   return told;
 }
 
@@ -164,6 +174,10 @@ void CallFlow::on_profile(size_t branch, const port::Answer& answer) {
     if (b.forwards && !forwarding.busy.empty() && divert(branch, forwarding.busy, "do-not-disturb")) return;
     return fail_branch(branch, Cause::from_status(layer_.config.busy_status, "Do not disturb"));
   }
+  if (b.profile->max_calls > 0 && !b.skip_busy) {  // whoever must have no call at all has been asked for
+    b.line_known = false;
+    return ask(OpenAsk::What::line, port::AskLine{b.aor}, static_cast<int>(branch));
+  }
   if (b.contacts_known && b.line_known) ring(branch);
 }
 
@@ -177,26 +191,9 @@ void CallFlow::on_bindings(size_t branch, const port::Answer& answer) {
     return fail_branch(branch, Cause::from_status(503, "Registrar unavailable"));
   }
   b.contacts_known = true;
-  if (b.profile->max_calls > 0 && !b.skip_busy) {  // whoever must have no call at all has been asked for
-    b.line_known = false;
-    return ask(OpenAsk::What::line, port::AskLine{b.aor}, static_cast<int>(branch));
-  }
   if (b.profile_known && b.line_known) ring(branch);
 }
 
-void CallFlow::ring(size_t branch) {
-  const uint64_t number = call_.setup->number;
-  std::vector<port::Contact> contacts = std::move(call_.setup->branches[branch].contacts);
-  {
-    Branch& b = call_.setup->branches[branch];
-    b.contacts.clear();
-    b.state = Branch::State::ringing;
-    Duration ring = b.ring.count() ? b.ring : layer_.config.ring_timeout;
-    const port::Forwarding& f = b.profile->forwarding;
-    if (b.forwards && !f.no_answer.empty()) ring = std::min<Duration>(ring, seconds(f.no_answer_seconds));
-    b.stop = turn_.now.mono + ring;
-    if (contacts.empty()) {
-      b.cause = Cause::from_status(480, "Not registered");
 /// Calls a subscriber has besides this one, in either direction; several of his phones ring for one call.
 size_t CallFlow::other_calls(const port::Answer& answer) const {
   const auto* line_answer = std::get_if<port::LineAnswer>(&answer);
@@ -223,6 +220,19 @@ void CallFlow::on_called_line(size_t branch, const port::Answer& answer) {
   if (b.profile_known && b.contacts_known) ring(branch);
 }
 
+void CallFlow::ring(size_t branch) {
+  const uint64_t number = call_.setup->number;
+  std::vector<port::Contact> contacts = std::move(call_.setup->branches[branch].contacts);
+  {
+    Branch& b = call_.setup->branches[branch];
+    b.contacts.clear();
+    b.state = Branch::State::ringing;
+    Duration ring = b.ring.count() ? b.ring : layer_.config.ring_timeout;
+    const port::Forwarding& f = b.profile->forwarding;
+    if (b.forwards && !f.no_answer.empty()) ring = std::min<Duration>(ring, seconds(f.no_answer_seconds));
+    b.stop = turn_.now.mono + ring;
+    if (contacts.empty()) {
+      b.cause = Cause::from_status(480, "Not registered");
       b.cause.q850 = 20;
       return on_branch_over(branch);
     }
@@ -346,12 +356,18 @@ void CallFlow::on_refused(Party& called, const LegEvent& event) {
   const int branch = called.branch;
   const std::string called_trunk = called.trunk;
   const bool ours = call_.setup && called.attempt == call_.setup->number && branch >= 0;
-  gone(called);
-  if (!ours) return;
+  if (!ours) return gone(called);
   const auto index = static_cast<size_t>(branch);
   Branch& b = call_.setup->branches[index];
   // Trunks are asked one after the other, and the word of the last one decides.
   const bool outside = b.kind != Branch::Kind::extension;
+  // Where a redirection leads is the next record's; this one says that there was one.
+  const bool redirected = is_redirection(event.cause);
+  gone(called,
+       redirected ? event.cause
+       : outside  ? told_for(event.cause)
+                  : told_for_phone(event.cause),
+       event.by_peer ? port::Cdr::Side::callee : port::Cdr::Side::system);
   if (outside || weight(event.cause) >= weight(b.cause)) b.cause = event.cause;
   touch();
   if (b.state != Branch::State::ringing) return;
@@ -366,7 +382,7 @@ void CallFlow::on_refused(Party& called, const LegEvent& event) {
       call_.setup->branches[index].cause = Cause::from_status(480, "Redirected in circles");
     }
   }
-  if (status >= 600) release_branch(index, Cause::from_q850(26));  // RFC 3261 section 16.7 item 5
+  if (status >= 600) release_branch(index, Cause::cancelled(26));  // RFC 3261 section 16.7 item 5
   if (!branch_alive(index)) on_branch_over(index);
 }
 
@@ -391,15 +407,7 @@ void CallFlow::on_branch_over(size_t branch) {
     const bool unreachable = !b.rang && !is_busy(b.cause) && b.cause.status < 600;
     if (unreachable && !f.unreachable.empty() && divert(branch, f.unreachable, "unavailable")) return;
   }
-  Cause cause = b.cause;
-  // What a phone of ours answers to us is not what the caller should hear: no challenges, no transport
-  // troubles.
-  if (cause.status == 401 || cause.status == 407 || cause.status == 408 ||
-      (cause.status == 503 && cause.q850 != 47) || is_redirection(cause)) {
-    cause.status = 480;
-    cause.q850 = 20;
-  }
-  fail_branch(branch, cause);
+  fail_branch(branch, told_for_phone(b.cause));
 }
 
 void CallFlow::fail_branch(size_t branch, const Cause& refusal) {
@@ -429,7 +437,7 @@ void CallFlow::on_ring_timeout(size_t branch) {
   cause.q850 = rang ? 19 : 18;
   if (!rang && (b.kind == Branch::Kind::trunk)) cause.status = 408;
   b.cause = cause;
-  release_branch(branch, Cause::from_q850(rang ? 19 : 18));
+  release_branch(branch, cause);
   if (!call_.setup) return;
   Branch& again = call_.setup->branches[branch];
   if (again.kind == Branch::Kind::extension && again.forwards && again.profile) {
@@ -480,6 +488,7 @@ bool CallFlow::divert(size_t branch, std::string_view target_text, std::string_v
   Branch& b = setup.branches[branch];
   b.state = Branch::State::done;
   b.stop = Instant::never();
+  release_branch(branch, Cause::cancelled(16));
   if (setup.seen.size() < 2) setup.seen.push_back(lower(b.aor.user));
   setup.diversions.push_back({sip_uri(b.aor.user, b.aor.domain), std::string(reason)});
   setup.forwarded_by = b.aor.to_string();
@@ -502,7 +511,6 @@ bool CallFlow::divert(size_t branch, std::string_view target_text, std::string_v
       is_uri && uri->is_sip() && (layer_.plan->serves(uri->host) || layer_.contacts.is_local(uri->host));
   request.dialled = ours ? sip::unescape(uri->user).value_or(std::string(uri->user)) : target;
   event(port::Level::info, "call.diverted", {{"by", setup.forwarded_by}, {"reason", std::string(reason)}});
-  release_branch(branch, Cause::from_q850(16));
   apply(layer_.plan->decide(request));
   return true;
 }

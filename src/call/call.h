@@ -45,6 +45,7 @@ struct Party {
   LegId partner = 0;
   int branch = -1;       // of Call::setup, while it rings
   uint64_t attempt = 0;  // the setup that called it
+  WallTime rung;
   bool has_sdp = false;  // caller: its INVITE made an offer
   bool early_media = false;
   bool holds = false;  // it put the call on hold
@@ -134,6 +135,8 @@ struct Setup {
   Cause best;           // of all branches
   std::string forwarded_by, transferred_by;
   bool emergency = false;
+  uint32_t records = 0;         // of legs it called that did not answer
+  port::CommitId recorded = 0;  // the latest of them on this worker; a restored call has nothing to wait for
 };
 
 /// A question of this call that is under way. The question can be put again from the call's state (after a
@@ -151,10 +154,10 @@ struct OpenAsk {
     trunk_seat,   // of the caller
     domain_seat,  // of the call
     hop_seat,     // of the trunk a branch is about to try
+    forward_target,
   } what;
   port::AskId id = 0;
   uint64_t attempt = 0;
-    forward_target,
   int branch = -1;
 };
 

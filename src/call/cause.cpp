@@ -49,6 +49,12 @@ Cause Cause::from_q850(int cause, std::string_view text) {
   return c;
 }
 
+Cause Cause::cancelled(int cause, std::string_view text) {
+  Cause c = from_q850(cause, text);
+  c.status = 487;
+  return c;
+}
+
 Cause Cause::from_message(const sip::Message& message) {
   Cause c;
   message.for_each_value(sip::HeaderId::reason, [&](std::string_view value) {

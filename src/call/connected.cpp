@@ -65,17 +65,15 @@ void CallFlow::on_released(Party& p, const LegEvent& e) {
     LegEvent refused;
     refused.kind = LegEvent::Kind::refused;
     refused.leg = p.id;
+    refused.by_peer = e.by_peer;
     refused.cause = e.cause.status ? e.cause : Cause::from_status(480, e.cause.text);
-    refused.cause.theirs = e.by_peer;
     return on_refused(p, refused);
   }
   if (is_origin && p.state != Party::State::up) {  // the caller gave up
     Cause cause = e.cause;
     if (!cause.status) cause.status = 487;
-    const port::CommitId commit = record_unanswered(cause, giver_up);
     event(port::Level::info, "call.cancelled");
-    end_setup();
-    return finish(commit);
+    return finish(fail_attempt(cause, giver_up));
   }
   port::CommitId commit = 0;
   if (Pairing* pair = pair_of(p.id)) commit = close_pair(*pair, e.cause, side_of(*pair));
@@ -85,10 +83,8 @@ void CallFlow::on_released(Party& p, const LegEvent& e) {
     // Who was being transferred left; the transfer ends with it.
     Cause cause = e.cause;
     cause.status = 487;
-    const port::CommitId attempt = record_unanswered(cause, giver_up);
-    if (attempt) commit = attempt;
     Party* referrer = party(call_.setup->referrer);
-    end_setup();
+    if (const port::CommitId attempt = fail_attempt(cause, giver_up)) commit = attempt;
     if (referrer && referrer->state == Party::State::up) referrer->leg->transfer_progress(turn_, 487);
   }
   if (call_.state == Call::State::parked) unpark_line();
@@ -108,13 +104,15 @@ void CallFlow::on_released(Party& p, const LegEvent& e) {
 void CallFlow::release(Party& p, const Cause& cause, port::CommitId after) {
   if (p.state == Party::State::gone) return;
   p.leg->release(turn_, cause, after);
-  gone(p);
+  gone(p, cause);
 }
 
-/// The party takes no part any more; its leg may still have to wait for an answer.
-void CallFlow::gone(Party& p) {
+/// The party takes no part any more; its leg may still have to wait for an answer. One that was called and
+/// did not answer leaves its record here, whatever the way it ended.
+void CallFlow::gone(Party& p, const Cause& cause, port::Cdr::Side side) {
   if (p.state == Party::State::gone) return;
   if (Pairing* pair = pair_of(p.id)) close_pair(*pair, Cause{}, port::Cdr::Side::system);
+  record_called(p, cause, side);
   p.state = Party::State::gone;
   give_back(port::SeatPool::Kind::trunk, p.trunk, p.seat);
   line(p, port::LineCall::State::terminated);
@@ -134,10 +132,9 @@ void CallFlow::release_all(const Cause& cause, port::CommitId after) {
   if (call_.setup) {
     Cause unanswered = cause;
     if (!unanswered.status) unanswered.status = 480;
-    if (const port::CommitId c = record_unanswered(unanswered, port::Cdr::Side::system)) commit = c;
+    if (const port::CommitId c = fail_attempt(unanswered, port::Cdr::Side::system)) commit = c;
   }
   if (call_.state == Call::State::parked) unpark_line();
-  end_setup();
   for (auto& p : call_.parties) release(*p, cause, commit);
 }
 
@@ -196,6 +193,8 @@ void CallFlow::on_answer(const OpenAsk& open, const port::Answer& answer) {
       return on_hop_seat(branch, answer);
     case OpenAsk::What::feature:
       return on_feature_stored(answer);
+    case OpenAsk::What::forward_target:
+      return on_forward_target(answer);
     case OpenAsk::What::pickup:
       return on_line_found(answer, false);
     case OpenAsk::What::retrieve:

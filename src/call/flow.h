@@ -53,7 +53,9 @@ class CallFlow {
   void apply(const route::Decision& decision);
   void act(const route::Action& action);
   void fail_setup(Cause cause);
+  port::CommitId fail_attempt(const Cause& cause, port::Cdr::Side side);
   void end_setup(const Cause& others = {});
+  bool rings(const Party& party) const;
   void refuse_caller(Party& caller, const Cause& cause,
                      const std::vector<std::pair<std::string, std::string>>& headers = {});
 
@@ -77,10 +79,10 @@ class CallFlow {
   void begin(size_t branch);
   void on_profile(size_t branch, const port::Answer& answer);
   void on_bindings(size_t branch, const port::Answer& answer);
-  void ring(size_t branch);
-  void ring_contact(size_t branch, const port::Contact& contact);
   size_t other_calls(const port::Answer& answer) const;
   void on_called_line(size_t branch, const port::Answer& answer);
+  void ring(size_t branch);
+  void ring_contact(size_t branch, const port::Contact& contact);
   Party* call_leg(size_t branch, Invitation invitation);
   void on_refused(Party& party, const LegEvent& event);
   void on_branch_over(size_t branch);
@@ -131,7 +133,7 @@ class CallFlow {
   // connected.cpp
   void on_released(Party& party, const LegEvent& event);
   void release(Party& party, const Cause& cause, port::CommitId after = 0);
-  void gone(Party& party);
+  void gone(Party& party, const Cause& cause = {}, port::Cdr::Side side = port::Cdr::Side::system);
   void release_all(const Cause& cause, port::CommitId after = 0);
   void pass_info(Party& party, const LegEvent& event);
 
@@ -165,19 +167,21 @@ class CallFlow {
   // features.cpp
   void feature(const route::FeatureCall& feature);
   void set_feature(const route::FeatureCall& feature);
+  void check_forward(const route::FeatureCall& feature);
+  void on_forward_target(const port::Answer& answer);
+  void store_feature(const route::FeatureCall& feature);
   void on_feature_stored(const port::Answer& answer);
   void on_line_found(const port::Answer& answer, bool parked);
   void finish_feature();
 
-  void check_forward(const route::FeatureCall& feature);
-  void on_forward_target(const port::Answer& answer);
-  void store_feature(const route::FeatureCall& feature);
   // records.cpp
   Pairing& open_pair(const Party& a, const Party& b);
   port::CommitId close_pair(Pairing& pair, const Cause& cause, port::Cdr::Side side);
-  port::CommitId record_unanswered(const Cause& cause, port::Cdr::Side side);
-  port::CommitId append(port::Cdr& cdr);
-  void fill_leg(port::CdrLeg& to, const Party& party, const media::LegStatistics* before) const;
+  port::Cdr new_record() const;
+  void record_called(const Party& called, const Cause& cause, port::Cdr::Side side);
+  port::CommitId record_attempt(const Cause& cause, port::Cdr::Side side);
+  port::CommitId append(port::Cdr& cdr, const Cause& cause, port::Cdr::Side side);
+  void count_media(port::CdrLeg& to, const Party& party, const media::LegStatistics& before) const;
   Pairing* pair_of(LegId leg);
   void line(Party& party, port::LineCall::State state);
   void park_line(Party& party, port::LineCall::State state);
@@ -212,10 +216,6 @@ void Layer::run(Now now, Call& call, port::Outbox& out, F&& f) {
   settle(call);
 }
 
-/// Who ended an attempt that failed of `cause`: the called party, or we.
-inline port::Cdr::Side side_of(const Cause& cause) {
-  return cause.theirs ? port::Cdr::Side::callee : port::Cdr::Side::system;
-}
 /// SIP status for what the media room could not do.
 int status_of(media::Reason reason);
 /// Every RTP format `sender` was told it may send, and can, is one `receiver` takes.

@@ -35,7 +35,7 @@ struct LegEvent {
   Kind kind = Kind::progress;
   LegId leg = 0;
   uint16_t status = 0;
-  bool by_peer = false;
+  bool by_peer = false;  // refused, released: by its word, not by a failure or a time-out
   bool offer_in_answer = false;
   std::string_view body;
   std::string_view content_type;

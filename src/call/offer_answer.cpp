@@ -127,6 +127,7 @@ void CallFlow::on_progress(Party& called, const LegEvent& e) {
   if (e.status >= 180) b.rang = true;
   if (e.status >= 180 && called.state == Party::State::setup) {
     called.state = Party::State::ringing;
+    called.rung = turn_.now.wall;
     if (!setup.rung.ns) setup.rung = turn_.now.wall;
     if (call_.state == Call::State::setup) call_.state = Call::State::ringing;
     line(called, port::LineCall::State::early);
@@ -213,7 +214,7 @@ void CallFlow::connect(Party& from, Party& called) {
   Pairing& pair = open_pair(from, called);
   pair.cdr.answer = turn_.now.wall;
   pair.cdr.sip_status = 200;
-  end_setup(Cause::from_q850(26, "Answered elsewhere"));
+  end_setup(Cause::cancelled(26, "Answered elsewhere"));
   call_.state = Call::State::connected;
   if (!call_.answered.ns) call_.answered = turn_.now.wall;
   layer_.counters.answered.add();

@@ -30,14 +30,12 @@ inline void write(const Cause& from, proto::CallCause& to) {
   to.set_status(from.status);
   to.set_q850(from.q850);
   to.set_text(from.text);
-  to.set_theirs(from.theirs);
 }
 inline Cause read(const proto::CallCause& from) {
   Cause to;
   to.status = static_cast<uint16_t>(std::min<uint32_t>(from.status(), 699));
   to.q850 = static_cast<uint16_t>(std::min<uint32_t>(from.q850(), 127));
   to.text = from.text();
-  to.theirs = from.theirs();
   return to;
 }
 

@@ -9,15 +9,13 @@ namespace {
 
 uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
-}  // namespace
-
-Pairing* CallFlow::pair_of(LegId leg) {
-  for (Pairing& p : call_.pairs)
-    if (p.open && (p.a == leg || p.b == leg)) return &p;
-  return nullptr;
+port::Cdr::Direction direction_of(bool from_trunk, bool to_trunk) {
+  using Direction = port::Cdr::Direction;
+  if (from_trunk) return to_trunk ? Direction::transit : Direction::inbound;
+  return to_trunk ? Direction::outbound : Direction::internal;
 }
 
-void CallFlow::fill_leg(port::CdrLeg& to, const Party& p, const media::LegStatistics* before) const {
+void describe(port::CdrLeg& to, const Party& p) {
   if (p.sip) {
     to.call_id = p.sip->call_id();
     to.remote = p.sip->path().remote;
@@ -26,10 +24,19 @@ void CallFlow::fill_leg(port::CdrLeg& to, const Party& p, const media::LegStatis
   }
   to.party = {p.user, p.domain, p.display, {}};
   to.trunk = p.trunk;
+}
+
+}  // namespace
+
+Pairing* CallFlow::pair_of(LegId leg) {
+  for (Pairing& p : call_.pairs)
+    if (p.open && (p.a == leg || p.b == leg)) return &p;
+  return nullptr;
+}
+
+void CallFlow::count_media(port::CdrLeg& to, const Party& p, const media::LegStatistics& was) const {
   if (!p.endpoint) return;
   const media::LegStatistics s = layer_.engine.statistics(p.endpoint);
-  const media::LegStatistics none;
-  const media::LegStatistics& was = before ? *before : none;
   to.codec = s.codec;
   to.packets_received = minus(s.packets_received, was.packets_received);
   to.octets_received = minus(s.octets_received, was.octets_received);
@@ -41,34 +48,43 @@ void CallFlow::fill_leg(port::CdrLeg& to, const Party& p, const media::LegStatis
   to.mos_x100 = static_cast<uint32_t>(std::clamp(s.mos, 0.0, 5.0) * 100);
 }
 
+/// What is known of the pair's origin before it is known who its legs are.
+port::Cdr CallFlow::new_record() const {
+  port::Cdr cdr;
+  cdr.setup = turn_.now.wall;
+  cdr.dialled = call_.callee;
+  cdr.route = call_.rule;
+  if (!call_.setup) return cdr;
+  const Setup& setup = *call_.setup;
+  cdr.setup = setup.started;
+  if (setup.purpose != Setup::Purpose::call) cdr.dialled = setup.dialled;
+  cdr.forwarded_by = setup.forwarded_by;
+  cdr.transferred_by = setup.transferred_by;
+  return cdr;
+}
+
 Pairing& CallFlow::open_pair(const Party& a, const Party& b) {
   Pairing& pair = call_.pairs.emplace_back();
   pair.number = call_.next_pair++;
   pair.a = a.id;
   pair.b = b.id;
   port::Cdr& cdr = pair.cdr;
-  cdr.setup = turn_.now.wall;
-  cdr.dialled = call_.callee;
-  cdr.route = call_.rule;
-  if (call_.setup) {
-    cdr.setup = call_.setup->started;
-    cdr.ring = call_.setup->rung;
-    cdr.dialled = call_.setup->purpose == Setup::Purpose::call ? call_.callee : call_.setup->dialled;
-    cdr.forwarded_by = call_.setup->forwarded_by;
-    cdr.transferred_by = call_.setup->transferred_by;
-  }
-  cdr.direction = a.trunk.empty()
-                      ? (b.trunk.empty() ? port::Cdr::Direction::internal : port::Cdr::Direction::outbound)
-                      : (b.trunk.empty() ? port::Cdr::Direction::inbound : port::Cdr::Direction::transit);
+  cdr = new_record();
+  // Who picks the call up, or takes it over, has not been rung.
+  if (call_.setup) cdr.ring = b.attempt == call_.setup->number ? b.rung : call_.setup->rung;
+  cdr.direction = direction_of(!a.trunk.empty(), !b.trunk.empty());
   if (a.endpoint) pair.a_before = layer_.engine.statistics(a.endpoint);
   if (b.endpoint) pair.b_before = layer_.engine.statistics(b.endpoint);
   touch();
   return pair;
 }
 
-port::CommitId CallFlow::append(port::Cdr& cdr) {
+port::CommitId CallFlow::append(port::Cdr& cdr, const Cause& cause, port::Cdr::Side side) {
+  cdr.q850_cause = static_cast<uint8_t>(std::min<uint16_t>(cause.q850, 127));
+  cdr.release_side = side;
   cdr.end = turn_.now.wall;
   layer_.counters.cdrs.add();
+  touch();
   return turn_.out.append(port::encode(cdr));
 }
 
@@ -79,45 +95,50 @@ port::CommitId CallFlow::close_pair(Pairing& pair, const Cause& cause, port::Cdr
   cdr.key = {layer_.config.node, layer_.config.epoch, call_.id, pair.number};
   const Party* a = party(pair.a);
   const Party* b = party(pair.b);
-  if (a) fill_leg(cdr.caller, *a, &pair.a_before);
-  if (b && b != a) fill_leg(cdr.callee, *b, &pair.b_before);
+  if (a) {
+    describe(cdr.caller, *a);
+    count_media(cdr.caller, *a, pair.a_before);
+  }
+  if (b && b != a) {
+    describe(cdr.callee, *b);
+    count_media(cdr.callee, *b, pair.b_before);
+  }
   if (a == b) cdr.callee.party = {cdr.dialled, call_.domain, {}, {}};
-  cdr.q850_cause = static_cast<uint8_t>(std::min<uint16_t>(cause.q850, 127));
-  cdr.release_side = side;
-  touch();
-  return append(cdr);
+  return append(cdr, cause, side);
 }
 
-/// The record of a call (or of a transfer's new call) that nobody answered.
-port::CommitId CallFlow::record_unanswered(const Cause& cause, port::Cdr::Side side) {
-  if (!call_.setup) return 0;
-  const Setup& setup = *call_.setup;
+/// A leg that was called and goes without having answered: refused, taken back, or broken down.
+void CallFlow::record_called(const Party& called, const Cause& cause, port::Cdr::Side side) {
+  const Party* from = origin();
+  if (!from || called.branch < 0 || called.attempt != call_.setup->number) return;
+  if (!called.sip || called.sip->call_id().empty()) return;  // its INVITE was never made
+  port::Cdr cdr = new_record();
+  cdr.key = {layer_.config.node, layer_.config.epoch, call_.id, call_.next_pair++};
+  cdr.ring = called.rung;
+  cdr.sip_status = cause.status >= 300 ? cause.status : 487;
+  cdr.direction = direction_of(!from->trunk.empty(), !called.trunk.empty());
+  describe(cdr.caller, *from);
+  // What the caller hears while several ring is one phone's early media; all it heard belongs to that one.
+  if (called.early_media && from->state != Party::State::up) count_media(cdr.caller, *from, {});
+  describe(cdr.callee, called);
+  count_media(cdr.callee, called, {});
+  ++call_.setup->records;
+  call_.setup->recorded = append(cdr, cause, side);
+}
+
+/// The record of an attempt that called nobody.
+port::CommitId CallFlow::record_attempt(const Cause& cause, port::Cdr::Side side) {
   const Party* from = origin();
   if (!from) return 0;
-  port::Cdr cdr;
+  const Setup& setup = *call_.setup;
+  port::Cdr cdr = new_record();
   cdr.key = {layer_.config.node, layer_.config.epoch, call_.id, call_.next_pair++};
-  cdr.setup = setup.started.ns ? setup.started : call_.started;
-  cdr.ring = setup.rung;
-  cdr.dialled = setup.purpose == Setup::Purpose::call ? call_.callee : setup.dialled;
-  cdr.route = setup.rule;
-  cdr.forwarded_by = setup.forwarded_by;
-  cdr.transferred_by = setup.transferred_by;
   cdr.sip_status = cause.status;
-  cdr.q850_cause = static_cast<uint8_t>(std::min<uint16_t>(cause.q850, 127));
-  cdr.release_side = side;
-  fill_leg(cdr.caller, *from, nullptr);
-  const Party* called = nullptr;
-  for (const auto& p : call_.parties)
-    if (p->attempt == setup.number && p->id != from->id) called = p.get();
-  if (called) fill_leg(cdr.callee, *called, nullptr);
-  if (!called && !setup.branches.empty())
-    cdr.callee.party = {setup.branches.front().aor.user, setup.branches.front().aor.domain, {}, {}};
-  const bool inbound = !from->trunk.empty();
-  const bool outbound = called && !called->trunk.empty();
-  cdr.direction = inbound ? (outbound ? port::Cdr::Direction::transit : port::Cdr::Direction::inbound)
-                          : (outbound ? port::Cdr::Direction::outbound : port::Cdr::Direction::internal);
-  touch();
-  return append(cdr);
+  describe(cdr.caller, *from);
+  const Branch* branch = setup.branches.empty() ? nullptr : &setup.branches.front();
+  if (branch) cdr.callee.party = {branch->aor.user, branch->aor.domain, {}, {}};
+  cdr.direction = direction_of(!from->trunk.empty(), branch && branch->kind == Branch::Kind::trunk);
+  return append(cdr, cause, side);
 }
 
 void CallFlow::line(Party& p, port::LineCall::State state) {

@@ -40,13 +40,12 @@ void CallFlow::know_dialog(Party& party) {
 
 void CallFlow::refuse_caller(Party& caller, const Cause& cause,
                              const std::vector<std::pair<std::string, std::string>>& headers) {
-  const port::CommitId commit = record_unanswered(cause, port::Cdr::Side::system);
+  const port::CommitId commit = fail_attempt(cause, port::Cdr::Side::system);
   if (caller.sip && !headers.empty())
     caller.sip->refuse(turn_, cause, commit, headers);
   else
     caller.leg->release(turn_, cause, commit);
   gone(caller);
-  end_setup();
 }
 
 void CallFlow::start(sip::ServerTxId server, const port::Path& path, const Identity& identity) {
@@ -125,10 +124,10 @@ bool CallFlow::identify(Party& caller, const sip::Message& request, const Identi
     caller.domain = std::string(from->uri.host);
     caller.source = route::FromTrunk{identity.trunk, caller.user};
     if (const route::Trunk* trunk = layer_.plan->trunk(identity.trunk)) {
+      call_.domain = trunk->row.domain;
       // ... but who is a party of our domains we know ourselves.
       if (layer_.plan->serves(caller.domain) || layer_.contacts.is_local(caller.domain))
         caller.domain = trunk->row.host;
-      call_.domain = trunk->row.domain;
       caller.realm = trunk->realm;
       caller.sip->use(trunk_credentials(trunk->row));
       // Called at the Contact we registered: the number is in the To.
@@ -288,27 +287,38 @@ void CallFlow::fail_setup(Cause cause) {
   event(port::Level::info, "call.failed", {{"status", std::to_string(cause.status)}, {"why", cause.text}});
   if (setup.purpose != Setup::Purpose::call) return transfer_done(&cause);
   if (!from) return end_setup();
-  if (from->state == Party::State::up) {  // it took the caller's place before anybody answered
-    const port::CommitId commit = record_unanswered(cause, side_of(cause));
-    end_setup();
-    return release(*from, cause, commit);
+  const port::CommitId commit = fail_attempt(cause, port::Cdr::Side::system);
+  release(*from, cause, commit);
+}
+
+/// Nobody will answer: whoever rings is hung up. Each leg that was called has its record then; an attempt
+/// that called nobody has one of its own.
+port::CommitId CallFlow::fail_attempt(const Cause& cause, port::Cdr::Side side) {
+  if (!call_.setup) return 0;
+  for (auto& p : call_.parties) {
+    if (!rings(*p)) continue;
+    p->leg->release(turn_, {}, 0);
+    gone(*p, cause, side);
   }
-  const port::CommitId commit = record_unanswered(cause, side_of(cause));
+  const port::CommitId commit =
+      call_.setup->records > 0 ? call_.setup->recorded : record_attempt(cause, side);
   end_setup();
-  from->leg->release(turn_, cause, commit);
-  gone(*from);
+  return commit;
+}
+
+/// It was called by the setup, and has neither answered nor gone.
+bool CallFlow::rings(const Party& p) const {
+  return call_.setup && p.attempt == call_.setup->number && p.branch >= 0 && p.state != Party::State::up &&
+         p.state != Party::State::gone;
 }
 
 /// Forgets who was rung; whoever still rings is hung up.
 void CallFlow::end_setup(const Cause& others) {
   if (!call_.setup) return;
-  const uint64_t attempt = call_.setup->number;
+  for (auto& p : call_.parties)
+    if (rings(*p)) release(*p, others);
   call_.setup.reset();
   call_.setup_until = Instant::never();
-  for (auto& p : call_.parties)
-    if (p->attempt == attempt && p->branch >= 0 && p->state != Party::State::up &&
-        p->state != Party::State::gone)
-      release(*p, others);
   touch();
 }
 

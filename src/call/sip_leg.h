@@ -205,7 +205,7 @@ class SipLeg final : public Leg {
   void send_prack(Turn& turn, sip::Dialog& dialog, const sip::Message& response, uint32_t rseq);
   void send_ack(Turn& turn, sip::Dialog& dialog, uint32_t cseq, std::string_view body);
   Early& early_dialog(const sip::Message& response, const port::Path& path);
-  void invite_failed(Turn& turn, Cause cause, std::vector<std::string> targets = {});
+  void invite_failed(Turn& turn, Cause cause, bool by_peer = false, std::vector<std::string> targets = {});
 
   // sip_leg_uas.cpp
   void send_final_2xx(Turn& turn);

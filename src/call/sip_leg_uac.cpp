@@ -63,7 +63,7 @@ void SipLeg::send_invite(Turn& turn) {
   if (!invite_tx_) invite_failed(turn, Cause::from_status(503, "Too many transactions"));
 }
 
-void SipLeg::invite_failed(Turn& turn, Cause cause, std::vector<std::string> targets) {
+void SipLeg::invite_failed(Turn& turn, Cause cause, bool by_peer, std::vector<std::string> targets) {
   const bool told = state_ == State::cancelling;
   state_ = State::ended;
   invite_tx_ = {};
@@ -71,6 +71,7 @@ void SipLeg::invite_failed(Turn& turn, Cause cause, std::vector<std::string> tar
   if (told) return;
   LegEvent e;
   e.kind = LegEvent::Kind::refused;
+  e.by_peer = by_peer;
   e.status = cause.status;
   e.cause = std::move(cause);
   e.targets = std::move(targets);
@@ -328,14 +329,13 @@ void SipLeg::on_invite_refused(Turn& turn, const sip::Message& response) {
   std::vector<std::string> targets;
   if (status < 400) targets = redirections(response);
   Cause cause = Cause::from_status(status, response.reason_phrase());
-  cause.theirs = true;
   if (const auto reason = response.header(HeaderId::reason)) {
     const auto parsed = sip::ReasonValue::parse(*reason);
     if (parsed.ok() && iequals(parsed->protocol, "Q.850") && parsed->cause && *parsed->cause > 0 &&
         *parsed->cause < 128)
       cause.q850 = static_cast<uint16_t>(*parsed->cause);
   }
-  invite_failed(turn, std::move(cause), std::move(targets));
+  invite_failed(turn, std::move(cause), true, std::move(targets));
 }
 
 }  // namespace tandem::call

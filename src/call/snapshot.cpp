@@ -42,6 +42,7 @@ void write(Now now, const Party& p, proto::CallParty& to) {
   to.set_line_told(p.line_told);
   to.set_early_body(p.early_body);
   to.set_seat(p.seat);
+  to.set_rung_ns(p.rung.ns);
 }
 
 void read(Now now, const proto::CallParty& from, Party& p) {
@@ -58,6 +59,7 @@ void read(Now now, const proto::CallParty& from, Party& p) {
   p.realm = static_cast<port::RealmId>(from.realm());
   p.partner = static_cast<LegId>(from.partner());
   p.branch = from.branch();
+  p.rung.ns = from.rung_ns();
   p.attempt = from.attempt();
   p.has_sdp = from.has_sdp();
   p.early_media = from.early_media();
@@ -184,6 +186,7 @@ void write(Now now, const Setup& s, proto::CallSetup& to) {
   to.set_forwarded_by(s.forwarded_by);
   to.set_transferred_by(s.transferred_by);
   to.set_emergency(s.emergency);
+  to.set_records(s.records);
   for (const Redirection& r : s.redirections) {
     auto* one = to.add_redirections();
     one->set_branch(static_cast<uint32_t>(r.branch));
@@ -218,6 +221,7 @@ void read(Now now, const proto::CallSetup& from, Setup& s) {
   s.forwarded_by = from.forwarded_by();
   s.transferred_by = from.transferred_by();
   s.emergency = from.emergency();
+  s.records = from.records();
   for (const auto& r : from.redirections())
     if (r.branch() < s.branches.size()) s.redirections.push_back({r.branch(), r.target(), r.diversions()});
   s.reroute = from.has_fallback();
@@ -444,11 +448,11 @@ void CallFlow::ask_again() {
         probe_slot();
         break;
       case OpenAsk::What::feature:
+      case OpenAsk::What::forward_target:
       case OpenAsk::What::pickup:
       case OpenAsk::What::retrieve:
         if (call_.feature && !std::exchange(feature_asked, true)) {
           const route::FeatureCall again = *call_.feature;
-      case OpenAsk::What::forward_target:
           feature(again);
         }
         break;

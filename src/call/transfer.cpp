@@ -76,8 +76,7 @@ void CallFlow::transfer_done(const Cause* failure) {
     referrer->partner = 0;
     return release(*referrer, Cause::from_q850(16, "Transferred"), commit);
   }
-  const port::CommitId commit = record_unanswered(*failure, side_of(*failure));
-  end_setup();
+  const port::CommitId commit = fail_attempt(*failure, port::Cdr::Side::system);
   event(port::Level::info, "call.transfer_failed", {{"status", std::to_string(failure->status)}});
   if (waits) referrer->leg->transfer_progress(turn_, failure->status);
   if (!from || from->state != Party::State::up) return;

@@ -109,8 +109,9 @@ def busy():
 
 
 def nobody_there():
-    sipp("uac_failed", "1001", "1002", status=480).wait()
-    sipp("uac_failed", "1001", "1777", status=404).wait()
+    rows = cdr_after(lambda: (sipp("uac_failed", "1001", "1002", status=480).wait(),
+                              sipp("uac_failed", "1001", "1777", status=404).wait()), 2)
+    check({(c["dialled"], c["sip_status"], c["release_side"]) for c in rows} == {("1002", 480, "system"), ("1777", 404, "system")}, str(rows))
     node.subscriber("1002", do_not_disturb=True)
     sipp("uac_failed", "1001", "1002", status=486).wait()
 
@@ -125,8 +126,9 @@ def no_answer_forward():
 def busy_forward():
     node.subscriber("1002", forwarding={"busy": "1003"})
     first, second = phone("1002", "uas_status", status=486, phrase="Busy Here", header="Warning: 399 sipp busy"), phone("1003")
-    sipp("uac", "1001", "1002").wait()
-    first.wait(), second.wait()
+    in_vain, row = cdr_after(lambda: (sipp("uac", "1001", "1002").wait(), first.wait(), second.wait()), 2)
+    check((in_vain["callee"]["user"], in_vain["sip_status"], in_vain["release_side"]) == ("1002", 486, "callee"), str(in_vain))
+    check((row["callee"]["user"], row["sip_status"], row["forwarded_by"]) == ("1003", 200, f"1002@{node.domain}"), str(row))
 
 
 def redirect():

@@ -354,10 +354,18 @@ void Group::fail(std::string_view what) {
   disturb("failed");
 }
 
-void Group::expect(SimNode& node, Ref caller, Ref callee, bool answered) {
+void Group::expect(SimNode& node, Ref caller, Ref callee, bool answered, size_t records) {
   const Session *from = caller.get(), *to = callee.get();
   if (!from || (callee.phone && !to)) return;
-  world_.judge().expect({node.node(), from->call_id, to ? to->call_id : std::string{}, answered, text()});
+  world_.judge().expect(
+      {node.node(), from->call_id, to ? to->call_id : std::string{}, answered, text(), records});
+}
+
+/// Each phone that was called and did not talk (it refused, or another was first) has a record of its own.
+void Group::expect_in_vain() {
+  for (const Ref& r : all_)
+    if (const Session* s = r.get(); s && !s->caller && !s->was_up && s->status >= 300)
+      expect(r.phone->node(), r, {}, false);
 }
 
 void Group::judge() {
@@ -373,14 +381,15 @@ void Group::judge() {
   const bool failing = kind_ == Kind::cancel || kind_ == Kind::refuse || kind_ == Kind::nobody;
   if (failing ? a->status < 400 : !a->was_up) return fail("the first call does not go as planned");
   if (!failing && !planned_end_) return fail("ended before its time");
+  expect_in_vain();
   switch (kind_) {
     case Kind::cancel:
       if (a->status != 487) return fail("not cancelled");
-      return expect(node, a_, {}, false);
+      return expect(node, a_, {}, true, 0);
     case Kind::refuse:
-      return expect(node, a_, {}, false);
+      return expect(node, a_, {}, true, 0);
     case Kind::nobody:
-      return;
+      return expect(node, a_, {}, false);
     case Kind::echo:
       return expect(node, a_, {}, true);
     case Kind::cross:

@@ -114,7 +114,8 @@ class Group final : public PhoneUser {
   void end();
   void judge();
   void fail(std::string_view what);
-  void expect(SimNode& node, Ref caller, Ref callee, bool answered);
+  void expect(SimNode& node, Ref caller, Ref callee, bool answered, size_t records = 1);
+  void expect_in_vain();
   void check_voice(Ref at, Ref from);
   std::string slot() const;
 

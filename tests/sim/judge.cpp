@@ -39,7 +39,7 @@ void Judge::ended(uint16_t node, std::string_view call_id) { ended_.emplace(node
 
 void Judge::records(uint16_t node, const std::map<port::CdrKey, port::Cdr>& cdrs) {
   std::multimap<std::string_view, const port::Cdr*> by_call_id;
-  // An INVITE repeated after a crash is a call of the next boot; it had no answer in the boot before.
+  // An INVITE repeated after a crash is a call of the next boot, even when neither called anybody.
   std::map<std::tuple<std::string_view, std::string_view, uint64_t>, const port::Cdr*> pairs;
   records_ += cdrs.size();
   for (const auto& [key, c] : cdrs) {
@@ -54,13 +54,16 @@ void Judge::records(uint16_t node, const std::map<port::CdrKey, port::Cdr>& cdrs
     if (c.answer.ns == 0 && c.sip_status < 300) violation("an unanswered record has a failure", text_of(c));
     const auto [twin, fresh] =
         pairs.emplace(std::tuple{std::string_view(c.caller.call_id), std::string_view(c.callee.call_id),
-                                 c.answer.ns != 0 ? uint64_t{0} : c.key.epoch},
+                                 c.callee.call_id.empty() ? c.key.epoch : uint64_t{0}},
                       &c);
     if (!fresh) violation("a pair of legs has one record", text_of(*twin->second) + " and " + text_of(c));
   }
   for (const auto& [at, call_id] : ended_)
     if (at == node && !by_call_id.contains(call_id))
       violation("an ended call has its record", fmt::format("node {}, Call-ID {}", node, call_id));
+  for (const auto& [at, call_id] : called_)
+    if (at == node && !by_call_id.contains(call_id))
+      violation("a leg that was called has its record", fmt::format("node {}, Call-ID {}", node, call_id));
   for (const Expectation& e : expected_) {
     if (e.node != node) continue;
     std::string found;
@@ -73,10 +76,10 @@ void Judge::records(uint16_t node, const std::map<port::CdrKey, port::Cdr>& cdrs
                          c.caller.call_id == e.callee_call_id;
       fits += other && (c.answer.ns != 0) == e.answered;
     }
-    if (fits != 1)
+    if (fits != e.records)
       violation("each pair of legs has exactly one record",
-                fmt::format("{}: node {}, {} and {}: {} fit;{}", e.what, e.node, e.caller_call_id,
-                            e.callee_call_id, fits, found));
+                fmt::format("{}: node {}, {} and {}: {} of {} fit;{}", e.what, e.node, e.caller_call_id,
+                            e.callee_call_id, fits, e.records, found));
   }
 }
 

@@ -19,7 +19,8 @@ struct Expectation {
   std::string caller_call_id;  // of the leg, as its phone knows it
   std::string callee_call_id;  // empty: any, or none
   bool answered = true;
-  std::string what;  // for the report
+  std::string what;    // for the report
+  size_t records = 1;  // that say so
 };
 
 class Judge {
@@ -37,7 +38,13 @@ class Judge {
   void ended(uint16_t node, std::string_view call_id);
   /// A phone or a node sent an INVITE with this Call-ID.
   void invited(std::string_view call_id) { invited_.emplace(call_id); }
-  /// Exactly one record is to say this.
+  /// A node sent an INVITE with this Call-ID: whatever becomes of the leg, a record says so.
+  void called(uint16_t node, std::string_view call_id) { called_.emplace(node, std::string(call_id)); }
+  /// What was under way at the node may have been lost with its records; what had ended was not.
+  void crashed(uint16_t node) {
+    std::erase_if(called_, [&](const auto& leg) { return leg.first == node; });
+  }
+  /// Exactly so many records are to say this.
   void expect(Expectation expectation) { expected_.push_back(std::move(expectation)); }
   /// At most one record may mention it and nothing has to: it was under way in a crash, say.
   void records(uint16_t node, const std::map<port::CdrKey, port::Cdr>& cdrs);
@@ -48,7 +55,7 @@ class Judge {
  private:
   const Schedule& schedule_;
   std::vector<Violation> violations_;
-  std::set<std::pair<uint16_t, std::string>> ended_;
+  std::set<std::pair<uint16_t, std::string>> ended_, called_;
   std::set<std::string, std::less<>> invited_;
   std::vector<Expectation> expected_;
   size_t records_ = 0;

@@ -158,6 +158,7 @@ void SimNode::crash(Duration down, uint16_t workers) {
   ports_.tenants.clear();
   ports_.resting.clear();
   disk_.crash(rng_);
+  judge_.crashed(config_.node);
   schedule_.after(down, [this, workers] { build(workers); });
 }
 
@@ -354,7 +355,10 @@ void SimNode::dispatch(uint16_t worker, port::Send send) {
                send.bytes.text().substr(0, send.bytes.text().find("\r\n")),
                header_of(send.bytes.text(), "Call-ID:"));
   if (sabotage_.planted() && gets_lost(send.bytes.text())) return;
-  if (send.bytes.text().starts_with("INVITE ")) judge_.invited(header_of(send.bytes.text(), "Call-ID:"));
+  if (send.bytes.text().starts_with("INVITE ")) {
+    judge_.invited(header_of(send.bytes.text(), "Call-ID:"));
+    judge_.called(config_.node, header_of(send.bytes.text(), "Call-ID:"));
+  }
   if (send.path.transport != port::Transport::udp) return send_stream(worker, std::move(send));
   tap_out(send.bytes.text());
   network_.send(address(), send.path.remote, std::move(send.bytes));

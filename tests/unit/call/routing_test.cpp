@@ -47,8 +47,69 @@ TEST_F(Routing, AllContactsRing) {
   b.ok();
   b.reply(b.invite_text, 487);
   b.expect("ACK");
+  ASSERT_EQ(sw.cdrs.size(), 1u);  // of the phone that rang in vain
   hang_up(a, b2);
+  ASSERT_EQ(sw.cdrs.size(), 2u);
+  const port::Cdr &lost = sw.cdrs[0], &won = sw.cdrs[1];
+  EXPECT_EQ(lost.sip_status, 487);
+  EXPECT_EQ(lost.q850_cause, 26);
+  EXPECT_EQ(lost.release_side, port::Cdr::Side::system);
+  EXPECT_EQ(lost.answer.ns, 0);
+  EXPECT_NE(lost.ring.ns, 0);
+  EXPECT_EQ(lost.caller.call_id, won.caller.call_id);
+  EXPECT_EQ(lost.callee.call_id, b.call_id);
+  EXPECT_EQ(lost.callee.remote, b.addr);
+  EXPECT_EQ(lost.callee.party.user, "1002");
+  EXPECT_EQ(lost.dialled, "1002");
+  EXPECT_EQ(lost.key.call, won.key.call);
+  EXPECT_EQ(won.callee.call_id, b2.call_id);
+  EXPECT_EQ(won.q850_cause, 16);
+  EXPECT_NE(won.answer.ns, 0);
+  sw.expect_empty();
+}
+
+TEST_F(Routing, EachLegInVainHasItsOwnRecord) {
+  Phone b2(sw, "1002", "198.51.100.22:5060"), b3(sw, "1002", "198.51.100.23:5060");
+  a.call("1002");
+  b.expect("INVITE");
+  b2.expect("INVITE");
+  b3.expect("INVITE");
+  b.ring();
+  a.expect(180);
+  b2.reply(b2.invite_text, 486);
+  b2.expect("ACK");
   EXPECT_EQ(sw.cdrs.size(), 1u);
+  sw.advance(seconds(10));
+  a.cancel();
+  a.expect(200);
+  a.expect(487);
+  EXPECT_EQ(sw.last_after, sw.last_commit);  // the 487 waits for the last of them
+  a.ack_failure();
+  b.expect("CANCEL");
+  b.ok();
+  b.reply(b.invite_text, 487);
+  b.expect("ACK");
+  sw.sent[b3.addr].clear();  // retransmissions
+  b3.answer();               // nothing was heard of it before: still the one record
+  b3.expect("ACK");
+  b3.expect("BYE");
+  b3.ok();
+  ASSERT_EQ(sw.cdrs.size(), 3u);
+  const port::Cdr &busy = sw.cdrs[0], &rang = sw.cdrs[1], &silent = sw.cdrs[2];
+  EXPECT_EQ(busy.callee.call_id, b2.call_id);
+  EXPECT_EQ(busy.sip_status, 486);
+  EXPECT_EQ(busy.release_side, port::Cdr::Side::callee);
+  EXPECT_EQ(busy.ring.ns, 0);
+  EXPECT_EQ(rang.callee.call_id, b.call_id);
+  EXPECT_NE(rang.ring.ns, 0);
+  EXPECT_EQ(silent.callee.call_id, b3.call_id);
+  EXPECT_EQ(silent.ring.ns, 0);
+  for (const port::Cdr* cdr : {&rang, &silent}) {
+    EXPECT_EQ(cdr->sip_status, 487);
+    EXPECT_EQ(cdr->release_side, port::Cdr::Side::caller);
+    EXPECT_EQ(cdr->end - busy.end, Duration(seconds(10)));
+  }
+  EXPECT_EQ(sw.counters.total("call_cdr_total"), 3u);
   sw.expect_empty();
 }
 
@@ -224,9 +285,12 @@ TEST_F(Groups, Parallel) {
   a->ack();
   cancelled(*b);
   hang_up(*a, *c);
-  ASSERT_EQ(sw->cdrs.size(), 1u);
-  EXPECT_EQ(sw->cdrs[0].dialled, "600");
-  EXPECT_EQ(sw->cdrs[0].callee.party.user, "1003");
+  ASSERT_EQ(sw->cdrs.size(), 2u);
+  for (const port::Cdr& cdr : sw->cdrs) EXPECT_EQ(cdr.dialled, "600");
+  EXPECT_EQ(sw->cdrs[0].callee.party.user, "1002");
+  EXPECT_EQ(sw->cdrs[0].q850_cause, 26);
+  EXPECT_EQ(sw->cdrs[1].callee.party.user, "1003");
+  EXPECT_NE(sw->cdrs[1].answer.ns, 0);
   sw->expect_empty();
 }
 
@@ -361,7 +425,10 @@ TEST_F(Trunks, WrongPasswordGoesToTheNext) {
   backup.expect("ACK");
   a.expect(486);
   a.ack_failure();
-  EXPECT_EQ(sw.cdrs.size(), 1u);
+  ASSERT_EQ(sw.cdrs.size(), 2u);
+  EXPECT_EQ(sw.cdrs[0].sip_status, 502);
+  EXPECT_EQ(sw.cdrs[0].release_side, port::Cdr::Side::callee);
+  EXPECT_EQ(sw.cdrs[1].sip_status, 486);
   sw.expect_empty();
 }
 
@@ -376,7 +443,12 @@ TEST_F(Trunks, Failover) {
   a.expect(200);
   a.ack();
   hang_up(backup, a);
-  EXPECT_EQ(sw.cdrs.at(0).callee.trunk, "backup");
+  ASSERT_EQ(sw.cdrs.size(), 2u);
+  EXPECT_EQ(sw.cdrs[0].callee.trunk, "carrier");
+  EXPECT_EQ(sw.cdrs[0].sip_status, 503);
+  EXPECT_EQ(sw.cdrs[0].release_side, port::Cdr::Side::callee);
+  EXPECT_EQ(sw.cdrs[0].direction, port::Cdr::Direction::outbound);
+  EXPECT_EQ(sw.cdrs[1].callee.trunk, "backup");
   sw.expect_empty();
 }
 
@@ -403,6 +475,32 @@ TEST_F(Trunks, In) {
   carrier.ack();
   hang_up(carrier, a);
   EXPECT_EQ(sw.cdrs.at(0).direction, port::Cdr::Direction::inbound);
+  sw.expect_empty();
+}
+
+/// Whoever calls from outside can write what he likes into From.
+TEST_F(Trunks, NobodyOutsideIsAnExtension) {
+  struct Case {
+    const char *number, *shown;
+  };
+  for (const auto& [number, shown] :
+       {Case{"1002", "<sip:1002@203.0.113.10>"}, Case{"boss", "<sip:boss@203.0.113.10>"},
+        Case{"+49301112", "<sip:+49301112@example.org>"},
+        Case{"0301112000", "<sip:0301112000@example.org>"}}) {
+    Phone outside(sw, "trunk:carrier", "203.0.113.10:5060");
+    outside.user = number;  // From: <sip:...@example.org>
+    outside.call("49301001");
+    const auto invite = a.expect("INVITE");
+    EXPECT_THAT(std::string(invite.header(sip::HeaderId::from).value_or("")), HasSubstr(shown));
+    const auto lines = sw.lines->at["1001@example.org"];
+    ASSERT_EQ(lines.size(), 1u);
+    EXPECT_EQ(lines[0].remote_uri, "sip:" + std::string(number) + "@203.0.113.10");
+    a.reply(a.invite_text, 486);
+    a.expect("ACK");
+    outside.expect(486);
+    outside.ack_failure();
+    EXPECT_EQ(sw.cdrs.back().caller.party.domain, "203.0.113.10");
+  }
   sw.expect_empty();
 }
 
@@ -478,32 +576,6 @@ TEST(TrunkRegistration, RegistersAndRefreshes) {
   EXPECT_EQ(sw.calls->trunks()[0].state, TrunkStatus::State::unreachable);
   sw.advance_until_sent(carrier.addr, seconds(7));
   carrier.expect("REGISTER");
-/// Whoever calls from outside can write what he likes into From.
-TEST_F(Trunks, NobodyOutsideIsAnExtension) {
-  struct Case {
-    const char *number, *shown;
-  };
-  for (const auto& [number, shown] :
-       {Case{"1002", "<sip:1002@203.0.113.10>"}, Case{"boss", "<sip:boss@203.0.113.10>"},
-        Case{"+49301112", "<sip:+49301112@example.org>"},
-        Case{"0301112000", "<sip:0301112000@example.org>"}}) {
-    Phone outside(sw, "trunk:carrier", "203.0.113.10:5060");
-    outside.user = number;  // From: <sip:...@example.org>
-    outside.call("49301001");
-    const auto invite = a.expect("INVITE");
-    EXPECT_THAT(std::string(invite.header(sip::HeaderId::from).value_or("")), HasSubstr(shown));
-    const auto lines = sw.lines->at["1001@example.org"];
-    ASSERT_EQ(lines.size(), 1u);
-    EXPECT_EQ(lines[0].remote_uri, "sip:" + std::string(number) + "@203.0.113.10");
-    a.reply(a.invite_text, 486);
-    a.expect("ACK");
-    outside.expect(486);
-    outside.ack_failure();
-    EXPECT_EQ(sw.cdrs.back().caller.party.domain, "203.0.113.10");
-  }
-  sw.expect_empty();
-}
-
   carrier.reply(carrier.request_text, 200, "", "Expires: 100\r\n");
   EXPECT_EQ(sw.calls->trunks()[0].state, TrunkStatus::State::registered);
   sw.calls->unregister_trunks(sw.now, sw.out);

@@ -95,7 +95,9 @@ TEST_F(Rules, AnotherContactAnswersTooLate) {
   b2.ok();
   EXPECT_TRUE(b.quiet());
   hang_up(a, b);
-  EXPECT_EQ(sw.cdrs.size(), 1u);
+  ASSERT_EQ(sw.cdrs.size(), 2u);
+  EXPECT_EQ(sw.cdrs[0].callee.call_id, b2.call_id);
+  EXPECT_EQ(sw.cdrs[0].answer.ns, 0);
   sw.expect_empty();
 }
 
@@ -524,7 +526,10 @@ TEST_F(TrunkRules, ACarrierDoesNotRedirectOurCalls) {
   EXPECT_FALSE(a.expect(480).has(sip::HeaderId::contact));
   a.ack_failure();
   EXPECT_EQ(sw.counters.total("trunk_redirections_total"), 2u);
-  ASSERT_EQ(sw.cdrs.size(), 1u);
+  ASSERT_EQ(sw.cdrs.size(), 2u);
+  EXPECT_EQ(sw.cdrs[0].sip_status, 302);
+  EXPECT_EQ(sw.cdrs[1].sip_status, 300);
+  EXPECT_EQ(sw.cdrs[1].release_side, port::Cdr::Side::callee);
   sw.expect_empty();
 }
 

@@ -90,6 +90,30 @@ TEST_F(Snapshots, BeforeTheAck) {
   sw.expect_empty();
 }
 
+TEST_F(Snapshots, RecordsOfLegsThatRangInVain) {
+  Phone b2(sw, "1002", "198.51.100.22:5060");
+  a.call("1002");
+  b.expect("INVITE");
+  b2.expect("INVITE");
+  b2.ring();
+  a.expect(180);
+  b.reply(b.invite_text, 486);
+  b.expect("ACK");
+  const WallTime rang = sw.now.wall;
+  sw.advance(milliseconds(100));
+  reboot();
+  b2.reply(b2.invite_text, 480);
+  b2.expect("ACK");
+  a.expect(486);
+  a.ack_failure();
+  ASSERT_EQ(sw.cdrs.size(), 2u);
+  EXPECT_EQ(sw.cdrs[0].callee.call_id, b.call_id);
+  EXPECT_EQ(sw.cdrs[1].callee.call_id, b2.call_id);
+  EXPECT_EQ(sw.cdrs[1].ring, rang);
+  EXPECT_EQ(sw.cdrs[1].release_side, port::Cdr::Side::callee);
+  sw.expect_empty();
+}
+
 TEST_F(Snapshots, CallerCancelsAfterwards) {
   a.call("1002");
   b.expect("INVITE");

@@ -480,8 +480,10 @@ TEST_F(Transfers, PickUp) {
   b.expect("ACK");
   EXPECT_EQ(sw.calls->call_count(), 1u);
   hang_up(a, c);
-  ASSERT_EQ(sw.cdrs.size(), 1u);
-  EXPECT_EQ(sw.cdrs[0].callee.party.user, "1003");
+  ASSERT_EQ(sw.cdrs.size(), 2u);
+  EXPECT_EQ(sw.cdrs[0].callee.party.user, "1002");
+  EXPECT_EQ(sw.cdrs[0].q850_cause, 26);
+  EXPECT_EQ(sw.cdrs[1].callee.party.user, "1003");
   sw.expect_empty();
 }
 
@@ -580,8 +582,6 @@ TEST_F(Transfers, EchoTest) {
   sw.expect_empty();
 }
 
-TEST_F(Transfers, EchoTestWithoutOffer) {
-  a.invite("*43", "");
 TEST_F(Transfers, ForwardingThatLeadsNowhereIsRefused) {
   struct Case {
     const char* code;
@@ -618,6 +618,8 @@ TEST_F(Transfers, ForwardingThatLeadsNowhereIsRefused) {
   sw.expect_empty();
 }
 
+TEST_F(Transfers, EchoTestWithoutOffer) {
+  a.invite("*43", "");
   a.expect(200);
   a.ack(sdp(a.media));
   a.bye();
@@ -753,7 +755,7 @@ TEST_F(TwoWorkers, PickUp) {
   b.reply(b.invite_text, 487);
   b.expect("ACK");
   hang_up(c, a);
-  EXPECT_EQ(two.cdrs.size(), 1u);
+  EXPECT_EQ(two.cdrs.size(), 2u);  // of who rang, and of who picked up
   empty();
 }
 
