@@ -44,7 +44,6 @@ struct Caller {
   std::string pickup_group;
 };
 
-bool is_name(std::string_view s) { return !is_dialable(s); }
 
 class Walk {
  public:
