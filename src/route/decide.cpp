@@ -44,7 +44,6 @@ struct Caller {
   std::string pickup_group;
 };
 
-
 class Walk {
  public:
   Walk(const Plan& plan, const Plan::Impl& impl, const CallRequest& request, std::vector<std::string>* why)
