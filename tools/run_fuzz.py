@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the libFuzzer targets, each for a while over a copy of its corpus; a crash is kept in build-fuzz/crashes."""
+"""Runs the libFuzzer targets, each for a while over a copy of its corpus; a crash is kept in build-asan/crashes."""
 import argparse
 import pathlib
 import subprocess
@@ -14,10 +14,10 @@ def main():
     args.add_argument("--seconds", type=int, default=10)
     args.add_argument("--only", default="")
     args = args.parse_args()
-    crashes = ROOT / "build-fuzz/crashes"
+    crashes = ROOT / "build-asan/crashes"
     crashes.mkdir(parents=True, exist_ok=True)
     bad = ran = 0
-    for target in sorted((ROOT / "build-fuzz").glob("fuzz_*")):
+    for target in sorted((ROOT / "build-asan").glob("fuzz_*")):
         if not target.is_file() or args.only not in target.name:
             continue
         name = target.name[len("fuzz_"):]
