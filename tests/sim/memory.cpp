@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "sanitized.h"
+
 namespace tandem::sim {
 namespace {
 
@@ -16,7 +18,7 @@ OnAccount::~OnAccount() { current = before_; }
 
 Memory memory_of(Account account) { return accounts[static_cast<size_t>(account)]; }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef TANDEM_SANITIZED
 namespace {
 
 // Before each block, and as large as the strictest alignment plain new promises.
@@ -50,7 +52,7 @@ void give_back(void* block) {
 
 }  // namespace tandem::sim
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef TANDEM_SANITIZED
 void* operator new(size_t bytes) { return tandem::sim::take(bytes); }
 void* operator new[](size_t bytes) { return tandem::sim::take(bytes); }
 void operator delete(void* block) noexcept { tandem::sim::give_back(block); }

@@ -94,7 +94,7 @@ void Group::look_at_message() {
   if (fetched_) return;
   fetched_ = true;
   receiver.unregister();
-  later(2000, 3000, [this, &receiver] { receiver.start_registering(); });
+  later(2000, 3000, [&receiver] { receiver.start_registering(); });
 }
 
 }  // namespace tandem::sim

@@ -13,7 +13,6 @@ constexpr Duration between_groups = milliseconds(450);
 constexpr Duration settle = seconds(140);  // bindings last 120 s, subscriptions 90 s, Timers H, J and L 32 s;
                                            // forwarded names are swept every 10 s
 constexpr Duration give_up = seconds(400);
-constexpr uint64_t most_steps = 3'000'000;  // some ten times what a run takes
 // Tables that grew and keep their size (nonces, timers, transactions, asks), and rows of the directory: the
 // fewer workers, the more of it in each.
 constexpr int64_t memory_of_tables = 192 * 1024, memory_per_worker = 16 * 1024;

@@ -5,12 +5,13 @@
 #include "codec/comfort_noise.h"
 #include "codec/dtmf.h"
 #include "codec/resampler.h"
+#include "sanitized.h"
 
 namespace {
 size_t count = 0;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef TANDEM_SANITIZED
 extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*)(const volatile void*, size_t),
                                                          void (*)(const volatile void*));
 namespace {

@@ -6,13 +6,14 @@
 #include <cstdlib>
 #include <string>
 
+#include "sanitized.h"
 #include "sip/message.h"
 
 namespace {
 std::atomic<size_t> allocations{0};
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef TANDEM_SANITIZED
 extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*)(const volatile void*, size_t),
                                                          void (*)(const volatile void*));
 namespace {
