@@ -43,7 +43,7 @@ struct Subscriber {
   Ha1 ha1;
   std::string display_name;
   std::string caller_number;  // shown on trunks; empty: the user part
-  CallClass call_class = CallClass::international;
+  CallClass call_class = CallClass::national;  // abroad is what fraud is after: it has to be asked for
   bool do_not_disturb = false;
   Forwarding forwarding;
   uint32_t max_contacts = 10;
