@@ -42,7 +42,7 @@ struct Subscriber {
   bool enabled = true;
   Ha1 ha1;
   std::string display_name;
-  std::string caller_number;  // shown on trunks; empty: the user part
+  std::string caller_number;                   // shown on trunks; empty: the user part
   CallClass call_class = CallClass::national;  // abroad is what fraud is after: it has to be asked for
   bool do_not_disturb = false;
   Forwarding forwarding;
