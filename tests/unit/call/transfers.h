@@ -1,0 +1,21 @@
+#pragma once
+// A phone that transfers, and what it is told of it.
+#include "unit/call/harness.h"
+
+namespace tandem::call::test {
+
+inline void expect_fragment(Phone& p, const std::string& status, const std::string& state) {
+  using ::testing::HasSubstr;
+  const auto notify = p.expect("NOTIFY");
+  EXPECT_THAT(std::string(notify.body_text()), HasSubstr("SIP/2.0 " + status));
+  EXPECT_THAT(std::string(notify.header(sip::HeaderId::subscription_state).value_or("")), HasSubstr(state));
+  p.ok();
+}
+
+inline void refer(Phone& by, const std::string& to) {
+  by.request("REFER", "", "Refer-To: <sip:" + to + "@" + domain + ">\r\n");
+  by.expect(202);
+  expect_fragment(by, "100", "active");
+}
+
+}  // namespace tandem::call::test
