@@ -29,7 +29,7 @@ def registers(transport):
 
 def calls(transport):
     """40 calls of half a second with media: all complete, all heard, each on record once."""
-    total, known = 40, len(node.cdrs())
+    total, known = 40, len(node.conversations())
     port = node.tls if transport == "tls" else node.sip
     figures = load("call", "--from", f"sip:1001@{node.domain}", "--to", f"sip:1002@{node.domain}", "--user", "1001", "--password",
                    "load-password", "--domain", node.domain, "--users", "1002-1002", "--register-at", f"{HOST}:{port}", "--calls", str(total),

@@ -63,7 +63,7 @@ def killed_in_calls():
     rows = []
 
     def recovered():
-        rows[:] = [c for c in node.cdrs() if c["caller"]["call_id"] not in known]
+        rows[:] = [c for c in node.conversations() if c["caller"]["call_id"] not in known]
         return done <= {c["caller"]["call_id"] for c in rows}
 
     wait_for(recovered, 15, f"CDRs of {len(done)} ended calls")
@@ -77,10 +77,10 @@ def killed_in_calls():
 def works_afterwards():
     port = register("1002")
     callee = sipp("uas", "1002", local=port).listening()
-    before = len(node.cdrs())
+    before = len(node.conversations())
     sipp("uac", "1001", "1002").wait()
     callee.wait()
-    wait_for(lambda: len(node.cdrs()) == before + 1, 10, "one more CDR")
+    node.wait_cdrs(before + 1)
     node.wait_no_calls()
 
 
@@ -102,7 +102,7 @@ def drains():
 
 def cut_off():
     """A second SIGTERM with a call up: both phones are told, and the call is on record."""
-    known = len(node.cdrs())
+    known = len(node.conversations())
     callee = sipp("uas", "1002", local=register("1002")).listening()
     caller = suite.closing(Ua(node, "1001"))
     check(caller.call("1002").status == 200, "the call")
@@ -118,8 +118,7 @@ def cut_off():
     finally:
         node.stop()
         node.start()
-    wait_for(lambda: len(node.cdrs()) == known + 1, 10, "the CDR")
-    row = next(c for c in node.cdrs() if c["caller"]["call_id"] == caller.call_id)
+    row = next(c for c in node.wait_cdrs(known + 1) if c["caller"]["call_id"] == caller.call_id)
     check((row["release_side"], row["q850_cause"], row["sip_status"]) == ("system", 41, 200), f"CDR {row}")
 
 
