@@ -23,6 +23,7 @@ class Identity {
   Identity& operator=(Identity&&) noexcept = default;
 
   Identity& append(std::string_view more) {
+    if (more.empty()) return *this;  // an empty view may point nowhere
     std::memcpy(room_for(more.size()), more.data(), more.size());
     size_ += static_cast<uint32_t>(more.size());
     return *this;

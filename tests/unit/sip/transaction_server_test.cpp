@@ -361,6 +361,18 @@ TEST(ServerMatch, rfc2543_without_a_branch) {
   EXPECT_EQ(h.layer.server_count(), 1u);
 }
 
+TEST(ServerMatch, rfc2543_without_any_tag) {
+  Server h;
+  std::string text = peer_request("OPTIONS", "SIP/2.0/UDP 198.51.100.7:5070");
+  const size_t at = text.find(";tag=");
+  ASSERT_NE(at, std::string::npos);
+  text.erase(at, text.find("\r\n", at) - at);
+  h.begin(text, udp_path());
+  h.in(text, udp_path());
+  EXPECT_THAT(h.kinds(), IsEmpty());
+  EXPECT_EQ(h.layer.server_count(), 1u);
+}
+
 // ---- CANCEL (9.2)
 // ------------------------------------------------------------------------------------------
 
