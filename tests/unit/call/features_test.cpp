@@ -6,12 +6,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-struct Features : ::testing::Test {
-  Switch sw;
-  Phone a{sw, "1001", "198.51.100.1:5060"};
-  Phone b{sw, "1002", "198.51.100.2:5060"};
-  Phone c{sw, "1003", "198.51.100.3:5060"};
-};
+struct Features : ThreePhones {};
 
 // ---- pick-up and park
 

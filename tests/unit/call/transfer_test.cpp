@@ -21,12 +21,7 @@ std::string replaces(const Phone& other, const std::string& more = "") {
          "\r\n";
 }
 
-struct Transfers : ::testing::Test {
-  Switch sw;
-  Phone a{sw, "1001", "198.51.100.1:5060"};
-  Phone b{sw, "1002", "198.51.100.2:5060"};
-  Phone c{sw, "1003", "198.51.100.3:5060"};
-};
+struct Transfers : ThreePhones {};
 
 TEST_F(Transfers, Blind) {
   connect(a, b);

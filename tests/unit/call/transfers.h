@@ -4,6 +4,13 @@
 
 namespace tandem::call::test {
 
+struct ThreePhones : ::testing::Test {
+  Switch sw;
+  Phone a{sw, "1001", "198.51.100.1:5060"};
+  Phone b{sw, "1002", "198.51.100.2:5060"};
+  Phone c{sw, "1003", "198.51.100.3:5060"};
+};
+
 inline void expect_fragment(Phone& p, const std::string& status, const std::string& state) {
   using ::testing::HasSubstr;
   const auto notify = p.expect("NOTIFY");
