@@ -21,7 +21,7 @@ class Gather {
     for (T& item : some) all_.push_back(std::move(item));
     if (--left_ > 0) return;
     lock.unlock();
-    then_(std::move(all_));
+    then_(std::exchange(all_, {}));
   }
 
  private:
@@ -201,10 +201,10 @@ std::optional<std::string> Program::Impl::not_ready() const {
 
 std::string Program::Impl::metrics_text() {
   std::vector<ops::CounterSource> sources;
-  for (uint16_t w = 0; w < worker_counters.size(); ++w) {
+  for (size_t w = 0; w < worker_counters.size(); ++w) {
     const std::string label = fmt::format("worker=\"{}\"", w);
     sources.push_back({label, worker_counters[w]});
-    sources.push_back({label, &runtime->counters(w)});
+    sources.push_back({label, &runtime->counters(static_cast<uint16_t>(w))});
   }
   sources.push_back({"", &runtime->dns_counters()});
   sources.push_back({"", &store_counters});

@@ -155,8 +155,9 @@ Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::Nod
   rc.workers = workers;
   rc.limits.connections = config.limits.connections;
   rc.dns.servers = config.dns_servers;
-  for (port::RealmId id = 0; id < config.realms.size(); ++id) {
-    const node::RealmSettings& r = config.realms[id];
+  for (size_t i = 0; i < config.realms.size(); ++i) {
+    const auto id = static_cast<port::RealmId>(i);
+    const node::RealmSettings& r = config.realms[i];
     for (const node::ListenerSettings& l : r.listeners) {
       net::ListenerConfig lc;
       lc.transport = transport_from(l.transport);
@@ -164,9 +165,9 @@ Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::Nod
       lc.realm = id;
       lc.advertised_host = r.advertise;
       lc.tls = {config.web.certificate, config.web.key, l.client_ca};
-      for (size_t i = 0; i < l.certificates.size(); ++i) {
-        net::TlsFiles files{l.certificates[i].chain, l.certificates[i].key, l.client_ca};
-        if (i == 0)
+      for (size_t c = 0; c < l.certificates.size(); ++c) {
+        net::TlsFiles files{l.certificates[c].chain, l.certificates[c].key, l.client_ca};
+        if (c == 0)
           lc.tls = std::move(files);
         else
           lc.more_certificates.push_back(std::move(files));
@@ -243,7 +244,7 @@ void Program::Impl::events(uint16_t worker, std::vector<port::Event> list) {
   for (const port::Event& e : list) log.event(e, wall, source);
 }
 
-void Program::Impl::traces(uint16_t, std::vector<port::SipTrace> list) {
+void Program::Impl::traces(uint16_t, std::span<const port::SipTrace> list) {
   for (const port::SipTrace& t : list) {
     if (config.log.trace_sip) log.trace(t);
     if (!hep) continue;

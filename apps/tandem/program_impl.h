@@ -47,7 +47,7 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   void ask(uint16_t worker, port::Asked asked) override;
   void append(uint16_t worker, std::vector<port::Append> records) override;
   void events(uint16_t worker, std::vector<port::Event> events) override;
-  void traces(uint16_t worker, std::vector<port::SipTrace> traces) override;
+  void traces(uint16_t worker, std::span<const port::SipTrace> traces) override;
 
   // ---- ops::NodeControl (control.cpp)
   void calls(size_t limit, std::function<void(std::vector<call::CallInfo>)> then) override;

@@ -456,6 +456,7 @@ void CallFlow::on_ring_timeout(size_t branch) {
 bool CallFlow::redirect(size_t branch, const std::vector<std::string>& targets) {
   Setup& setup = *call_.setup;
   std::vector<Redirection> next;
+  next.reserve(targets.size());
   for (const std::string& target : targets) next.push_back({branch, target, setup.diversions.size()});
   setup.redirections.insert(setup.redirections.begin(), next.begin(), next.end());
   return follow_redirection();

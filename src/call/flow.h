@@ -39,7 +39,7 @@ class CallFlow {
   /// refuses it (RFC 3891 section 3).
   int judge(LegId replaced, const Replacement& replacement, const Party& claimant) const;
   /// `newcomer` (of another call) takes the place of `replaced` here.
-  void replace(LegId replaced, std::unique_ptr<Party> newcomer, std::string transferred_by);
+  void replace(LegId replaced, std::unique_ptr<Party> newcomer, const std::string& transferred_by);
 
   Call& call() { return call_; }
   Turn& turn() { return turn_; }
@@ -138,7 +138,7 @@ class CallFlow {
   void pass_info(Party& party, const LegEvent& event);
 
   // transfer.cpp
-  void on_transfer(Party& party, std::string target);
+  void on_transfer(Party& party, const std::string& target);
   void blind_transfer(Party& referrer, Party& origin, std::string_view target, port::AskBindings gruu = {});
   void attended_transfer(Party& referrer, Party& origin, std::string_view replaces);
   void transfer_done(const Cause* failure);

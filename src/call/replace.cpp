@@ -158,7 +158,7 @@ bool CallFlow::may_take(const Party& x, const Party& claimant, bool referred) co
          x.aor.domain == claimant.aor.domain;
 }
 
-void CallFlow::replace(LegId replaced, std::unique_ptr<Party> arriving, std::string transferred_by) {
+void CallFlow::replace(LegId replaced, std::unique_ptr<Party> arriving, const std::string& transferred_by) {
   const auto known = arriving->sip ? layer_.dialogs.find(arriving->sip->local_tag()) : layer_.dialogs.end();
   const Layer::Where before = known == layer_.dialogs.end() ? Layer::Where{} : known->second;
   call_.parties.push_back(std::move(arriving));

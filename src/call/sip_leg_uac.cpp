@@ -319,6 +319,7 @@ std::vector<std::string> SipLeg::redirections(const sip::Message& response) cons
     found.resize(max_redirections);
   }
   std::vector<std::string> targets;
+  targets.reserve(found.size());
   for (auto& [q, target] : found) targets.push_back(std::move(target));
   return targets;
 }

@@ -6,7 +6,7 @@
 
 namespace tandem::call {
 
-void CallFlow::on_transfer(Party& p, std::string target) {
+void CallFlow::on_transfer(Party& p, const std::string& target) {
   Party* other = party(p.partner);
   const auto uri = sip::Uri::parse(target);
   if (!other || other->state != Party::State::up || p.state != Party::State::up || call_.setup ||

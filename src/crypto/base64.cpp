@@ -9,11 +9,11 @@ namespace {
 constexpr std::string_view standard = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::string_view url_safe = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-constexpr std::array<int8_t, 256> reverse(std::string_view alphabet) {
-  std::array<int8_t, 256> table{};
+constexpr std::array<int16_t, 256> reverse(std::string_view alphabet) {
+  std::array<int16_t, 256> table{};
   table.fill(-1);
   for (size_t i = 0; i < alphabet.size(); ++i)
-    table[static_cast<uint8_t>(alphabet[i])] = static_cast<int8_t>(i);
+    table[static_cast<uint8_t>(alphabet[i])] = static_cast<int16_t>(i);
   return table;
 }
 constexpr auto standard_values = reverse(standard);
@@ -32,7 +32,7 @@ std::string encode(Bytes bytes, std::string_view alphabet) {
   return out;
 }
 
-std::optional<std::string> decode(std::string_view text, const std::array<int8_t, 256>& values) {
+std::optional<std::string> decode(std::string_view text, const std::array<int16_t, 256>& values) {
   if (text.size() % 4 == 1) return std::nullopt;
   std::string out;
   out.reserve(text.size() * 3 / 4);

@@ -43,7 +43,7 @@ SlotId Streams::open() {
   const size_t slot = pair->rtp.id.slot;
   if (slot >= by_port_.size()) by_port_.resize(slot + 1);
   by_port_[slot] = id;
-  s->ports = std::move(*pair);
+  s->ports = *pair;
   s->ssrc = static_cast<uint32_t>(rng_.next());
   return id;
 }

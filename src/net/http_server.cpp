@@ -98,7 +98,7 @@ struct HttpServer::Impl {
   Status<std::string> open(const HttpConfig::Listener& l);
   void accept(Listener& listener);
   void accepted(Listener& listener, tcp::socket socket);
-  void ask(const std::shared_ptr<SessionBase>& session, HttpRequest request);
+  void ask(const std::shared_ptr<SessionBase>& session, const HttpRequest& request);
   void answered(uint64_t request, HttpResponse response);
   void stop();
 
@@ -397,7 +397,7 @@ void HttpServer::Impl::accepted(Listener& listener, tcp::socket socket) {
   std::make_shared<Session>(*this, std::make_unique<TlsStream>(std::move(socket), ssl), peer, true)->start();
 }
 
-void HttpServer::Impl::ask(const std::shared_ptr<SessionBase>& session, HttpRequest request) {
+void HttpServer::Impl::ask(const std::shared_ptr<SessionBase>& session, const HttpRequest& request) {
   const uint64_t id = next_request++;
   waiting[id] = session;
   requests.add();

@@ -107,8 +107,8 @@ Status<std::string> Runtime::Impl::load_tls() {
 }
 
 Status<std::string> Runtime::Impl::open_listeners() {
-  for (uint16_t i = 0; i < config.listeners.size(); ++i)
-    if (auto done = open_listener(config.listeners[i], i); !done.ok()) return done;
+  for (size_t i = 0; i < config.listeners.size(); ++i)
+    if (auto done = open_listener(config.listeners[i], static_cast<uint16_t>(i)); !done.ok()) return done;
   return Done{};
 }
 

@@ -2,6 +2,7 @@
 // Runtime: the world of port::Worker objects, one operating system thread each. Start reading here.
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,7 @@ class EventHandler {
   virtual ~EventHandler() = default;
   virtual void events(uint16_t worker, std::vector<port::Event> events) = 0;
   /// Messages as they passed; only while Outbox::trace_sip is on.
-  virtual void traces(uint16_t, std::vector<port::SipTrace>) {}
+  virtual void traces(uint16_t, std::span<const port::SipTrace>) {}
 };
 
 class Runtime {

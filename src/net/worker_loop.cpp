@@ -304,7 +304,7 @@ void WorkerLoop::flush_once() {
   out.mails.clear();
   if (!out.events.empty()) world_.events.events(index_, std::move(out.events));
   out.events.clear();
-  if (!out.traces.empty()) world_.events.traces(index_, std::move(out.traces));
+  if (!out.traces.empty()) world_.events.traces(index_, out.traces);
   out.traces.clear();
 }
 

@@ -21,7 +21,7 @@ struct Mail : port::MailBody {
 
 /// A SIP message that arrived at one worker and belongs to another.
 struct MessageMail final : Mail {
-  MessageMail(sip::Message m, port::Path p) : message(std::move(m)), path(p) {}
+  MessageMail(sip::Message m, port::Path p) : message(std::move(m)), path(std::move(p)) {}
   void deliver(Now now, Worker& worker) override;
   sip::Message message;
   port::Path path;

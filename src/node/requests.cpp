@@ -152,7 +152,7 @@ bool Worker::Impl::may_speak_as(const sip::Message& m, const port::Subscriber& s
 }
 
 void Worker::Impl::accepted(Now now, sip::ServerTxId server, const port::Path& path,
-                            call::Identity identity) {
+                            const call::Identity& identity) {
   const sip::Message* m = transactions.request_of(server);
   if (!m) return;
   sip::TuEvent e;

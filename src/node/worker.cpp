@@ -60,7 +60,7 @@ void Worker::Impl::apply_plan(Now now) {
     domains.push_back({row->name, row->aliases});
     for (const std::string& alias : row->aliases) aliases.emplace(lower(alias), row->name);
   }
-  registrar.set_domains(std::move(domains));
+  registrar.set_domains(domains);
   notifier.set_aliases(std::move(aliases));
   calls.set_plan(now, plan, out);
   set_neighbours();

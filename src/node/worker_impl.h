@@ -80,7 +80,7 @@ struct Worker::Impl {
   const route::Trunk* trunk_of(const port::Path& path) const;
   void who(Now now, sip::TuEvent&& e, const sip::Message& m);
   void known(Now now, const Waiting& waiting, const port::Answer& answer);
-  void accepted(Now now, sip::ServerTxId server, const port::Path& path, call::Identity identity);
+  void accepted(Now now, sip::ServerTxId server, const port::Path& path, const call::Identity& identity);
   void on_message(Now now, sip::TuEvent&& e, const sip::Message& m, const call::Identity& identity);
   void on_register(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path,
                    const call::Identity& identity);

@@ -16,7 +16,7 @@ void answer_list(const Exchange& x, const std::vector<T>& rows) {
 void calls(ApiImpl& api, const Exchange& x) {
   const auto limit = x.number("limit", 1000);
   if (!limit) return x.error(400, "invalid", "limit: expected a number");
-  api.node.calls(*limit, [x](std::vector<call::CallInfo> list) { answer_list(x, list); });
+  api.node.calls(*limit, [x](const std::vector<call::CallInfo>& list) { answer_list(x, list); });
 }
 
 std::optional<call::CallId> call_id(const Exchange& x) {
@@ -69,7 +69,7 @@ void registrations(ApiImpl& api, const Exchange& x) {
   const auto limit = x.number("limit", 1000);
   if (!limit) return x.error(400, "invalid", "limit: expected a number");
   api.node.registrations(x.text("domain"), x.text("search"), *limit,
-                         [x](std::vector<RegistrationView> list) { answer_list(x, list); });
+                         [x](const std::vector<RegistrationView>& list) { answer_list(x, list); });
 }
 
 void unregister(ApiImpl& api, const Exchange& x) {
@@ -82,7 +82,7 @@ void unregister(ApiImpl& api, const Exchange& x) {
 }
 
 void trunk_status(ApiImpl& api, const Exchange& x) {
-  api.node.trunk_status([x](std::vector<TrunkStatusView> list) {
+  api.node.trunk_status([x](const std::vector<TrunkStatusView>& list) {
     json::array items;
     for (const TrunkStatusView& t : list)
       items.emplace_back(json::object{{"name", t.name},

@@ -75,7 +75,7 @@ class XmlWalk {
   /// &amp; and the like, or a character reference.
   bool reference() {
     const size_t end = rest_.find(';');
-    if (end == std::string_view::npos || end > 10) return false;
+    if (end > 10) return false;  // npos included
     const std::string_view what = rest_.substr(1, end - 1);
     rest_.remove_prefix(end + 1);
     constexpr std::array<std::string_view, 5> known = {"amp", "lt", "gt", "quot", "apos"};

@@ -36,17 +36,17 @@ Status<Registrar::Refusal> Registrar::read(const sip::Message& request, const po
   std::string unsupported = sip::unsupported_options(request, "path, outbound, gruu");
   if (!unsupported.empty()) return Failure{Refusal{420, {}, std::move(unsupported)}};
   // Step 3, authentication, was the caller's. Steps 4 and 5: who may change what.
-  if (const auto r = read_target(request, who, out); !r) return r;
+  if (auto r = read_target(request, who, out); !r) return r;
   if (request.call_id().size() > config_.call_id_bytes) {
     limit_bytes_.add();
     return Failure{Refusal{400, "Call-ID Too Long"}};
   }
   request.for_each_value(sip::HeaderId::via, [&](std::string_view) { ++out.vias; });
-  if (const auto r = read_path(request, out); !r) return r;
+  if (auto r = read_path(request, out); !r) return r;
   out.wants_gruu =
       request.lists(sip::HeaderId::supported, "gruu") || request.lists(sip::HeaderId::require, "gruu");
   // Step 6 and what step 7 can check without looking at the bindings.
-  if (const auto r = read_contacts(request, out); !r) return r;
+  if (auto r = read_contacts(request, out); !r) return r;
   const bool asks_outbound = request.lists(sip::HeaderId::supported, "outbound") ||
                              request.lists(sip::HeaderId::require, "outbound");
   const bool any_reg_id =

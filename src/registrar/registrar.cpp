@@ -48,12 +48,12 @@ Registrar::Registrar(Config config, Rng& rng, CounterSet& counters)
       unreadable_(counters.counter("registrar_unreadable_parts_total", "Parts that could not be read back")),
       contacts_gauge_(counters.gauge("registrar_contacts", "Contacts bound")),
       aors_gauge_(counters.gauge("registrar_aors", "Addresses-of-record with contacts")) {
-  set_domains(std::move(config_.domains));
+  set_domains(config_.domains);
 }
 
 Registrar::~Registrar() = default;
 
-void Registrar::set_domains(std::vector<Domain> domains) {
+void Registrar::set_domains(const std::vector<Domain>& domains) {
   domains_.clear();
   for (const Domain& d : domains) {
     const std::string name = lower(d.name);

@@ -85,7 +85,7 @@ class Registrar {
   ~Registrar();
 
   /// Reload: running bindings stay.
-  void set_domains(std::vector<Domain> domains);
+  void set_domains(const std::vector<Domain>& domains);
   /// Asks the store for what was bound before. Calls are served meanwhile; what registers first wins over
   /// what was stored.
   void start(Now now, port::Outbox& out);

@@ -68,7 +68,8 @@ Result<Pattern::Set, PatternError> Pattern::take_set(std::string_view& s) {
       if (!literal(high) || high < low) return Failure{PatternError::bad_range};
       i += 2;
     }
-    for (int c = low; c <= high; ++c) set.set(static_cast<size_t>(to_lower(static_cast<char>(c))));
+    for (unsigned c = static_cast<uint8_t>(low); c <= static_cast<uint8_t>(high); ++c)
+      set.set(static_cast<uint8_t>(to_lower(static_cast<char>(c))));
   }
   if (set.none()) return Failure{PatternError::empty_set};
   return set;

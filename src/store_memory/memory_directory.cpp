@@ -40,6 +40,7 @@ bool contains_nocase(std::string_view in, std::string_view what) {
 template <class Map>
 auto values(const Map& map) {
   std::vector<typename Map::mapped_type> rows;
+  rows.reserve(map.size());
   for (const auto& [key, row] : map) rows.push_back(row);
   return rows;
 }
