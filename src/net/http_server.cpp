@@ -277,7 +277,7 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
       self->keep_alive_ = false;  // the late answer must not become the next request's
       self->write(plain(504, "the answer took too long\n"));
     });
-    server_.ask(shared_from_this(), std::move(request));
+    server_.ask(shared_from_this(), request);
   }
 
   /// The request was not one: say why, and close.

@@ -91,7 +91,7 @@ void Worker::Impl::who(Now now, sip::TuEvent&& e, const sip::Message& m) {
     identity.kind = call::Identity::Kind::trunk;
     identity.trunk = trunk->row.name;
     identity.domain = trunk->row.domain;
-    return accepted(now, e.server, path, std::move(identity));
+    return accepted(now, e.server, path, identity);
   }
   if (m.method() == sip::Method::options && uri->is_sip() && uri->user.empty())
     return options(now, e.server, m, path);
@@ -141,7 +141,7 @@ void Worker::Impl::known(Now now, const Waiting& w, const port::Answer& answer) 
   identity.kind = call::Identity::Kind::subscriber;
   identity.subscriber = row;
   identity.domain = w.domain;
-  accepted(now, w.server, w.path, std::move(identity));
+  accepted(now, w.server, w.path, identity);
 }
 
 bool Worker::Impl::may_speak_as(const sip::Message& m, const port::Subscriber& subscriber) const {
