@@ -2,6 +2,8 @@
 // gathered.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "net/clock.h"
 #include "node/ownership.h"
 #include "ops/metrics.h"
