@@ -15,7 +15,7 @@ constexpr Duration far_too_much = milliseconds(60);
 constexpr float fair_match = 0.65F;
 
 uint32_t clock_of(const PlayerConfig& config) {
-  for (const PlayedFormat& f : config.formats)
+  for (const Format& f : config.formats)
     if (!iequals(f.name, "CN") && !iequals(f.name, "telephone-event")) return f.clock_rate;
   return 8000;
 }
@@ -32,7 +32,7 @@ Player::Player(const PlayerConfig& config)
     : config_(config), buffer_(jitter_of(config)), noise_(config.noise_seed) {
   const uint32_t clock = clock_of(config);
   frame_ticks_ = clock / 50;
-  for (const PlayedFormat& f : config.formats) {
+  for (const Format& f : config.formats) {
     Source s;
     s.payload_type = f.payload_type;
     if (iequals(f.name, "CN")) {

@@ -5,30 +5,20 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "codec/codec.h"
 #include "codec/comfort_noise.h"
 #include "codec/resampler.h"
+#include "playout/format.h"
 #include "playout/jitter_buffer.h"
 
 namespace tandem::playout {
 
-/// A payload type as the description names it (owning, since descriptions come and go).
-struct PlayedFormat {
-  uint8_t payload_type = 0;
-  std::string name;
-  uint32_t clock_rate = 8000;
-  uint8_t channels = 1;
-  std::string fmtp;
-};
-
 struct PlayerConfig {
-  std::vector<PlayedFormat>
-      formats;                 // those without a codec are passed over; "CN" is comfort noise (RFC 3389)
-  uint32_t audio_rate = 8000;  // Hz of the sound that comes out, one channel
-  JitterConfig jitter;         // its clock rate is that of the format that plays
+  std::vector<Format> formats;  // those without a codec are passed over; "CN" is comfort noise (RFC 3389)
+  uint32_t audio_rate = 8000;   // Hz of the sound that comes out, one channel
+  JitterConfig jitter;          // its clock rate is that of the format that plays
   uint64_t noise_seed = 1;
 };
 
