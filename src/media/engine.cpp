@@ -42,6 +42,7 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
       counters_{
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"relayed\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"consumed\""),
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"bridged\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"foreign_source\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"malformed\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"stray\""),
@@ -115,12 +116,7 @@ Status<Reason> EngineState::join(Now now, Endpoint& a, Endpoint& b, Stage stage)
 Status<Reason> EngineState::play(Now now, Endpoint& e, const codec::ToneSequence& sequence) {
   const auto stream = g711_stream(e);
   if (!stream) return Failure{e.remote ? Reason::no_common_codec : Reason::no_remote};
-  OwnStream& own = e.streams[*stream].own;
-  if (own.ssrc == 0) {
-    own.ssrc = static_cast<uint32_t>(rng.next()) | 1;
-    own.sequence = static_cast<uint16_t>(rng.next() & 0x7FFF);
-    own.timestamp = static_cast<uint32_t>(rng.next());
-  }
+  begin_own(e.streams[*stream].own, 8000);
   const bool playing = e.feed == Feed::tone;
   e.feed = Feed::tone;
   e.tone = codec::ToneGenerator(sequence);

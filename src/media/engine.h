@@ -68,7 +68,10 @@ struct EndpointConfig {
   IpAddress::Family family = IpAddress::Family::v4;  // of the address we present
   IpAddress signalling;   // host the leg's SIP comes from: the likeliest source behind a NAT; may be unset
   bool symmetric = true;  // false: only ever the SDP's address (trunks with fixed addresses)
-  bool anchored = true;   // false: may be shown the other leg's own addresses, and media goes past us
+  /// Codecs ("PCMA", "opus/48000/2") that may be offered to this leg beside the other side's, and decoded for
+  /// it; empty: its media only passes.
+  std::vector<std::string> codecs;
+  bool anchored = true;         // false: may be shown the other leg's own addresses, and media goes past us
   Duration media_timeout = {};  // neither this side nor its partner heard for so long: an event; 0: never
   uint64_t trail = 0;           // the call's id, handed back in events
 };

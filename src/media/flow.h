@@ -55,8 +55,9 @@ struct alignas(64) Flow {
   // what left by here
   uint64_t sent_packets = 0;
   uint64_t sent_octets = 0;
-  bool rtcp = false;  // the odd port of the pair
-  bool mux = false;   // RTCP comes on the RTP port too (RFC 5761)
+  bool rtcp = false;     // the odd port of the pair
+  bool mux = false;      // RTCP comes on the RTP port too (RFC 5761)
+  bool bridged = false;  // decoded for a partner that takes another codec
   Wire wire = Wire::rtp;
   bool active = false;  // something was accepted, at last_accepted
   uint8_t last_payload_type = 0;

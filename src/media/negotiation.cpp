@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "media/state.h"
+#include "port/directory.h"
 
 namespace tandem::media {
 namespace {
@@ -25,7 +26,8 @@ std::vector<PayloadFormat> owned(const std::vector<sdp::Format>& formats) {
   std::vector<PayloadFormat> out;
   out.reserve(formats.size());
   for (const sdp::Format& f : formats)
-    out.push_back({f.payload_type, std::string(f.encoding), f.clock_rate, f.channels});
+    out.push_back(
+        {f.payload_type, std::string(f.encoding), f.clock_rate, f.channels, std::string(f.parameters)});
   return out;
 }
 
@@ -76,6 +78,106 @@ bool add_own_answer(sdp::Description& out, const sdp::Description& offer, size_t
   out.set_direction(at, sdp::direction_of(sdp::sends(wanted) && sdp::receives(theirs),
                                           sdp::receives(wanted) && sdp::sends(theirs)));
   return true;
+}
+
+bool is_audio(const sdp::Description& d, size_t i) {
+  const sdp::MediaLine m = d.media(i);
+  return m.port != 0 && iequals(m.kind, "audio") && wire_of(m.proto) == Wire::rtp;
+}
+
+PayloadFormat named(const sdp::Format& f) {
+  return {f.payload_type, std::string(f.encoding), f.clock_rate, f.channels, std::string(f.parameters)};
+}
+
+bool same_codec(const sdp::Format& a, const sdp::Format& b) {
+  return a.clock_rate == b.clock_rate && a.channels == b.channels && iequals(a.encoding, b.encoding);
+}
+
+bool has_codec(const std::vector<sdp::Format>& in, const sdp::Format& f) {
+  return std::any_of(in.begin(), in.end(), [&](const sdp::Format& t) { return same_codec(t, f); });
+}
+
+bool accompanies(const sdp::Format& f) {
+  return iequals(f.encoding, "telephone-event") || iequals(f.encoding, "CN");
+}
+
+bool codable(const sdp::Format& f) { return !accompanies(f) && can_code(named(f)); }
+
+/// RFC 3551 section 6 where there is a number, else the first free dynamic one; nothing when all are taken.
+std::optional<uint8_t> payload_type_for(const sdp::Format& f, const std::vector<sdp::Format>& taken) {
+  const auto is_free = [&](uint8_t type) {
+    return std::none_of(taken.begin(), taken.end(),
+                        [&](const sdp::Format& t) { return t.payload_type == type; });
+  };
+  const std::pair<const char*, uint8_t> fixed[] = {{"PCMU", 0}, {"PCMA", 8}, {"G722", 9}, {"G729", 18}};
+  for (const auto& [name, type] : fixed)
+    if (iequals(f.encoding, name) && is_free(type)) return type;
+  for (uint8_t type = 96; type < 128; ++type)
+    if (is_free(type)) return type;
+  return std::nullopt;
+}
+
+/// What an rtpmap says of a codec that is named without (RFC 3551, RFC 7587).
+sdp::Format format_of(const port::CodecName& codec) {
+  sdp::Format f;
+  f.encoding = codec.encoding;
+  const bool opus = iequals(codec.encoding, "opus");
+  f.clock_rate = codec.clock_rate != 0 ? codec.clock_rate : opus ? 48'000 : 8000;
+  f.channels = codec.channels != 0 ? codec.channels : opus ? 2 : 1;
+  return f;
+}
+
+/// Behind what the other side speaks: what we can make of it. The order says what is preferred.
+void offer_more(sdp::Description& local, const std::vector<std::string>& codecs) {
+  for (size_t i = 0; i < local.media_count(); ++i) {
+    if (!is_audio(local, i)) continue;
+    auto formats = local.formats(i);
+    if (std::none_of(formats.begin(), formats.end(), codable)) continue;  // nothing to make it of
+    for (const std::string& name : codecs) {
+      const auto codec = port::CodecName::parse(name);
+      if (!codec) continue;
+      sdp::Format f = format_of(*codec);
+      if (has_codec(formats, f) || !codable(f)) continue;
+      const auto type = payload_type_for(f, formats);
+      if (!type) break;
+      f.payload_type = *type;
+      local.add_format(i, f);
+      formats = local.formats(i);
+    }
+  }
+}
+
+/// An answer holds nothing the offer did not (RFC 3264 section 6.1); with nothing left, what we make for it.
+void answer_within(sdp::Description& local, const sdp::Description& offer) {
+  const size_t lines = std::min(local.media_count(), offer.media_count());
+  for (size_t i = 0; i < lines; ++i) {
+    if (!is_audio(local, i) || !is_audio(offer, i)) continue;
+    const auto answered = local.formats(i);
+    const auto offered = offer.formats(i);
+    std::vector<uint8_t> kept;
+    bool speech = false;
+    for (const sdp::Format& f : answered) {
+      if (!has_codec(offered, f)) continue;
+      kept.push_back(f.payload_type);
+      speech = speech || !accompanies(f);
+    }
+    if (speech) {
+      if (kept.size() < answered.size()) local.set_formats(i, kept);
+      continue;
+    }
+    const auto ours = std::find_if(offered.begin(), offered.end(), codable);
+    if (ours == offered.end() || std::none_of(answered.begin(), answered.end(), codable)) continue;
+    std::vector<sdp::Format> own{*ours};
+    if (!iequals(ours->encoding, "G729"))
+      own.front().parameters = {};  // theirs say what they receive, not we
+    for (const sdp::Format& event : offered) {
+      if (!iequals(event.encoding, "telephone-event") || event.clock_rate != ours->clock_rate) continue;
+      own.push_back(event);
+      own.back().parameters = "0-15";
+      break;
+    }
+    local.replace_formats(i, own);
+  }
 }
 
 }  // namespace
@@ -246,6 +348,12 @@ Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp
   if (before) {
     for (size_t i = local.media_count(); i < before->media_count(); ++i) local.add_rejected_media(*before, i);
     if (role == SdpRole::answer) local.truncate_media(before->media_count());
+  }
+  if (!e.config.codecs.empty()) {
+    if (role == SdpRole::offer)
+      offer_more(local, e.config.codecs);
+    else if (e.remote)
+      answer_within(local, *e.remote);
   }
   const bool direct = other && other != &e && !e.config.anchored && !other->config.anchored &&
                       e.config.realm == other->config.realm && e.config.family == other->config.family;

@@ -1,4 +1,6 @@
 // The hot path: one receive batch in, the packets to send out, rewritten where they lie.
+#include <algorithm>
+
 #include "media/state.h"
 #include "rtp/packet.h"
 
@@ -9,6 +11,7 @@ struct EngineState::Batch {
   port::MediaOut& out;
   uint64_t relayed = 0;
   uint64_t consumed = 0;
+  uint64_t bridged = 0;
   uint64_t foreign = 0;
   uint64_t malformed = 0;
   uint64_t stray = 0;
@@ -65,6 +68,7 @@ void EngineState::on_media(Now now, std::span<port::MediaPacket> packets, port::
   }
   if (batch.relayed) counters_.relayed.add(batch.relayed);
   if (batch.consumed) counters_.consumed.add(batch.consumed);
+  if (batch.bridged) counters_.bridged.add(batch.bridged);
   if (batch.foreign) counters_.foreign.add(batch.foreign);
   if (batch.malformed) counters_.malformed.add(batch.malformed);
   if (batch.stray) counters_.stray.add(batch.stray);
@@ -133,10 +137,9 @@ void EngineState::on_rtp(Batch& batch, Flow& f, port::MediaPacket& p) {
   f.last_accepted = batch.now.mono;
   f.last_payload_type = header->payload_type;
   if (!f.active) accepted_first(f);
-  if (clock && clock->event) {
-    if (f.wire == Wire::rtp)
-      read_event(f, Bytes(p.bytes).subspan(header->payload_offset, octets), header->timestamp);
-  }
+  const Bytes payload = Bytes(p.bytes).subspan(header->payload_offset, octets);
+  if (clock && clock->event && f.wire == Wire::rtp) read_event(f, payload, header->timestamp);
+  if (f.bridged && cross_bridge(batch, f, *header, payload)) return;
 
   if (!f.rewrite.identity && f.rtp_to.on) {
     const Rewrite& r = f.rewrite;
@@ -148,6 +151,58 @@ void EngineState::on_rtp(Batch& batch, Flow& f, port::MediaPacket& p) {
       if (r.map[i].from == header->payload_type) b[1] = static_cast<uint8_t>((b[1] & 0x80) | r.map[i].to);
   }
   forward(batch, f.rtp_to, p.bytes, octets);
+}
+
+/// True: the packet went over the bridge. Key presses do so at once and as they are while speech does; what
+/// the receiver takes goes past it.
+bool EngineState::cross_bridge(Batch& batch, Flow& f, const rtp::Header& header, Bytes payload) {
+  Endpoint* e = endpoints.find(f.endpoint);
+  Endpoint* partner = e ? endpoints.find(e->partner) : nullptr;
+  if (!e || !partner || f.stream >= e->streams.size()) return false;
+  Stream& s = e->streams[f.stream];
+  if (!s.bridge || s.bridge_to >= partner->streams.size()) return false;
+  Bridge& bridge = *s.bridge;
+  if (bridge.plan().hears(header.payload_type)) {
+    const bool begins = !bridge.active();
+    bridge.hear(batch.now.mono, header, payload);
+    ++batch.bridged;
+    if (begins) {
+      if (e->bridge_at.is_never()) arm_bridge(*e, batch.now.mono);
+      reroute(*e);
+    }
+    return true;
+  }
+  if (!bridge.active() || header.payload_type != bridge.plan().event_from) return false;
+  ++batch.bridged;
+  OwnStream& own = partner->streams[s.bridge_to].own;
+  begin_own(own, bridge.plan().said.clock_rate);
+  const auto event = bridge.event(batch.now.mono, header, own.timestamp);
+  if (event && f.rtp_to.on && payload.size() >= 4) send_event(batch, f, bridge, *event, own, payload);
+  return true;
+}
+
+void EngineState::send_event(Batch& batch, const Flow& f, const Bridge& bridge, const Bridge::Event& event,
+                             OwnStream& own, Bytes payload) {
+  Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + 4);
+  packet.resize(rtp::Header::fixed_bytes + 4);
+  rtp::Header h;
+  h.marker = event.begins;
+  h.payload_type = bridge.plan().event_to;
+  h.sequence = own.sequence++;
+  h.timestamp = event.timestamp;
+  h.ssrc = own.ssrc;
+  h.write(packet.data());
+  uint8_t* body = packet.data() + rtp::Header::fixed_bytes;
+  std::copy_n(payload.begin(), 4, body);
+  const uint64_t lasted = uint64_t{rtp::load16(payload.data() + 2)} * bridge.plan().event_to_rate /
+                          std::max<uint32_t>(1, bridge.plan().event_from_rate);
+  rtp::store16(body + 2, static_cast<uint16_t>(std::min<uint64_t>(lasted, UINT16_MAX)));
+  batch.out.send_own(f.rtp_to.port, f.rtp_to.remote, std::move(packet));
+  ++own.packets;
+  own.octets += 4;
+  Flow& exit = flows[f.rtp_to.port.slot];
+  ++exit.sent_packets;
+  exit.sent_octets += 4;
 }
 
 void EngineState::on_opaque(Batch& batch, Flow& f, port::MediaPacket& p) {

@@ -78,6 +78,7 @@ void EngineState::route(Endpoint& e) {
     if (!rtp || !rtcp) continue;
     Exits to;
     Rewrite rewrite;
+    bool bridged = false;
     if (e.feed == Feed::echo) {
       to = exits_to(s);
       to.rtcp.on = false;  // its own reports would be about a stream it does not know
@@ -89,8 +90,12 @@ void EngineState::route(Endpoint& e) {
         to = exits_to(*p);
         if (partner->feed != Feed::partner) to.rtp.on = to.rtcp.on = false;
         rewrite = rewrite_between(s, *p);
+        bridged = connect_bridge(s, *partner, *p);
+        if (bridged && s.bridge->active()) to.rtcp.on = false;  // its reports are about what only we hear
       }
     }
+    if (!bridged) s.bridge.reset();
+    rtp->bridged = bridged;
     if (s.wire != Wire::rtp) rewrite = {};
     rtp->rtp_to = to.rtp;
     rtp->rtcp_to = to.rtcp;

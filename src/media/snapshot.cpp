@@ -133,6 +133,7 @@ void read(const proto::MediaFlow& in, Now now, Flow& f) {
 
 void write(const OwnStream& o, Now now, proto::MediaOwnStream& out) {
   out.set_ssrc(o.ssrc);
+  out.set_clock_rate(o.clock_rate);
   out.set_echo_ssrc(o.echo_ssrc);
   out.set_sequence(o.sequence);
   out.set_timestamp(o.timestamp);
@@ -146,6 +147,7 @@ void write(const OwnStream& o, Now now, proto::MediaOwnStream& out) {
 OwnStream read(const proto::MediaOwnStream& in, Now now) {
   OwnStream o;
   o.ssrc = in.ssrc();
+  o.clock_rate = in.clock_rate();
   o.echo_ssrc = in.echo_ssrc();
   o.sequence = static_cast<uint16_t>(in.sequence());
   o.timestamp = in.timestamp();
@@ -185,6 +187,7 @@ void write_config(const EndpointConfig& c, proto::MediaEndpoint& out) {
   out.set_may_be_direct(!c.anchored);
   out.set_media_timeout_ns(c.media_timeout.count());
   out.set_trail(c.trail);
+  for (const std::string& codec : c.codecs) out.add_codecs(codec);
 }
 
 EndpointConfig read_config(const proto::MediaEndpoint& in) {
@@ -196,6 +199,7 @@ EndpointConfig read_config(const proto::MediaEndpoint& in) {
   c.anchored = !in.may_be_direct();
   c.media_timeout = Duration(in.media_timeout_ns());
   c.trail = in.trail();
+  c.codecs.assign(in.codecs().begin(), in.codecs().end());
   return c;
 }
 
@@ -289,6 +293,7 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
       write(s.own, now, *stream.mutable_own());
       if (s.has_report) write(s.report, *stream.mutable_report());
       stream.set_round_trip_ms(s.round_trip_ms);
+      if (s.bridge) stream.set_learnt_ns(s.bridge->learnt().count());
     }
     const auto partner = std::find(ids.begin(), ids.end(), e->partner);
     if (e->partner && partner != ids.end()) out.set_partner(static_cast<uint32_t>(partner - ids.begin()) + 1);
@@ -320,6 +325,7 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
     s.has_report = stream.has_report();
     s.report = read(stream.report());
     s.round_trip_ms = stream.round_trip_ms();
+    s.learnt = Duration(stream.learnt_ns());
     if (stream.rtp_local().empty()) continue;
     const auto local = SocketAddress::parse(stream.rtp_local());
     if (!local) return Failure{Reason::bad_snapshot};
@@ -342,7 +348,7 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
   e.timed_out = in.timed_out();
   e.quiet_since = deadline_from_wall(now, in.quiet_since());
   if (e.feed == Feed::tone) arm_tone(e, deadline_from_wall(now, in.tone_at()));
-  if (e.feed != Feed::partner) arm_report(e, deadline_from_wall(now, in.report_at()));
+  if (const Instant at = deadline_from_wall(now, in.report_at()); !at.is_never()) arm_report(e, at);
   arm_silence(e, deadline_from_wall(now, in.silence_at()));
   return Done{};
 }

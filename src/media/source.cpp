@@ -34,6 +34,19 @@ std::optional<size_t> EngineState::g711_stream(const Endpoint& e) const {
   return std::nullopt;
 }
 
+/// A stream of ours begins, or goes on at another clock.
+void EngineState::begin_own(OwnStream& own, uint32_t clock_rate) {
+  if (own.ssrc != 0 && own.clock_rate == clock_rate) return;
+  own.ssrc = static_cast<uint32_t>(rng.next()) | 1;
+  own.sequence = static_cast<uint16_t>(rng.next() & 0x7FFF);
+  own.timestamp = static_cast<uint32_t>(rng.next());
+  own.clock_rate = clock_rate;
+}
+
+void EngineState::arm_bridge(Endpoint& e, Instant at) {
+  e.bridge_at = at;
+  timers.push(at, {e.id, TimerKind::bridge});
+}
 void EngineState::arm_tone(Endpoint& e, Instant at) {
   e.tone_at = at;
   timers.push(at, {e.id, TimerKind::tone});
@@ -68,6 +81,9 @@ void EngineState::on_timeout(Now now, port::MediaOut& out) {
         break;
       case TimerKind::report:
         if (e->report_at == due.deadline) send_reports(now, *e, out);
+        break;
+      case TimerKind::bridge:
+        if (e->bridge_at == due.deadline) play_bridges(now, *e, out);
         break;
       case TimerKind::silence:
         if (e->silence_at == due.deadline) check_silence(now, *e);
@@ -121,17 +137,29 @@ void EngineState::play_frame(Now now, Endpoint& e, port::MediaOut& out) {
   arm_tone(e, next);
 }
 
+/// Whether what the leg hears on that stream is ours.
+bool EngineState::speaks(const Endpoint& e, size_t index) const {
+  switch (e.feed) {
+    case Feed::tone:
+      return index == e.tone_stream;
+    case Feed::echo:
+      return true;
+    case Feed::partner:
+      return is_bridged_to(e, index);
+  }
+  return false;
+}
+
 /// SR for what we originate, with a block about what we hear (RFC 3550 section 6.4.1).
 void EngineState::send_reports(Now now, Endpoint& e, port::MediaOut& out) {
-  if (e.feed == Feed::partner) {
-    e.report_at = Instant::never();
-    return;
-  }
+  bool speaking = e.feed != Feed::partner;
   for (size_t i = 0; i < e.streams.size(); ++i) {
+    if (!speaks(e, i)) continue;
+    speaking = true;
     Stream& s = e.streams[i];
     Flow* f = flow_of(s.rtp.id);
     const Exits to = exits_to(s);
-    if (!f || s.wire != Wire::rtp || !to.rtcp.on || (e.feed == Feed::tone && i != e.tone_stream)) continue;
+    if (!f || s.wire != Wire::rtp || !to.rtcp.on) continue;
     const bool echoing = e.feed == Feed::echo;
     rtp::SenderInfo info;
     info.ntp = rtp::ntp_time(now.wall);
@@ -161,7 +189,10 @@ void EngineState::send_reports(Now now, Endpoint& e, port::MediaOut& out) {
     out.send_own(to.rtcp.port, to.rtcp.remote, std::move(packet));
     counters_.originated.add();
   }
-  arm_report(e, now.mono + config.rtcp_interval);
+  if (speaking)
+    arm_report(e, now.mono + config.rtcp_interval);
+  else
+    e.report_at = Instant::never();
 }
 
 void EngineState::check_silence(Now now, Endpoint& e) {

@@ -9,6 +9,7 @@
 #include "base/timers.h"
 #include "codec/g711.h"
 #include "codec/tone.h"
+#include "media/bridge.h"
 #include "media/engine.h"
 #include "media/flow.h"
 #include "rtp/rtcp.h"
@@ -30,12 +31,14 @@ struct PayloadFormat {
   std::string encoding;
   uint32_t clock_rate = 8000;
   uint8_t channels = 1;
+  std::string parameters;  // fmtp
   bool same_codec(const PayloadFormat& other) const;
 };
 
 /// A stream we originate: music, ringback. It keeps its SSRC and goes on where it stopped.
 struct OwnStream {
-  uint32_t ssrc = 0;  // 0: none yet
+  uint32_t ssrc = 0;           // 0: none yet
+  uint32_t clock_rate = 8000;  // of `timestamp`: one SSRC has one (RFC 7160)
   uint32_t echo_ssrc = 0;
   uint16_t sequence = 0;
   uint32_t timestamp = 0;
@@ -63,6 +66,9 @@ struct Stream {
   std::vector<PayloadFormat> remote_formats;
 
   OwnStream own;
+  std::unique_ptr<Bridge> bridge;  // to the partner, when it takes none of what this leg sends
+  size_t bridge_to = 0;            // the partner's stream
+  Duration learnt{};               // of a bridge before a restore: what its jitter buffer begins with
   bool has_report = false;
   rtp::ReportBlock report;  // the peer's last about what it receives
   double round_trip_ms = 0;
@@ -106,6 +112,7 @@ struct Endpoint {
   bool timed_out = false;
   Instant quiet_since;  // the time-out counts from here when nothing has come since
   Instant tone_at = Instant::never();
+  Instant bridge_at = Instant::never();
   Instant report_at = Instant::never();
   Instant silence_at = Instant::never();
 };
@@ -162,16 +169,24 @@ class EngineState {
   // ---- source.cpp ----
   void on_timeout(Now now, port::MediaOut& out);
   void arm_tone(Endpoint& e, Instant at);
+  void arm_bridge(Endpoint& e, Instant at);
   void arm_report(Endpoint& e, Instant at);
   void arm_silence(Endpoint& e, Instant at);
   /// Starts or restarts the time-out's count: something about the call changed.
   void restart_silence(Now now, Endpoint& e);
-  enum class TimerKind : uint8_t { tone, report, silence };
+  enum class TimerKind : uint8_t { tone, report, silence, bridge };
   struct TimerKey {
     EndpointId endpoint;
     TimerKind kind = TimerKind::tone;
   };
   TimerQueue<TimerKey> timers;
+
+  // ---- bridging.cpp ----
+  /// Makes, keeps or ends the bridge from `s` to the partner's `p`; whether there is one now.
+  bool connect_bridge(Stream& s, const Endpoint& partner, const Stream& p);
+  /// Whether the partner's sound comes to stream `index` of `e` by a bridge.
+  bool is_bridged_to(const Endpoint& e, size_t index) const;
+  void play_bridges(Now now, Endpoint& e, port::MediaOut& out);
 
   // ---- snapshot.cpp ----
   std::string snapshot(Now now, std::span<const EndpointId> wanted) const;
@@ -208,12 +223,17 @@ class EngineState {
   void accepted_first(Flow& f);
   void read_event(Flow& f, Bytes payload, uint32_t timestamp);
   void read_reports(Batch& batch, Flow& f, rtp::RtcpReader reader);
+  bool cross_bridge(Batch& batch, Flow& f, const rtp::Header& header, Bytes payload);
+  void send_event(Batch& batch, const Flow& f, const Bridge& bridge, const Bridge::Event& event,
+                  OwnStream& own, Bytes payload);
   void forward(Batch& batch, const Destination& to, Bytes bytes, uint32_t payload_octets);
 
   void audio_statistics(const Stream& s, const Flow& f, LegStatistics& out) const;
 
   // source.cpp
   std::optional<size_t> g711_stream(const Endpoint& e) const;
+  void begin_own(OwnStream& own, uint32_t clock_rate);
+  bool speaks(const Endpoint& e, size_t index) const;
   void play_frame(Now now, Endpoint& e, port::MediaOut& out);
   void send_reports(Now now, Endpoint& e, port::MediaOut& out);
   void check_silence(Now now, Endpoint& e);
@@ -221,6 +241,7 @@ class EngineState {
   struct Counters {
     Counter& relayed;
     Counter& consumed;  // accepted, nobody to send it to
+    Counter& bridged;   // decoded
     Counter& foreign;
     Counter& malformed;
     Counter& stray;  // for a port that is no longer ours

@@ -11,6 +11,7 @@ struct Format {
   uint32_t clock_rate = 8000;
   uint8_t channels = 1;
   std::string fmtp;  // of the other side
+  bool operator==(const Format&) const = default;
 };
 
 }  // namespace tandem::playout

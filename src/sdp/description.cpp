@@ -442,6 +442,39 @@ void Description::set_formats(size_t i, const std::vector<uint8_t>& payload_type
   });
 }
 
+void Description::replace_formats(size_t i, const std::vector<Format>& formats) {
+  std::vector<uint8_t> types;
+  for (const Format& f : formats) types.push_back(f.payload_type);
+  auto& lines = media_.at(i).lines;
+  std::erase_if(lines, [&](const Line& line) {
+    const std::string_view name = line.type == 'a' ? attribute_name(text_of(line)) : std::string_view{};
+    return iequals(name, "rtpmap") || iequals(name, "fmtp") || iequals(name, "rtcp-fb");
+  });
+  set_formats(i, types);
+  for (const Format& f : formats) describe_format(i, f);
+}
+
+void Description::describe_format(size_t i, const Format& f) {
+  const std::string type = std::to_string(f.payload_type);
+  std::string map = type + " " + std::string(f.encoding) + "/" + std::to_string(f.clock_rate);
+  if (f.channels > 1) map += "/" + std::to_string(f.channels);
+  const std::string parameters =
+      f.parameters.empty() ? std::string{} : type + " " + std::string(f.parameters);
+  add_attribute(i, "rtpmap", map);
+  if (!parameters.empty()) add_attribute(i, "fmtp", parameters);
+}
+
+void Description::add_format(size_t i, const Format& f) {
+  const MediaLine m = media(i);
+  std::string value(m.kind);
+  value.append(" ").append(std::to_string(m.port));
+  if (m.port_count > 1) value.append("/").append(std::to_string(m.port_count));
+  value.append(" ").append(m.proto).append(" ").append(m.formats).append(" ");
+  value.append(std::to_string(f.payload_type));
+  media_.at(i).lines.front() = store('m', value);
+  describe_format(i, f);
+}
+
 void Description::reject_media(size_t i) {
   set_media_port(i, 0, 0);
   media_.at(i).lines.resize(1);

@@ -129,6 +129,11 @@ class Description {
   void set_media_port(size_t i, uint16_t rtp, uint16_t rtcp);
   /// The RTP formats of the m-line, in this order. Attributes of those left out (rtpmap, fmtp, rtcp-fb) go.
   void set_formats(size_t i, const std::vector<uint8_t>& payload_types);
+  /// These formats and no others, with their rtpmap and fmtp. Views into other descriptions may be in them,
+  /// into this one not.
+  void replace_formats(size_t i, const std::vector<Format>& formats);
+  /// Adds an RTP format at the end of the m-line, with its rtpmap and, when there are parameters, its fmtp.
+  void add_format(size_t i, const Format& format);
   /// Port 0 and nothing but the m-line left: the stream is refused (RFC 3264 section 6).
   void reject_media(size_t i);
   /// Appends an m-line, without attributes; gives its index.
@@ -154,6 +159,7 @@ class Description {
   std::string_view text_of(const Line& line) const {
     return std::string_view(text_).substr(line.begin, line.size);
   }
+  void describe_format(size_t i, const Format& format);
   Line store(char type, std::string_view value);
   Status<Reason> add_parsed_line(char type, uint32_t begin, uint32_t size, const Limits& limits);
   const std::vector<Line>& section_lines(size_t section) const;

@@ -1,0 +1,133 @@
+#include "media/bridge.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "media/state.h"
+
+namespace tandem::media {
+namespace {
+
+constexpr Duration event_gap = milliseconds(100);  // between two packets of one key press, at most
+constexpr Duration idle_after = seconds(1);        // without a packet: the sender speaks otherwise, or not
+
+bool is_event(const PayloadFormat& f) { return iequals(f.encoding, "telephone-event"); }
+bool is_noise(const PayloadFormat& f) { return iequals(f.encoding, "CN"); }
+
+/// Hz of the widest sound the codec has.
+uint32_t sound_rate(const PayloadFormat& f) {
+  if (iequals(f.encoding, "G722")) return 16'000;
+  return f.clock_rate;
+}
+
+playout::Format played(const PayloadFormat& f) {
+  return {f.payload_type, f.encoding, f.clock_rate, f.channels, f.parameters};
+}
+
+const PayloadFormat* event_of(const std::vector<PayloadFormat>& formats, uint32_t like) {
+  const PayloadFormat* found = nullptr;
+  for (const PayloadFormat& f : formats)
+    if (is_event(f) && (!found || f.clock_rate == like)) found = &f;
+  return found;
+}
+
+uint32_t audio_rate_of(const BridgePlan& plan) {
+  uint32_t widest = 8000;
+  for (const playout::Format& f : plan.heard)
+    if (!iequals(f.name, "CN"))
+      widest = std::max(widest, sound_rate({f.payload_type, f.name, f.clock_rate, f.channels, {}}));
+  const playout::Format& s = plan.said;
+  return std::min(
+      widest, std::max<uint32_t>(8000, sound_rate({s.payload_type, s.name, s.clock_rate, s.channels, {}})));
+}
+
+}  // namespace
+
+bool can_code(const PayloadFormat& f) {
+  if (is_event(f) || is_noise(f) || f.encoding.empty()) return false;
+  return codec::make_decoder({f.encoding, f.clock_rate, f.channels, f.parameters}).ok();
+}
+
+std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to) {
+  if (from.wire != Wire::rtp || to.wire != Wire::rtp || !iequals(from.kind, "audio")) return std::nullopt;
+  const auto has = [](const std::vector<PayloadFormat>& in, const PayloadFormat& f) {
+    return std::any_of(in.begin(), in.end(), [&](const PayloadFormat& t) { return f.same_codec(t); });
+  };
+  BridgePlan plan;
+  const PayloadFormat* noise = nullptr;
+  for (const PayloadFormat& f : from.local_formats) {
+    if (is_noise(f)) noise = &f;
+    // What the sender was told of and does not have it never sends; what the receiver takes goes as it is.
+    if (!has(from.remote_formats, f) || has(to.remote_formats, f) || !can_code(f)) continue;
+    if (plan.heard.empty() || plan.heard.front().clock_rate == f.clock_rate) plan.heard.push_back(played(f));
+  }
+  const auto said = std::find_if(to.remote_formats.begin(), to.remote_formats.end(), can_code);
+  if (plan.heard.empty() || said == to.remote_formats.end()) return std::nullopt;
+  if (noise) plan.heard.push_back(played(*noise));
+  plan.said = played(*said);
+  const PayloadFormat* event_to = event_of(to.remote_formats, said->clock_rate);
+  const PayloadFormat* event_from = event_of(from.local_formats, plan.heard.front().clock_rate);
+  if (event_to && event_from) {
+    plan.event_from = event_from->payload_type;
+    plan.event_to = event_to->payload_type;
+    plan.event_from_rate = event_from->clock_rate;
+    plan.event_to_rate = event_to->clock_rate;
+  }
+  return plan;
+}
+
+bool BridgePlan::hears(uint8_t payload_type) const {
+  return std::any_of(heard.begin(), heard.end(),
+                     [&](const playout::Format& f) { return f.payload_type == payload_type; });
+}
+
+Bridge::Bridge(const BridgePlan& plan, playout::Player player, playout::Speaker speaker)
+    : plan_(plan),
+      player_(std::move(player)),
+      speaker_(std::move(speaker)),
+      frame_(speaker_.frame_samples()) {}
+
+std::unique_ptr<Bridge> Bridge::make(const BridgePlan& plan) {
+  const uint32_t rate = audio_rate_of(plan);
+  auto speaker = playout::Speaker::make({plan.said, rate, media::frame_ms, 5});
+  if (!speaker.ok()) return nullptr;
+  playout::PlayerConfig config;
+  config.formats = plan.heard;
+  config.audio_rate = rate;
+  return std::unique_ptr<Bridge>(new Bridge(plan, playout::Player(config), std::move(*speaker)));
+}
+
+void Bridge::hear(Instant now, const rtp::Header& header, Bytes payload) {
+  if (ssrc_ && header.ssrc != *ssrc_) player_.restart();
+  ssrc_ = header.ssrc;
+  last_heard_ = now;
+  active_ = true;
+  player_.packet(now, header.sequence, header.timestamp, header.payload_type, payload);
+}
+
+std::optional<playout::Speaker::Said> Bridge::say(Instant now) {
+  if (active_ && now - last_heard_ > idle_after) {
+    active_ = false;
+    player_.restart();
+  }
+  if (!active_) return std::nullopt;
+  player_.render(now, frame_);
+  auto said = speaker_.say(frame_);
+  if (has_event_ && now < event_until_) return std::nullopt;
+  return said;
+}
+
+std::optional<Bridge::Event> Bridge::event(Instant now, const rtp::Header& header, uint32_t own_timestamp) {
+  if (header.payload_type != plan_.event_from) return std::nullopt;
+  const bool begins = !has_event_ || static_cast<int32_t>(header.timestamp - event_source_) > 0;
+  if (!begins && header.timestamp != event_source_) return std::nullopt;  // of a press before this one
+  if (begins) {
+    event_source_ = header.timestamp;
+    event_own_ = own_timestamp;
+    has_event_ = true;
+  }
+  event_until_ = now + event_gap;
+  return Event{begins, event_own_};
+}
+
+}  // namespace tandem::media

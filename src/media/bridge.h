@@ -1,0 +1,81 @@
+#pragma once
+// Two legs without a codec in common: what the one says is played out and encoded anew for the other, a frame
+// at a time, on the clock of this machine. Inside the room, as state.h.
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "media/flow.h"
+#include "playout/player.h"
+#include "playout/speaker.h"
+#include "rtp/packet.h"
+
+namespace tandem::media {
+
+struct Stream;
+struct PayloadFormat;
+
+/// The codecs named and this build has; "CN" and "telephone-event" are none.
+bool can_code(const PayloadFormat& format);
+
+/// How `from` is made audible for `to`.
+struct BridgePlan {
+  std::vector<playout::Format> heard;  // what the sender may send and the receiver does not take; one clock
+  playout::Format said;                // what the receiver gets
+  uint8_t event_from = no_type;        // telephone-event of either side (RFC 4733)
+  uint8_t event_to = no_type;
+  uint32_t event_from_rate = 8000, event_to_rate = 8000;
+  static constexpr uint8_t no_type = 0xFF;
+  bool operator==(const BridgePlan&) const = default;
+  bool hears(uint8_t payload_type) const;
+};
+
+/// Nothing when packets can go through as they are, or when nothing would help.
+std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to);
+
+class Bridge {
+ public:
+  /// Nothing when a codec cannot be made of what the description says.
+  static std::unique_ptr<Bridge> make(const BridgePlan& plan);
+
+  const BridgePlan& plan() const { return plan_; }
+  /// Lately the sender has sent what has to be decoded.
+  bool active() const { return active_; }
+  uint32_t frame_ms() const { return speaker_.frame_ms(); }
+  uint32_t frame_ticks() const { return speaker_.frame_ticks(); }
+
+  /// A packet of the sender's.
+  void hear(Instant now, const rtp::Header& header, Bytes payload);
+  /// The next frame for the receiver. Nothing: not now.
+  std::optional<playout::Speaker::Said> say(Instant now);
+
+  /// A packet of a key press as it goes on: our header for it, the event's beginning in `timestamp`. While
+  /// one lasts, say() is silent (RFC 4733 section 2.6.1).
+  struct Event {
+    bool begins = false;
+    uint32_t timestamp = 0;
+  };
+  std::optional<Event> event(Instant now, const rtp::Header& header, uint32_t own_timestamp);
+
+  Duration learnt() const { return player_.learnt(); }
+  void learn(Duration delay) { player_.learn(delay); }
+  const playout::PlayerCounts& counts() const { return player_.counts(); }
+  Duration delay(Instant now) const { return player_.delay(now); }
+
+ private:
+  Bridge(const BridgePlan& plan, playout::Player player, playout::Speaker speaker);
+
+  BridgePlan plan_;
+  playout::Player player_;
+  playout::Speaker speaker_;
+  std::vector<int16_t> frame_;
+  std::optional<uint32_t> ssrc_;
+  bool active_ = false;
+  Instant last_heard_;
+  // The key press under way, or the last one.
+  bool has_event_ = false;
+  uint32_t event_source_ = 0, event_own_ = 0;
+  Instant event_until_;
+};
+
+}  // namespace tandem::media

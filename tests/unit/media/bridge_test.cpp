@@ -1,0 +1,264 @@
+// Two phones without a codec in common hear each other.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "codec/codec.h"
+#include "playout/player.h"
+#include "unit/media/world.h"
+
+namespace tandem::media {
+namespace {
+
+constexpr uint32_t rate = 8000;
+
+/// A phone that sends a tone in one codec and listens in it.
+struct Talker {
+  Talker(const char* codec, uint32_t clock, uint8_t channels, uint8_t type, double hz, SocketAddress at)
+      : hertz(hz), payload_type(type), address(at) {
+    encoder = std::move(codec::make_encoder({codec, clock, channels, ""}, {rate, 5})).value();
+    playout::PlayerConfig config;
+    config.formats = {{type, codec, clock, channels, ""}};
+    config.audio_rate = rate;
+    ear = std::make_unique<playout::Player>(config);
+    ticks = clock / 50;
+  }
+  std::vector<uint8_t> packet() {
+    const codec::Shape& shape = encoder->shape();
+    std::vector<int16_t> sound(codec::samples_in(shape, 20));
+    for (size_t i = 0; i < sound.size(); i += shape.channels) {
+      for (size_t c = 0; c < shape.channels; ++c) sound[i + c] = static_cast<int16_t>(8000 * std::sin(phase));
+      phase += 2 * std::numbers::pi * hertz / shape.audio_rate;
+    }
+    std::vector<uint8_t> bytes(12 + codec::largest_payload);
+    const auto said = encoder->encode(sound, std::span(bytes).subspan(12));
+    bytes.resize(12 + said->octets);
+    rtp::Header h;
+    h.payload_type = payload_type;
+    h.sequence = sequence++;
+    h.timestamp = timestamp;
+    h.ssrc = ssrc;
+    h.write(bytes.data());
+    timestamp += ticks;
+    return bytes;
+  }
+  void hear(Now now, const std::vector<Sent>& all) {
+    for (const Sent& s : all) {
+      if (s.to != address) continue;
+      const auto h = rtp::Header::parse(s.bytes, false);
+      if (!h) continue;
+      packets.push_back(s);
+      if (h->payload_type == payload_type)
+        ear->packet(now.mono, h->sequence, h->timestamp, h->payload_type, Bytes(s.bytes).subspan(12));
+    }
+    std::array<int16_t, 160> out;
+    ear->render(now.mono, out);
+    heard.insert(heard.end(), out.begin(), out.end());
+  }
+  double level(double hz) const {
+    double re = 0, im = 0;
+    const size_t n = std::min<size_t>(heard.size(), rate);
+    for (size_t i = 0; i < n; ++i) {
+      const double w = 2 * std::numbers::pi * hz * static_cast<double>(i) / rate;
+      re += heard[heard.size() - n + i] * std::cos(w);
+      im += heard[heard.size() - n + i] * std::sin(w);
+    }
+    return 2 * std::sqrt(re * re + im * im) / static_cast<double>(n);
+  }
+
+  double hertz;
+  uint8_t payload_type;
+  SocketAddress address;
+  std::unique_ptr<codec::Encoder> encoder;
+  std::unique_ptr<playout::Player> ear;
+  std::vector<int16_t> heard;
+  std::vector<Sent> packets;
+  double phase = 0;
+  uint32_t ticks = 160;
+  uint16_t sequence = 1000;
+  uint32_t timestamp = 5000;
+  uint32_t ssrc = 0xA1A1A1A1;
+};
+
+struct Bridging : ::testing::Test {
+  World w;
+  EndpointId a, b;
+  uint16_t port_a = 0, port_b = 0;
+
+  EndpointConfig config() {
+    EndpointConfig c;
+    c.codecs = {"PCMA", "PCMU", "G722", "opus"};
+    return c;
+  }
+  /// A offers, B answers with that.
+  void set_up(const std::string& offer, const std::string& answer) {
+    a = *w.engine->open(config());
+    b = *w.engine->open(config());
+    ASSERT_TRUE(w.engine->set_remote(w.now, a, parsed(offer), SdpRole::offer).ok());
+    const auto invite = w.engine->present(w.now, b, parsed(offer), SdpRole::offer, a);
+    ASSERT_TRUE(invite.ok());
+    told_b = *invite;
+    ASSERT_TRUE(w.engine->set_remote(w.now, b, parsed(answer), SdpRole::answer).ok());
+    const auto ok = w.engine->present(w.now, a, parsed(answer), SdpRole::answer, b);
+    ASSERT_TRUE(ok.ok());
+    told_a = *ok;
+    ASSERT_TRUE(w.engine->join(w.now, a, b).ok());
+    port_a = parsed(told_a).media(0).port;
+    port_b = parsed(told_b).media(0).port;
+  }
+  void talk(Talker* x, Talker* y, int frames) {
+    for (int i = 0; i < frames; ++i) {
+      if (x) w.receive(x->address, port_a, x->packet());
+      if (y) w.receive(y->address, port_b, y->packet());
+      w.pass(milliseconds(20));
+      const auto sent = w.take_sent();
+      if (x) x->hear(w.now, sent);
+      if (y) y->hear(w.now, sent);
+    }
+  }
+  std::string told_a, told_b;
+};
+
+const SocketAddress at_a = at("198.51.100.1:4000"), at_b = at("198.51.100.2:5000");
+
+TEST_F(Bridging, TwoLaws) {
+  set_up(phone_sdp("198.51.100.1:4000", "0 101"), phone_sdp("198.51.100.2:5000", "8 101"));
+  EXPECT_NE(told_b.find("RTP/AVP 0 101 8 9"), std::string::npos) << told_b;
+  EXPECT_NE(told_a.find("RTP/AVP 0 101\r\n"), std::string::npos) << told_a;
+  Talker x("PCMU", 8000, 1, 0, 440, at_a), y("PCMA", 8000, 1, 8, 620, at_b);
+  talk(&x, &y, 150);
+  EXPECT_NEAR(x.level(620), 8000, 400);
+  EXPECT_NEAR(y.level(440), 8000, 400);
+  EXPECT_LT(x.level(440), 100);
+  for (Talker* t : {&x, &y}) {  // one SSRC, every number once, the clock even
+    ASSERT_GT(t->packets.size(), 140u);
+    for (size_t i = 1; i < t->packets.size(); ++i) {
+      EXPECT_EQ(t->packets[i].ssrc(), t->packets[0].ssrc());
+      EXPECT_EQ(t->packets[i].sequence(), static_cast<uint16_t>(t->packets[i - 1].sequence() + 1));
+      EXPECT_EQ(t->packets[i].timestamp(), t->packets[i - 1].timestamp() + 160);
+      EXPECT_EQ(t->packets[i].bytes.size(), 172u);
+    }
+  }
+}
+
+TEST_F(Bridging, WidebandAndOpus) {
+  set_up(phone_sdp("198.51.100.1:4000", "9 101"),
+         phone_sdp("198.51.100.2:5000", "96 101", "a=rtpmap:96 opus/48000/2\r\n"));
+  Talker x("G722", 8000, 1, 9, 440, at_a), y("opus", 48000, 2, 96, 620, at_b);
+  talk(&x, &y, 150);
+  EXPECT_NEAR(x.level(620), 8000, 1200);
+  EXPECT_NEAR(y.level(440), 8000, 1200);
+}
+
+TEST_F(Bridging, WhatFitsPassesAsItIs) {
+  set_up(phone_sdp("198.51.100.1:4000", "0 8 101"), phone_sdp("198.51.100.2:5000", "8 0 101"));
+  Voice v{at_b};
+  v.payload_type = 8;
+  w.receive(at_b, port_b, v.packet());
+  const auto sent = w.take_sent();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].ssrc(), v.ssrc);
+  EXPECT_EQ(w.counters.total("media_packets_total"), 1u);
+}
+
+TEST_F(Bridging, OneSideOfAPairThatOnlyPartlyFits) {  // B may send either; what A takes goes past the bridge
+  set_up(phone_sdp("198.51.100.1:4000", "0 101"), phone_sdp("198.51.100.2:5000", "0 8 101"));
+  EXPECT_EQ(told_a.find("RTP/AVP 0 8"), std::string::npos) << told_a;
+  Voice v{at_b};
+  w.receive(at_b, port_b, v.packet());
+  EXPECT_EQ(w.take_sent().size(), 1u);
+  Talker x("PCMU", 8000, 1, 0, 440, at_a), y("PCMA", 8000, 1, 8, 620, at_b);
+  talk(&x, &y, 100);
+  EXPECT_NEAR(x.level(620), 8000, 400);
+  w.pass(seconds(3));
+  w.take_sent();
+  w.receive(at_b, port_b, v.packet());
+  EXPECT_EQ(w.take_sent().size(), 1u);
+}
+
+TEST_F(Bridging, KeyPresses) {
+  set_up(phone_sdp("198.51.100.1:4000", "0 101"),
+         phone_sdp("198.51.100.2:5000", "8 96", "a=rtpmap:96 telephone-event/8000\r\n"));
+  Talker x("PCMU", 8000, 1, 0, 440, at_a), y("PCMA", 8000, 1, 8, 620, at_b);
+  talk(&x, &y, 50);
+  const size_t before = y.packets.size();
+  const uint32_t begins = x.timestamp;
+  for (uint16_t i = 1; i <= 6; ++i) {
+    auto bytes = x.packet();
+    x.timestamp = begins;
+    bytes.resize(16);
+    rtp::Header h;
+    h.marker = i == 1;
+    h.payload_type = 101;
+    h.sequence = static_cast<uint16_t>(x.sequence - 1);
+    h.timestamp = begins;
+    h.ssrc = x.ssrc;
+    h.write(bytes.data());
+    bytes[12] = 5;
+    bytes[13] = static_cast<uint8_t>(i > 4 ? 0x8A : 0x0A);
+    rtp::store16(&bytes[14], static_cast<uint16_t>(160 * std::min<uint16_t>(i, 5)));
+    w.receive(at_a, port_a, bytes);
+    w.pass(milliseconds(20));
+    y.hear(w.now, w.take_sent());
+  }
+  std::vector<Sent> events;
+  for (size_t i = before; i < y.packets.size(); ++i) {
+    EXPECT_NE(y.packets[i].payload_type(), 8) << "sound beside a key press";
+    if (y.packets[i].payload_type() == 96) events.push_back(y.packets[i]);
+  }
+  ASSERT_EQ(events.size(), 6u);
+  for (size_t i = 0; i < events.size(); ++i) {
+    EXPECT_EQ(events[i].timestamp(), events[0].timestamp());
+    EXPECT_EQ((events[i].bytes[1] & 0x80) != 0, i == 0);
+    EXPECT_EQ(events[i].ssrc(), y.packets[0].ssrc());
+    EXPECT_EQ(events[i].bytes[12], 5);
+  }
+  const auto events_seen = w.events();
+  EXPECT_EQ(
+      std::count_if(events_seen.begin(), events_seen.end(),
+                    [](const MediaEvent& e) { return e.kind == MediaEvent::Kind::digit && e.digit == '5'; }),
+      1);
+}
+
+TEST_F(Bridging, ASnapshotInTheMiddle) {
+  set_up(phone_sdp("198.51.100.1:4000", "0 101"), phone_sdp("198.51.100.2:5000", "8 101"));
+  Talker x("PCMU", 8000, 1, 0, 440, at_a), y("PCMA", 8000, 1, 8, 620, at_b);
+  talk(&x, &y, 100);
+  const EndpointId ids[] = {a, b};
+  const std::string part = w.engine->snapshot(w.now, ids);
+  w.engine->close(w.now, a);
+  w.engine->close(w.now, b);
+  const auto back = w.engine->restore(w.now, part);
+  ASSERT_TRUE(back.ok());
+  const uint64_t concealed = y.ear->counts().concealed;
+  talk(&x, &y, 100);
+  EXPECT_NEAR(y.level(440), 8000, 400);
+  EXPECT_LE(y.ear->counts().concealed - concealed, 5u * 160);
+  for (size_t i = 1; i < y.packets.size(); ++i) {
+    EXPECT_EQ(y.packets[i].ssrc(), y.packets[0].ssrc());
+    EXPECT_EQ(y.packets[i].sequence(), static_cast<uint16_t>(y.packets[i - 1].sequence() + 1));
+  }
+}
+
+TEST_F(Bridging, ReportsAreAboutWhatEachSideHas) {
+  set_up(phone_sdp("198.51.100.1:4000", "0 101"), phone_sdp("198.51.100.2:5000", "8 101"));
+  Talker x("PCMU", 8000, 1, 0, 440, at_a), y("PCMA", 8000, 1, 8, 620, at_b);
+  std::vector<Sent> reports;
+  for (int i = 0; i < 400; ++i) {
+    w.receive(at_a, port_a, x.packet());
+    w.receive(at_b, port_b, y.packet());
+    w.pass(milliseconds(20));
+    for (const Sent& s : w.take_sent())
+      if (s.bytes[1] == 200) reports.push_back(s);
+  }
+  ASSERT_GE(reports.size(), 2u);
+  const auto to_a = std::find_if(reports.begin(), reports.end(),
+                                 [](const Sent& s) { return s.to == at("198.51.100.1:4001"); });
+  ASSERT_NE(to_a, reports.end());
+  EXPECT_EQ(rtp::load32(&to_a->bytes[28]), x.ssrc);  // the block is about what A sends
+}
+
+}  // namespace
+}  // namespace tandem::media
