@@ -332,8 +332,17 @@ Party* CallFlow::call_leg(size_t branch, Invitation invitation) {
   called.branch = static_cast<int>(branch);
   called.attempt = call_.setup->number;
   called.realm = invitation.path.realm;
-  if (const Branch& b = call_.setup->branches[branch]; b.kind == Branch::Kind::trunk)
-    called.trunk = b.hops[b.hop].trunk;
+  const Branch& target = call_.setup->branches[branch];
+  if (target.kind == Branch::Kind::trunk) {
+    called.trunk = target.hops[target.hop].trunk;
+    if (const route::Trunk* trunk = layer_.plan->trunk(called.trunk)) {
+      called.codecs = trunk->row.codecs;
+      called.srtp = trunk->row.srtp;
+    }
+  } else if (target.profile) {
+    called.codecs = target.profile->codecs;
+    called.srtp = target.profile->srtp;
+  }
   Cause why;
   const std::string body =
       open_media(called, invitation.path) ? offer_for(called, *from, why) : std::string{};
@@ -352,11 +361,29 @@ Party* CallFlow::call_leg(size_t branch, Invitation invitation) {
   return &called;
 }
 
+/// A phone that takes encrypted media only refuses every other offer (488). Where we may, it is asked once
+/// more. What a trunk takes stands in its row.
+bool CallFlow::offer_encrypted(Party& called, const LegEvent& event) {
+  Party* from = origin();
+  if (!event.by_peer || event.cause.status != 488 || !from || !called.sip || !called.trunk.empty())
+    return false;
+  if (call_.setup->branches[static_cast<size_t>(called.branch)].state != Branch::State::ringing) return false;
+  if (!layer_.engine.demand_srtp(called.endpoint)) return false;
+  Cause why;
+  const std::string body = offer_for(called, *from, why);
+  if (body.empty()) return false;
+  touch();
+  this->event(port::Level::info, "call.offered_encrypted", {{"party", called.user}});
+  called.sip->invite_again(turn_, body);
+  return true;
+}
+
 void CallFlow::on_refused(Party& called, const LegEvent& event) {
   const int branch = called.branch;
   const std::string called_trunk = called.trunk;
   const bool ours = call_.setup && called.attempt == call_.setup->number && branch >= 0;
   if (!ours) return gone(called);
+  if (offer_encrypted(called, event)) return;
   const auto index = static_cast<size_t>(branch);
   Branch& b = call_.setup->branches[index];
   // Trunks are asked one after the other, and the word of the last one decides.

@@ -39,8 +39,10 @@ struct Party {
   std::string user, domain, display;  // who it is, as shown to the others
   std::string pickup_group;
   std::string trunk;
-  uint64_t seat = 0;         // among the calls of its trunk; 0: nobody counts
-  route::CallSource source;  // who it is to the dial plan, when it transfers or diverts
+  std::vector<std::string> codecs;  // of its row; used when its media is opened
+  port::SrtpPolicy srtp{};          // likewise
+  uint64_t seat = 0;                // among the calls of its trunk; 0: nobody counts
+  route::CallSource source;         // who it is to the dial plan, when it transfers or diverts
   port::RealmId realm = 0;
   LegId partner = 0;
   int branch = -1;       // of Call::setup, while it rings

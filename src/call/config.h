@@ -5,12 +5,17 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/time.h"
 #include "port/ask.h"
 #include "port/flow.h"
 #include "sip/timers.h"
 #include "sip/uri.h"
+
+namespace tandem::media {
+enum class Srtp : uint8_t;
+}
 
 namespace tandem::call {
 
@@ -45,7 +50,11 @@ struct CallConfig {
 
   uint16_t busy_status = 486;  // answer for a target with do-not-disturb
   bool music_on_hold = true;
-  bool symmetric_media = true;       // RTP latching for subscribers behind NAT
+  bool symmetric_media = true;  // RTP latching for subscribers behind NAT
+  /// What a leg is offered beside what the other side speaks, and what is decoded and encoded for it where
+  /// the two have nothing in common, dearest last. Empty: media only passes.
+  std::vector<std::string> codecs;
+  media::Srtp srtp{};                // passed: see media/engine.h
   bool bypass_media = false;         // legs of one realm send to each other; we neither hear nor count them
   bool follow_redirects = true;      // 3xx from subscribers' phones (never from trunks)
   bool reliable_provisional = true;  // 100rel where the peer supports it and there is early media

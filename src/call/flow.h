@@ -15,6 +15,14 @@
 
 namespace tandem::call {
 
+/// What happens to media between two legs.
+struct Bridging {
+  /// Decoded and encoded: nothing; what the sender is told of behind something the receiver takes; whatever
+  /// can be.
+  enum class Codecs : uint8_t { none, of_others, any } codecs = Codecs::none;
+  bool keys = false;  // decrypted and encrypted
+};
+
 class CallFlow {
  public:
   CallFlow(Layer& layer, Call& call, Turn& turn) : layer_(layer), call_(call), turn_(turn) {}
@@ -85,6 +93,7 @@ class CallFlow {
   void ring_contact(size_t branch, const port::Contact& contact);
   Party* call_leg(size_t branch, Invitation invitation);
   void on_refused(Party& party, const LegEvent& event);
+  bool offer_encrypted(Party& called, const LegEvent& event);
   void on_branch_over(size_t branch);
   void on_ring_timeout(size_t branch);
   void fail_branch(size_t branch, const Cause& refusal);
@@ -101,6 +110,13 @@ class CallFlow {
   bool passes_over(const Branch& branch) const;
   bool speaks_to(const route::Trunk& trunk);
   bool fit(const Party& party, sdp::Description& description) const;
+  void count_no_codec(const Party& party) const;
+  Result<std::string, media::Reason> present_offer(const Party& to, const sdp::Description& like,
+                                                   media::EndpointId other);
+  /// Whether sound is decoded and encoded where two legs have no codec in common.
+  bool transcodes() const;
+  media::Srtp srtp_of(const Party& party) const;
+  bool ends_keys(const Party& party) const;
   void resolve_trunk(size_t branch, const route::Trunk& trunk);
   void resolve(size_t branch, std::string_view host, uint16_t port, std::optional<port::Transport> transport,
                bool secure, port::RealmId realm);
@@ -124,7 +140,7 @@ class CallFlow {
   void on_offer_refused(Party& party, const LegEvent& event);
   bool answer_locally(Party& party, const sdp::Description& offer);
   void relay_offer(Party& party, Party& partner, const sdp::Description& offer);
-  void match(Party& a, Party& b);
+  void match(Party& a, Party& b, bool first = true);
   bool offer_to(Party& party, const Party& like, Negotiation purpose);
   void update_hold(Party& party);
   bool accept_newcomer(Party& newcomer, Party& other);
@@ -218,8 +234,10 @@ void Layer::run(Now now, Call& call, port::Outbox& out, F&& f) {
 
 /// SIP status for what the media room could not do.
 int status_of(media::Reason reason);
-/// Every RTP format `sender` was told it may send, and can, is one `receiver` takes.
+/// A description had nothing that the row of the leg's trunk or subscriber names.
+Cause no_codec(const Party& party);
+/// Every RTP format `sender` was told it may send, and can, is one `receiver` takes, or may be bridged.
 bool covers(const sdp::Description& told_to_sender, const sdp::Description& sender,
-            const sdp::Description& receiver);
+            const sdp::Description& receiver, Bridging bridging);
 
 }  // namespace tandem::call

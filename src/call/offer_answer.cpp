@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "call/flow.h"
+#include "media/codecs.h"
 
 namespace tandem::call {
 
@@ -17,15 +18,15 @@ bool same_format(const sdp::Format& a, const sdp::Format& b) {
 }
 
 /// A new offer that changes addresses, ports and directions only: who heard the old one need not hear this
-/// one.
-bool same_session(const sdp::Description& before, const sdp::Description& now) {
+/// one. `own_keys`: SDES ends at us, and is no news for the other side either.
+bool same_session(const sdp::Description& before, const sdp::Description& now, bool own_keys) {
   if (before.media_count() != now.media_count()) return false;
   for (size_t i = 0; i < now.media_count(); ++i) {
     const sdp::MediaLine a = before.media(i);
     const sdp::MediaLine b = now.media(i);
     if (a.kind != b.kind || a.proto != b.proto || (a.port == 0) != (b.port == 0)) return false;
     for (const std::string_view name : {"crypto", "fingerprint", "setup"})
-      if (!same_attribute(before, now, i, name)) return false;
+      if (!(own_keys && name == "crypto") && !same_attribute(before, now, i, name)) return false;
     const auto known = before.formats(i);
     for (const sdp::Format& f : now.formats(i))
       if (std::none_of(known.begin(), known.end(), [&](const sdp::Format& k) { return same_format(k, f); }))
@@ -64,22 +65,58 @@ int status_of(media::Reason reason) {
   }
 }
 
+/// RTP/AVP and RTP/SAVP are one where we decrypt and encrypt.
+bool same_profile(std::string_view a, std::string_view b, Bridging bridging) {
+  if (!bridging.keys) return a == b;
+  const auto plain = [](std::string_view proto) {
+    return istarts_with(proto, "RTP/SAVP")  ? proto.substr(5)
+           : istarts_with(proto, "RTP/AVP") ? proto.substr(4)
+                                            : proto;
+  };
+  return iequals(plain(a), plain(b));
+}
+
 bool covers(const sdp::Description& told_to_sender, const sdp::Description& sender,
-            const sdp::Description& receiver) {
+            const sdp::Description& receiver, Bridging bridging) {
+  const auto has = [](const std::vector<sdp::Format>& in, const sdp::Format& f) {
+    return std::any_of(in.begin(), in.end(), [&](const sdp::Format& t) { return same_format(t, f); });
+  };
   const size_t lines = std::min(told_to_sender.media_count(), receiver.media_count());
   for (size_t i = 0; i < lines; ++i) {
     if (told_to_sender.media(i).port == 0) continue;
-    if (told_to_sender.media(i).proto != receiver.media(i).proto) return false;
+    if (!same_profile(told_to_sender.media(i).proto, receiver.media(i).proto, bridging)) return false;
     const auto takes = receiver.formats(i);
     const auto speaks = i < sender.media_count() ? sender.formats(i) : std::vector<sdp::Format>{};
-    const auto has = [](const std::vector<sdp::Format>& in, const sdp::Format& f) {
-      return std::any_of(in.begin(), in.end(), [&](const sdp::Format& t) { return same_format(t, f); });
-    };
-    for (const sdp::Format& f : told_to_sender.formats(i))
-      if (has(speaks, f) && !has(takes, f)) return false;
+    const bool decodes = bridging.codecs != Bridging::Codecs::none &&
+                         (bridging.keys || istarts_with(receiver.media(i).proto, "RTP/AVP")) &&
+                         std::any_of(takes.begin(), takes.end(), media::can_code);
+    bool passes = bridging.codecs == Bridging::Codecs::any;  // what it most likely sends
+    for (const sdp::Format& f : told_to_sender.formats(i)) {
+      if (!has(speaks, f)) continue;
+      if (has(takes, f)) {
+        passes = passes || !media::accompanies(f);
+        continue;
+      }
+      if (media::accompanies(f) ? bridging.codecs != Bridging::Codecs::any
+                                : !decodes || !passes || !media::can_code(f))
+        return false;
+    }
   }
   return true;
 }
+
+/// SDES is between the leg and us.
+bool CallFlow::ends_keys(const Party& p) const {
+  return layer_.engine.srtp(p.endpoint) != media::Srtp::passed;
+}
+
+media::Srtp CallFlow::srtp_of(const Party& p) const {
+  if (layer_.config.bypass_media) return media::Srtp::passed;
+  if (p.srtp == port::SrtpPolicy::standard) return layer_.config.srtp;
+  return static_cast<media::Srtp>(static_cast<uint8_t>(p.srtp) - 1);
+}
+
+bool CallFlow::transcodes() const { return !layer_.config.bypass_media && !layer_.config.codecs.empty(); }
 
 /// `path`: how the leg's SIP goes; its address family is that of the leg's media.
 bool CallFlow::open_media(Party& p, const port::Path& path) {
@@ -90,6 +127,10 @@ bool CallFlow::open_media(Party& p, const port::Path& path) {
   config.signalling = path.remote.ip;
   config.symmetric = layer_.config.symmetric_media;
   config.anchored = !layer_.config.bypass_media;
+  config.transcode = transcodes();
+  config.srtp = srtp_of(p);
+  config.only_codecs = !p.codecs.empty();
+  config.codecs = config.only_codecs ? p.codecs : layer_.config.codecs;
   config.media_timeout = layer_.config.media_timeout;
   config.trail = call_.id;
   const auto opened = layer_.engine.open(config);
@@ -105,16 +146,12 @@ std::string CallFlow::offer_for(Party& called, Party& from, Cause& why) {
   const bool up = from.state == Party::State::up;
   if (!up && !from.has_sdp) return {};
   auto like = layer_.engine.remote_description(from.endpoint);
-  if (like && !fit(called, *like)) {
-    why = Cause::from_status(488, "No codec of the trunk");
-    return {};
-  }
+  if (like && up) all_sendrecv(*like);
   auto offer =
-      like ? (up ? all_sendrecv(*like) : void(),
-              layer_.engine.present(turn_.now, called.endpoint, *like, media::SdpRole::offer, from.endpoint))
-           : layer_.engine.offer(turn_.now, called.endpoint);
+      like ? present_offer(called, *like, from.endpoint) : layer_.engine.offer(turn_.now, called.endpoint);
   if (offer.ok()) return std::move(*offer);
-  why = Cause::from_status(status_of(offer.reason()));
+  why = offer.reason() == media::Reason::no_common_codec ? no_codec(called)
+                                                         : Cause::from_status(status_of(offer.reason()));
   return {};
 }
 
@@ -185,7 +222,7 @@ void CallFlow::on_answered(Party& called, const LegEvent& e) {
     layer_.counters.bad_sdp.add();
     return fail(Cause::from_status(488, "Bad session description"));
   }
-  if (!fit(called, *body)) return fail(Cause::from_status(488, "No codec of the trunk"));
+  if (!fit(called, *body)) return fail(no_codec(called));
   const auto role = e.offer_in_answer ? media::SdpRole::offer : media::SdpRole::answer;
   if (const auto set = layer_.engine.set_remote(turn_.now, called.endpoint, *body, role); !set.ok())
     return fail(Cause::from_status(status_of(set.reason())));
@@ -238,7 +275,8 @@ void CallFlow::on_offer(Party& p, const LegEvent& e) {
   Party* partner = party(p.partner);
   const bool partner_up = partner && partner->state == Party::State::up && p.state == Party::State::up;
   const auto before = layer_.engine.remote_description(p.endpoint);
-  const bool same = before && same_session(*before, *offer) && !layer_.engine.is_direct(p.endpoint);
+  const bool same =
+      before && same_session(*before, *offer, ends_keys(p)) && !layer_.engine.is_direct(p.endpoint);
   if (same || !partner_up) {
     if (answer_locally(p, *offer)) return update_hold(p);
     layer_.engine.rollback(turn_.now, p.endpoint);
@@ -250,7 +288,7 @@ void CallFlow::on_offer(Party& p, const LegEvent& e) {
 /// Answers out of what the leg knows of us already: nothing changes for the partner but silence or music.
 bool CallFlow::answer_locally(Party& p, const sdp::Description& offer) {
   const auto before = layer_.engine.remote_description(p.endpoint);
-  const bool same = before && same_session(*before, offer);
+  const bool same = before && same_session(*before, offer, ends_keys(p));
   auto told = sdp::Description::parse(layer_.engine.local_description(p.endpoint));
   if (!layer_.engine.set_remote(turn_.now, p.endpoint, offer, media::SdpRole::offer).ok()) return false;
   if (!same || !told.ok() || layer_.engine.is_direct(p.endpoint)) {
@@ -272,13 +310,10 @@ bool CallFlow::answer_locally(Party& p, const sdp::Description& offer) {
 void CallFlow::relay_offer(Party& p, Party& partner, const sdp::Description& offer) {
   if (partner.negotiation != Negotiation::none || (partner.sip && partner.sip->offer_in_progress()))
     return p.leg->refuse_offer(turn_, 491);
-  sdp::Description shown_offer = offer;
-  if (!fit(partner, shown_offer)) return p.leg->refuse_offer(turn_, 488);
   if (const auto set = layer_.engine.set_remote(turn_.now, p.endpoint, offer, media::SdpRole::offer);
       !set.ok())
     return p.leg->refuse_offer(turn_, status_of(set.reason()));
-  auto shown =
-      layer_.engine.present(turn_.now, partner.endpoint, shown_offer, media::SdpRole::offer, p.endpoint);
+  auto shown = present_offer(partner, offer, p.endpoint);
   if (!shown.ok()) {
     layer_.engine.rollback(turn_.now, p.endpoint);
     return p.leg->refuse_offer(turn_, status_of(shown.reason()));
@@ -291,10 +326,7 @@ void CallFlow::relay_offer(Party& p, Party& partner, const sdp::Description& off
 void CallFlow::on_offer_wanted(Party& p) {
   Party* partner = party(p.partner);
   auto like = partner ? layer_.engine.remote_description(partner->endpoint) : std::nullopt;
-  if (like && !fit(p, *like)) return p.leg->refuse_offer(turn_, 488);
-  auto offer =
-      like ? layer_.engine.present(turn_.now, p.endpoint, *like, media::SdpRole::offer, partner->endpoint)
-           : layer_.engine.offer(turn_.now, p.endpoint);
+  auto offer = like ? present_offer(p, *like, partner->endpoint) : layer_.engine.offer(turn_.now, p.endpoint);
   if (!offer.ok()) return p.leg->refuse_offer(turn_, status_of(offer.reason()));
   p.negotiation = partner ? Negotiation::match : Negotiation::own;
   p.negotiation_until = Instant::never();
@@ -329,7 +361,7 @@ void CallFlow::on_answer_body(Party& p, const LegEvent& e) {
   if (partner) {
     update_hold(*partner);
     update_hold(p);
-    if (purpose == Negotiation::match) match(*partner, p);
+    if (purpose == Negotiation::match) match(*partner, p, false);
   }
   touch();
 }
@@ -375,9 +407,7 @@ bool CallFlow::offer_to(Party& p, const Party& like, Negotiation purpose) {
   auto description = layer_.engine.remote_description(like.endpoint);
   if (!description) return false;
   all_sendrecv(*description);
-  if (!fit(p, *description)) return false;
-  auto shown =
-      layer_.engine.present(turn_.now, p.endpoint, *description, media::SdpRole::offer, like.endpoint);
+  auto shown = present_offer(p, *description, like.endpoint);
   if (!shown.ok()) return false;
   p.negotiation = purpose;
   p.leg->offer(turn_, *shown);
@@ -385,7 +415,8 @@ bool CallFlow::offer_to(Party& p, const Party& like, Negotiation purpose) {
 }
 
 /// Two legs that were set up with others talk now: each must send only what the other takes.
-void CallFlow::match(Party& a, Party& b) {
+/// `first`: nothing has been tried yet between these two; what passes is better than what is decoded.
+void CallFlow::match(Party& a, Party& b, bool first) {
   if (a.negotiation != Negotiation::none || b.negotiation != Negotiation::none) return;
   const auto told_a = sdp::Description::parse(layer_.engine.local_description(a.endpoint));
   const auto told_b = sdp::Description::parse(layer_.engine.local_description(b.endpoint));
@@ -400,9 +431,13 @@ void CallFlow::match(Party& a, Party& b) {
   const auto astray = [&](const sdp::Description& told, const sdp::Description& other) {
     return direct && !same_places(told, other);
   };
-  if (!covers(*told_a, *takes_a, *takes_b) || muted(*told_a, a) || astray(*told_a, *takes_b))
+  const Bridging allowed{!transcodes() ? Bridging::Codecs::none
+                         : first       ? Bridging::Codecs::of_others
+                                       : Bridging::Codecs::any,
+                         ends_keys(a) || ends_keys(b)};
+  if (!covers(*told_a, *takes_a, *takes_b, allowed) || muted(*told_a, a) || astray(*told_a, *takes_b))
     offer_to(a, b, Negotiation::match);
-  else if (!covers(*told_b, *takes_b, *takes_a) || muted(*told_b, b) || astray(*told_b, *takes_a))
+  else if (!covers(*told_b, *takes_b, *takes_a, allowed) || muted(*told_b, b) || astray(*told_b, *takes_a))
     offer_to(b, a, Negotiation::match);
 }
 
@@ -418,7 +453,8 @@ bool CallFlow::accept_newcomer(Party& newcomer, Party& other) {
   auto like = layer_.engine.remote_description(other.endpoint);
   auto theirs = layer_.engine.remote_description(newcomer.endpoint);
   auto shown = Result<std::string, media::Reason>(Failure{media::Reason::no_remote});
-  if (other_up && like && theirs && covers(*like, *like, *theirs)) {
+  if (other_up && like && theirs &&
+      covers(*like, *like, *theirs, {Bridging::Codecs::none, ends_keys(newcomer) || ends_keys(other)})) {
     all_sendrecv(*like);
     shown =
         layer_.engine.present(turn_.now, newcomer.endpoint, *like, media::SdpRole::answer, other.endpoint);

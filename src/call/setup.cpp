@@ -115,6 +115,8 @@ bool CallFlow::identify(Party& caller, const sip::Message& request, const Identi
     caller.domain = row.aor.domain;
     if (!row.display_name.empty()) caller.display = row.display_name;
     caller.pickup_group = row.pickup_group;
+    caller.codecs = row.codecs;
+    caller.srtp = row.srtp;
     caller.source = route::FromSubscriber{row.aor, row.call_class, row.caller_number, row.pickup_group};
     call_.domain = row.aor.domain;
   } else if (identity.kind == Identity::Kind::trunk) {
@@ -129,6 +131,8 @@ bool CallFlow::identify(Party& caller, const sip::Message& request, const Identi
       if (layer_.plan->serves(caller.domain) || layer_.contacts.is_local(caller.domain))
         caller.domain = trunk->row.host;
       caller.realm = trunk->realm;
+      caller.codecs = trunk->row.codecs;
+      caller.srtp = trunk->row.srtp;
       caller.sip->use(trunk_credentials(trunk->row));
       // Called at the Contact we registered: the number is in the To.
       const auto to = request.to();
@@ -176,11 +180,11 @@ bool CallFlow::take_offer(Party& caller, const sip::Message& request) {
     return false;
   }
   caller.has_sdp = true;
-  if (!fit(caller, *offer)) {
-    refuse_caller(caller, Cause::from_status(488, "No codec of the trunk"));
+  int status = open_media(caller, caller.sip->path()) ? 0 : 503;
+  if (!status && !fit(caller, *offer)) {
+    refuse_caller(caller, no_codec(caller));
     return false;
   }
-  int status = open_media(caller, caller.sip->path()) ? 0 : 503;
   if (!status) {
     const auto set = layer_.engine.set_remote(turn_.now, caller.endpoint, *offer, media::SdpRole::offer);
     if (!set.ok()) status = status_of(set.reason());

@@ -101,6 +101,8 @@ class SipLeg final : public Leg {
   // ---- called leg
   /// `body` empty: a late offer (the peer's 2xx brings one).
   void invite(Turn& turn, Invitation invitation, std::string_view body);
+  /// After a refusal, within the same call (RFC 3261 section 21.4.26): another offer.
+  void invite_again(Turn& turn, std::string_view body);
   // ---- calling leg
   /// False (and the request refused) when no dialog can be made of it.
   bool take_invite(Turn& turn, sip::ServerTxId server, const port::Path& path);
@@ -193,6 +195,7 @@ class SipLeg final : public Leg {
 
   // sip_leg_uac.cpp
   void send_invite(Turn& turn);
+  void repeat_invite(Turn& turn);
   void on_invite_response(Turn& turn, const sip::Message& response, const port::Path& path);
   void on_provisional(Turn& turn, const sip::Message& response, const port::Path& path);
   void on_invite_2xx(Turn& turn, const sip::Message& response, const port::Path& path);

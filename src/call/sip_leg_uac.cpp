@@ -37,6 +37,20 @@ void SipLeg::invite(Turn& turn, Invitation invitation, std::string_view body) {
   send_invite(turn);
 }
 
+void SipLeg::invite_again(Turn& turn, std::string_view body) {
+  offer_body_ = body;
+  local_body_ = body;
+  state_ = State::inviting;
+  repeat_invite(turn);
+}
+
+void SipLeg::repeat_invite(Turn& turn) {
+  early_.clear();
+  invite_cseq_ = dialog_.local_cseq.value_or(1) + 1;
+  dialog_.local_cseq = invite_cseq_;
+  send_invite(turn);
+}
+
 void SipLeg::send_invite(Turn& turn) {
   sip::Writer w = sip::Writer::request(Method::invite, invitation_.request_uri);
   char number[16];
@@ -297,10 +311,7 @@ bool SipLeg::retry_invite(Turn& turn, const sip::Message& response) {
   } else if (!take_challenge(response, invitation_.request_uri)) {
     return false;
   }
-  early_.clear();
-  invite_cseq_ = dialog_.local_cseq.value_or(1) + 1;
-  dialog_.local_cseq = invite_cseq_;
-  send_invite(turn);
+  repeat_invite(turn);
   return true;
 }
 

@@ -124,6 +124,8 @@ void write(Now now, const Branch& b, proto::CallBranch& to) {
   to.set_forward_busy(b.profile->forwarding.busy);
   to.set_forward_no_answer(b.profile->forwarding.no_answer);
   to.set_forward_unreachable(b.profile->forwarding.unreachable);
+  for (const std::string& codec : b.profile->codecs) to.add_codecs(codec);
+  to.set_srtp(static_cast<uint32_t>(b.profile->srtp));
 }
 
 void read(Now now, const proto::CallBranch& from, Branch& b) {
@@ -157,6 +159,8 @@ void read(Now now, const proto::CallBranch& from, Branch& b) {
   row->forwarding.busy = from.forward_busy();
   row->forwarding.no_answer = from.forward_no_answer();
   row->forwarding.unreachable = from.forward_unreachable();
+  row->codecs.assign(from.codecs().begin(), from.codecs().end());
+  row->srtp = clamp_enum(from.srtp(), port::SrtpPolicy::required);
   b.profile = std::move(row);
 }
 

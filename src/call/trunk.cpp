@@ -1,7 +1,7 @@
 // Targets that are not subscribers: trunks, tried one after the other, and URIs an administrator wrote down.
 #include "base/text.h"
-#include "call/codecs.h"
 #include "call/flow.h"
+#include "media/codecs.h"
 #include "sip/writer.h"
 
 namespace tandem::call {
@@ -52,24 +52,44 @@ bool CallFlow::passes_over(const Branch& b) const {
   return false;
 }
 
-/// What the caller offers has something the trunk takes. A caller without an offer is asked by the trunk's.
+/// What the caller offers can reach the trunk. A caller without an offer is asked by the trunk's.
 bool CallFlow::speaks_to(const route::Trunk& trunk) {
   const Party* from = origin();
   auto offer = from ? layer_.engine.remote_description(from->endpoint) : std::nullopt;
-  if (!offer || restrict_audio(*offer, trunk.row.codecs)) return true;
+  const bool reached = !offer || (transcodes() ? media::can_reach(*offer, trunk.row.codecs)
+                                               : media::restrict_audio(*offer, trunk.row.codecs));
+  if (!reached) {
+    layer_.counters.no_codec.add();
+    event(port::Level::notice, "trunk.no_codec", {{"trunk", trunk.row.name}});
+  }
+  return reached;
+}
+
+void CallFlow::count_no_codec(const Party& p) const {
   layer_.counters.no_codec.add();
-  event(port::Level::notice, "trunk.no_codec", {{"trunk", trunk.row.name}});
+  if (p.trunk.empty())
+    turn_.out.event(port::Level::notice, "call.no_codec", call_.id, {{"party", p.user}});
+  else
+    turn_.out.event(port::Level::notice, "trunk.no_codec", call_.id, {{"trunk", p.trunk}});
+}
+
+Cause no_codec(const Party& p) {
+  return Cause::from_status(488, p.trunk.empty() ? "No codec of the subscriber" : "No codec of the trunk");
+}
+
+/// Cuts a leg's description down to what its row allows. False: no audio is left.
+bool CallFlow::fit(const Party& p, sdp::Description& description) const {
+  if (layer_.engine.restrict(p.endpoint, description)) return true;
+  count_no_codec(p);
   return false;
 }
 
-/// Cuts a description that comes from a trunk, or goes to one, down to what its row allows. False: no audio
-/// is left.
-bool CallFlow::fit(const Party& p, sdp::Description& description) const {
-  const route::Trunk* trunk = p.trunk.empty() ? nullptr : layer_.plan->trunk(p.trunk);
-  if (!trunk || restrict_audio(description, trunk->row.codecs)) return true;
-  layer_.counters.no_codec.add();
-  turn_.out.event(port::Level::notice, "trunk.no_codec", call_.id, {{"trunk", p.trunk}});
-  return false;
+/// An offer to `to` of what `like` described.
+Result<std::string, media::Reason> CallFlow::present_offer(const Party& to, const sdp::Description& like,
+                                                           media::EndpointId other) {
+  auto offer = layer_.engine.present(turn_.now, to.endpoint, like, media::SdpRole::offer, other);
+  if (!offer.ok() && offer.reason() == media::Reason::no_common_codec) count_no_codec(to);
+  return offer;
 }
 
 void CallFlow::resolve_trunk(size_t branch, const route::Trunk& trunk) {

@@ -52,6 +52,14 @@ std::string_view to_string(Reason reason) {
   return names[static_cast<size_t>(reason)];
 }
 
+bool has_codec(const Format& format) {
+  const auto kind = kind_of(format);
+#ifndef TANDEM_G729
+  if (kind.ok() && *kind == Kind::g729) return false;
+#endif
+  return kind.ok();
+}
+
 Result<std::unique_ptr<Encoder>, FormatReason> make_encoder(const Format& format, const Options& options) {
   const auto kind = kind_of(format);
   if (!kind) return Failure{kind.reason()};

@@ -60,6 +60,9 @@ enum class FormatReason : uint8_t {
 };
 std::string_view to_string(FormatReason reason);
 
+/// Whether make_encoder and make_decoder have one for the name, rate and channels; makes nothing.
+bool has_codec(const Format& format);
+
 /// Why a payload was not decoded, or samples not encoded. The state of the codec is as before.
 enum class Reason : uint8_t {
   empty,       // nothing was given

@@ -45,7 +45,7 @@ uint32_t audio_rate_of(const BridgePlan& plan) {
 
 bool can_code(const PayloadFormat& f) {
   if (is_event(f) || is_noise(f) || f.encoding.empty()) return false;
-  return codec::make_decoder({f.encoding, f.clock_rate, f.channels, f.parameters}).ok();
+  return codec::has_codec({f.encoding, f.clock_rate, f.channels, f.parameters});
 }
 
 std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to) {
@@ -81,38 +81,40 @@ bool BridgePlan::hears(uint8_t payload_type) const {
                      [&](const playout::Format& f) { return f.payload_type == payload_type; });
 }
 
-Bridge::Bridge(const BridgePlan& plan, playout::Player player, playout::Speaker speaker)
-    : plan_(plan),
-      player_(std::move(player)),
-      speaker_(std::move(speaker)),
-      frame_(speaker_.frame_samples()) {}
+Bridge::Bridge(const BridgePlan& plan) : plan_(plan) {}
 
-std::unique_ptr<Bridge> Bridge::make(const BridgePlan& plan) {
-  const uint32_t rate = audio_rate_of(plan);
-  auto speaker = playout::Speaker::make({plan.said, rate, media::frame_ms, 5});
-  if (!speaker.ok()) return nullptr;
+bool Bridge::begin() {
+  const uint32_t rate = audio_rate_of(plan_);
+  auto speaker = playout::Speaker::make({plan_.said, rate, media::frame_ms, 5});
+  if (!speaker.ok()) return false;
+  speaker_.emplace(std::move(*speaker));
+  frame_.resize(speaker_->frame_samples());
   playout::PlayerConfig config;
-  config.formats = plan.heard;
+  config.formats = plan_.heard;
   config.audio_rate = rate;
-  return std::unique_ptr<Bridge>(new Bridge(plan, playout::Player(config), std::move(*speaker)));
+  player_.emplace(config);
+  if (learnt_ > Duration::zero()) player_->learn(learnt_);
+  return true;
 }
 
-void Bridge::hear(Instant now, const rtp::Header& header, Bytes payload) {
-  if (ssrc_ && header.ssrc != *ssrc_) player_.restart();
+bool Bridge::hear(Instant now, const rtp::Header& header, Bytes payload) {
+  if (!player_ && !begin()) return false;
+  if (ssrc_ && header.ssrc != *ssrc_) player_->restart();
   ssrc_ = header.ssrc;
   last_heard_ = now;
   active_ = true;
-  player_.packet(now, header.sequence, header.timestamp, header.payload_type, payload);
+  player_->packet(now, header.sequence, header.timestamp, header.payload_type, payload);
+  return true;
 }
 
 std::optional<playout::Speaker::Said> Bridge::say(Instant now) {
   if (active_ && now - last_heard_ > idle_after) {
     active_ = false;
-    player_.restart();
+    player_->restart();
   }
   if (!active_) return std::nullopt;
-  player_.render(now, frame_);
-  auto said = speaker_.say(frame_);
+  player_->render(now, frame_);
+  auto said = speaker_->say(frame_);
   if (has_event_ && now < event_until_) return std::nullopt;
   return said;
 }

@@ -35,17 +35,17 @@ std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to);
 
 class Bridge {
  public:
-  /// Nothing when a codec cannot be made of what the description says.
-  static std::unique_ptr<Bridge> make(const BridgePlan& plan);
+  explicit Bridge(const BridgePlan& plan);
 
   const BridgePlan& plan() const { return plan_; }
   /// Lately the sender has sent what has to be decoded.
   bool active() const { return active_; }
-  uint32_t frame_ms() const { return speaker_.frame_ms(); }
-  uint32_t frame_ticks() const { return speaker_.frame_ticks(); }
+  /// Ticks of the receiver's clock say() lasts; 0 before anything was heard.
+  uint32_t frame_ticks() const { return speaker_ ? speaker_->frame_ticks() : 0; }
 
-  /// A packet of the sender's.
-  void hear(Instant now, const rtp::Header& header, Bytes payload);
+  /// A packet of the sender's. Buffers and codecs are made with the first: most legs that could send what the
+  /// other does not take never do. False: a description's parameters leave no codec.
+  bool hear(Instant now, const rtp::Header& header, Bytes payload);
   /// The next frame for the receiver. Nothing: not now.
   std::optional<playout::Speaker::Said> say(Instant now);
 
@@ -57,17 +57,17 @@ class Bridge {
   };
   std::optional<Event> event(Instant now, const rtp::Header& header, uint32_t own_timestamp);
 
-  Duration learnt() const { return player_.learnt(); }
-  void learn(Duration delay) { player_.learn(delay); }
-  const playout::PlayerCounts& counts() const { return player_.counts(); }
-  Duration delay(Instant now) const { return player_.delay(now); }
+  /// The delay of its jitter buffer, and what a successor begins with.
+  Duration learnt() const { return player_ ? player_->learnt() : learnt_; }
+  void learn(Duration delay) { learnt_ = delay; }
 
  private:
-  Bridge(const BridgePlan& plan, playout::Player player, playout::Speaker speaker);
+  bool begin();
 
   BridgePlan plan_;
-  playout::Player player_;
-  playout::Speaker speaker_;
+  Duration learnt_{};
+  std::optional<playout::Player> player_;
+  std::optional<playout::Speaker> speaker_;
   std::vector<int16_t> frame_;
   std::optional<uint32_t> ssrc_;
   bool active_ = false;

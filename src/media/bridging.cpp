@@ -15,12 +15,12 @@ bool EngineState::connect_bridge(Stream& s, const Endpoint& partner, const Strea
   const auto plan = plan_bridge(s, p);
   if (!plan) return false;
   if (!s.bridge || s.bridge->plan() != *plan) {
-    s.bridge = Bridge::make(*plan);
-    if (s.bridge && s.learnt.count() > 0) s.bridge->learn(s.learnt);
+    s.bridge = std::make_unique<Bridge>(*plan);
+    s.bridge->learn(s.learnt);
     s.learnt = {};
   }
   s.bridge_to = static_cast<size_t>(&p - partner.streams.data());
-  return s.bridge != nullptr;
+  return true;
 }
 
 bool EngineState::is_bridged_to(const Endpoint& e, size_t index) const {
@@ -51,7 +51,7 @@ void EngineState::play_bridges(Now now, Endpoint& e, port::MediaOut& out) {
     const Exits to = exits_to(p);
     if (said && to.rtp.on) {
       const size_t octets = said->payload.size();
-      Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + octets);
+      Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + octets + srtp::tail_room);
       packet.resize(rtp::Header::fixed_bytes + octets);
       rtp::Header h;
       h.marker = said->marker;
@@ -61,7 +61,7 @@ void EngineState::play_bridges(Now now, Endpoint& e, port::MediaOut& out) {
       h.ssrc = p.own.ssrc;
       h.write(packet.data());
       std::copy(said->payload.begin(), said->payload.end(), packet.data() + rtp::Header::fixed_bytes);
-      out.send_own(to.rtp.port, to.rtp.remote, std::move(packet));
+      send_rtp(out, to.rtp, std::move(packet));
       ++p.own.packets;
       p.own.octets += octets;
       Flow& exit = flows[to.rtp.port.slot];

@@ -1,3 +1,4 @@
+#include "media/codecs.h"
 #include "media/engine.h"
 
 #include <algorithm>
@@ -20,6 +21,8 @@ const char* to_string(Reason r) {
       return "no_common_codec";
     case Reason::no_media:
       return "no_media";
+    case Reason::not_protected:
+      return "not_protected";
     case Reason::no_remote:
       return "no_remote";
     case Reason::unknown_endpoint:
@@ -47,6 +50,8 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"malformed\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"stray\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"originated\""),
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"not_authentic\""),
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"not_encrypted\""),
           counters.counter("media_timeouts_total", "legs that fell silent"),
           counters.counter("media_latched_total",
                            "legs whose media came from another address than their SDP's"),
@@ -245,6 +250,24 @@ void Engine::set_media_timeout(Now now, EndpointId id, Duration timeout) {
   if (!e) return;
   e->config.media_timeout = timeout;
   state_->restart_silence(now, *e);
+}
+
+Srtp Engine::srtp(EndpointId id) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  return e ? e->config.srtp : Srtp::passed;
+}
+
+bool Engine::restrict(EndpointId id, sdp::Description& description) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  return !e || !e->config.only_codecs || restrict_audio(description, e->config.codecs);
+}
+
+bool Engine::demand_srtp(EndpointId id) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e || (e->config.srtp != Srtp::accepted && e->config.srtp != Srtp::offered)) return false;
+  e->config.srtp = Srtp::required;
+  ++e->revision;
+  return true;
 }
 
 Status<Reason> Engine::set_remote(Now now, EndpointId id, const sdp::Description& remote, SdpRole role) {

@@ -38,6 +38,7 @@ enum class Reason : uint8_t {
   too_many_media,      // more m-lines than EngineConfig::media_lines (488)
   no_common_codec,     // we speak G.711 only and the offer has none (488)
   no_media,            // nothing in the description can be anchored (488)
+  not_protected,       // what the leg's policy says of SRTP and what it offers or answers do not agree (488)
   no_remote,           // the endpoint has no remote description yet
   unknown_endpoint,    // a stale id
   bad_snapshot,        // bytes that are no media part
@@ -47,6 +48,16 @@ enum class Reason : uint8_t {
 const char* to_string(Reason r);
 
 enum class SdpRole : uint8_t { offer, answer };
+
+/// What is done about a leg's SDES (RFC 4568). Between two legs that are both `passed`, encrypted media goes
+/// through with the keys of its ends; of the others, each is decrypted and encrypted here.
+enum class Srtp : uint8_t {
+  passed,
+  refused,   // RTP/SAVP is answered 488, plain RTP is offered
+  accepted,  // what the leg offers; offered to it as a choice when the other leg is encrypted
+  offered,   // as a choice, always: RTP/AVP with a=crypto
+  required,  // RTP/SAVP or nothing
+};
 
 /// How far two joined legs are. Before the answer only the SDP's address and likely hosts may be the source
 /// of a leg's media: a stranger who sends to every port shall neither hear early media nor win the latch.
@@ -68,9 +79,13 @@ struct EndpointConfig {
   IpAddress::Family family = IpAddress::Family::v4;  // of the address we present
   IpAddress signalling;   // host the leg's SIP comes from: the likeliest source behind a NAT; may be unset
   bool symmetric = true;  // false: only ever the SDP's address (trunks with fixed addresses)
-  /// Codecs ("PCMA", "opus/48000/2") that may be offered to this leg beside the other side's, and decoded for
-  /// it; empty: its media only passes.
+  bool transcode =
+      false;  // decoded and encoded anew when the partner, who allows it too, has no codec of its
+  /// Codecs ("PCMA", "opus/48000/2"), in order of preference: with `transcode` offered to this leg beside the
+  /// other side's, as far as they can be made.
   std::vector<std::string> codecs;
+  bool only_codecs = false;  // of what the other side speaks nothing else is offered
+  Srtp srtp = Srtp::passed;
   bool anchored = true;         // false: may be shown the other leg's own addresses, and media goes past us
   Duration media_timeout = {};  // neither this side nor its partner heard for so long: an event; 0: never
   uint64_t trail = 0;           // the call's id, handed back in events
@@ -135,6 +150,14 @@ class Engine {
   size_t size() const;
   /// Changes the media time-out (a re-INVITE, a feature) of a live endpoint.
   void set_media_timeout(Now now, EndpointId id, Duration timeout);
+
+  Srtp srtp(EndpointId id) const;
+  /// Cuts a description of the leg's down to the codecs it may speak (EndpointConfig::only_codecs). False:
+  /// no audio is left.
+  bool restrict(EndpointId id, sdp::Description& description) const;
+  /// The leg took no offer in the clear: from now on only encrypted ones (Srtp::required). False when its
+  /// policy does not leave that open, or it has been asked so already.
+  bool demand_srtp(EndpointId id);
 
   // ---- descriptions ----
   /// The leg's own description arrived. An offer can be rolled back until it is answered.

@@ -36,11 +36,13 @@ struct Rewrite {
 
 /// What the packets of this port are.
 enum class Wire : uint8_t {
-  rtp,     // RTP/AVP and RTP/AVPF
+  rtp,     // RTP/AVP and RTP/AVPF, and RTP/SAVP whose keys we have
   srtp,    // RTP/SAVP...: headers in the clear, the rest is not ours to read
   dtls,    // UDP/TLS/RTP/SAVP...: as srtp, with handshakes on the same port
   opaque,  // udptl and other datagrams without an RTP header
 };
+
+class Secured;
 
 struct Clock {
   uint8_t payload_type = 0;
@@ -55,6 +57,7 @@ struct alignas(64) Flow {
   // what left by here
   uint64_t sent_packets = 0;
   uint64_t sent_octets = 0;
+  Secured* secured = nullptr;  // of the stream: packets come and leave here encrypted
   bool rtcp = false;     // the odd port of the pair
   bool mux = false;      // RTCP comes on the RTP port too (RFC 5761)
   bool bridged = false;  // decoded for a partner that takes another codec

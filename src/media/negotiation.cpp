@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "media/codecs.h"
 #include "media/state.h"
-#include "port/directory.h"
 
 namespace tandem::media {
 namespace {
@@ -80,106 +80,6 @@ bool add_own_answer(sdp::Description& out, const sdp::Description& offer, size_t
   return true;
 }
 
-bool is_audio(const sdp::Description& d, size_t i) {
-  const sdp::MediaLine m = d.media(i);
-  return m.port != 0 && iequals(m.kind, "audio") && wire_of(m.proto) == Wire::rtp;
-}
-
-PayloadFormat named(const sdp::Format& f) {
-  return {f.payload_type, std::string(f.encoding), f.clock_rate, f.channels, std::string(f.parameters)};
-}
-
-bool same_codec(const sdp::Format& a, const sdp::Format& b) {
-  return a.clock_rate == b.clock_rate && a.channels == b.channels && iequals(a.encoding, b.encoding);
-}
-
-bool has_codec(const std::vector<sdp::Format>& in, const sdp::Format& f) {
-  return std::any_of(in.begin(), in.end(), [&](const sdp::Format& t) { return same_codec(t, f); });
-}
-
-bool accompanies(const sdp::Format& f) {
-  return iequals(f.encoding, "telephone-event") || iequals(f.encoding, "CN");
-}
-
-bool codable(const sdp::Format& f) { return !accompanies(f) && can_code(named(f)); }
-
-/// RFC 3551 section 6 where there is a number, else the first free dynamic one; nothing when all are taken.
-std::optional<uint8_t> payload_type_for(const sdp::Format& f, const std::vector<sdp::Format>& taken) {
-  const auto is_free = [&](uint8_t type) {
-    return std::none_of(taken.begin(), taken.end(),
-                        [&](const sdp::Format& t) { return t.payload_type == type; });
-  };
-  const std::pair<const char*, uint8_t> fixed[] = {{"PCMU", 0}, {"PCMA", 8}, {"G722", 9}, {"G729", 18}};
-  for (const auto& [name, type] : fixed)
-    if (iequals(f.encoding, name) && is_free(type)) return type;
-  for (uint8_t type = 96; type < 128; ++type)
-    if (is_free(type)) return type;
-  return std::nullopt;
-}
-
-/// What an rtpmap says of a codec that is named without (RFC 3551, RFC 7587).
-sdp::Format format_of(const port::CodecName& codec) {
-  sdp::Format f;
-  f.encoding = codec.encoding;
-  const bool opus = iequals(codec.encoding, "opus");
-  f.clock_rate = codec.clock_rate != 0 ? codec.clock_rate : opus ? 48'000 : 8000;
-  f.channels = codec.channels != 0 ? codec.channels : opus ? 2 : 1;
-  return f;
-}
-
-/// Behind what the other side speaks: what we can make of it. The order says what is preferred.
-void offer_more(sdp::Description& local, const std::vector<std::string>& codecs) {
-  for (size_t i = 0; i < local.media_count(); ++i) {
-    if (!is_audio(local, i)) continue;
-    auto formats = local.formats(i);
-    if (std::none_of(formats.begin(), formats.end(), codable)) continue;  // nothing to make it of
-    for (const std::string& name : codecs) {
-      const auto codec = port::CodecName::parse(name);
-      if (!codec) continue;
-      sdp::Format f = format_of(*codec);
-      if (has_codec(formats, f) || !codable(f)) continue;
-      const auto type = payload_type_for(f, formats);
-      if (!type) break;
-      f.payload_type = *type;
-      local.add_format(i, f);
-      formats = local.formats(i);
-    }
-  }
-}
-
-/// An answer holds nothing the offer did not (RFC 3264 section 6.1); with nothing left, what we make for it.
-void answer_within(sdp::Description& local, const sdp::Description& offer) {
-  const size_t lines = std::min(local.media_count(), offer.media_count());
-  for (size_t i = 0; i < lines; ++i) {
-    if (!is_audio(local, i) || !is_audio(offer, i)) continue;
-    const auto answered = local.formats(i);
-    const auto offered = offer.formats(i);
-    std::vector<uint8_t> kept;
-    bool speech = false;
-    for (const sdp::Format& f : answered) {
-      if (!has_codec(offered, f)) continue;
-      kept.push_back(f.payload_type);
-      speech = speech || !accompanies(f);
-    }
-    if (speech) {
-      if (kept.size() < answered.size()) local.set_formats(i, kept);
-      continue;
-    }
-    const auto ours = std::find_if(offered.begin(), offered.end(), codable);
-    if (ours == offered.end() || std::none_of(answered.begin(), answered.end(), codable)) continue;
-    std::vector<sdp::Format> own{*ours};
-    if (!iequals(ours->encoding, "G729"))
-      own.front().parameters = {};  // theirs say what they receive, not we
-    for (const sdp::Format& event : offered) {
-      if (!iequals(event.encoding, "telephone-event") || event.clock_rate != ours->clock_rate) continue;
-      own.push_back(event);
-      own.back().parameters = "0-15";
-      break;
-    }
-    local.replace_formats(i, own);
-  }
-}
-
 }  // namespace
 
 void EngineState::remember(Endpoint& e) {
@@ -198,7 +98,6 @@ void EngineState::remember(Endpoint& e) {
 
 /// Offer and answer are both there: what the answer refused gives its ports back.
 void EngineState::commit(Endpoint& e) {
-  e.checkpoint.reset();
   for (Stream& s : e.streams)
     if (!s.live) close_ports(s);
 }
@@ -224,17 +123,41 @@ void EngineState::rollback(Now now, Endpoint& e) {
 
 Status<Reason> EngineState::set_remote(Now now, Endpoint& e, const sdp::Description& remote, SdpRole role) {
   if (remote.media_count() > config.media_lines) return Failure{Reason::too_many_media};
+  if (role == SdpRole::answer && e.config.srtp != Srtp::passed && e.local &&
+      !keeps_protection(remote, *e.local))
+    return Failure{Reason::not_protected};
   if (role == SdpRole::offer) remember(e);
   e.remote = remote;
+  if (role == SdpRole::answer) e.checkpoint.reset();
   apply_terms(now, e);
   if (role == SdpRole::answer) commit(e);
   return Done{};
+}
+
+/// Contexts from what both sides have agreed on. While an offer is open that is what was agreed before: the
+/// one who offers new keys goes on with the old ones until it has an answer (RFC 4568 section 7.1.4).
+void EngineState::secure(Endpoint& e) {
+  const auto& remote = e.checkpoint ? e.checkpoint->remote : e.remote;
+  const auto& local = e.checkpoint ? e.checkpoint->local : e.local;
+  for (size_t i = 0; i < e.streams.size(); ++i) {
+    Stream& s = e.streams[i];
+    const auto keys = e.config.srtp != Srtp::passed && !e.direct && remote && local
+                          ? agreed_keys(*remote, *local, i)
+                          : std::nullopt;
+    if (!keys)
+      s.secured.reset();
+    else if (s.secured)
+      s.secured->rekey(keys->theirs, keys->ours);
+    else
+      s.secured = std::make_unique<Secured>(keys->theirs, keys->ours, refusals);
+  }
 }
 
 void EngineState::apply_terms(Now now, Endpoint& e) {
   const size_t remote_count = e.remote ? e.remote->media_count() : 0;
   const size_t local_count = e.local ? e.local->media_count() : 0;
   e.streams.resize(std::max({e.streams.size(), remote_count, local_count}));
+  secure(e);
   for (size_t i = 0; i < e.streams.size(); ++i) {
     Stream& s = e.streams[i];
     const bool theirs = i < remote_count;
@@ -243,7 +166,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     const sdp::MediaLine local_line = ours ? e.local->media(i) : sdp::MediaLine{};
     const sdp::MediaLine& named = theirs ? remote_line : local_line;
     s.kind = named.kind;
-    s.wire = wire_of(named.proto);
+    s.wire = s.secured ? Wire::rtp : wire_of(named.proto);
     s.live = !e.direct && s.has_ports && theirs && ours && can_anchor(remote_line) && local_line.port != 0;
     s.mux = theirs && ours && e.remote->has_attribute(i, "rtcp-mux") && e.local->has_attribute(i, "rtcp-mux");
     s.direction = theirs ? e.remote->direction(i) : sdp::Direction::sendrecv;
@@ -254,6 +177,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     if (!rtp || !rtcp) continue;
     rtp->wire = rtcp->wire = s.wire;
     rtp->mux = s.mux;
+    rtp->secured = rtcp->secured = s.secured.get();
     set_clocks(*rtp, s);
     if (!theirs || remote_line.port == 0) continue;
     // "Nowhere" (hold by 0.0.0.0) is no move: the source stays who it was.
@@ -324,6 +248,15 @@ std::string EngineState::stamp(Endpoint& e, sdp::Description& local) {
   return text;
 }
 
+/// SDES for what is about to be told to the leg. False: its policy refuses every line.
+bool EngineState::protect(const Endpoint& e, sdp::Description& local, SdpRole role, bool secret) {
+  const sdp::Description* before = e.local ? &*e.local : nullptr;
+  if (role == SdpRole::answer)
+    return !e.remote || protect_answer(local, *e.remote, e.config.srtp, before, rng);
+  protect_offer(local, e.config.srtp, secret, before, rng);
+  return true;
+}
+
 /// Makes `local` the endpoint's description and gives its text.
 Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Description local, SdpRole role,
                                                  bool direct) {
@@ -335,6 +268,7 @@ Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Desc
   std::string text = stamp(e, local);
   auto compact = sdp::Description::parse(text);
   e.local = compact ? std::move(compact).value() : std::move(local);
+  if (role == SdpRole::answer) e.checkpoint.reset();
   apply_terms(now, e);
   if (role == SdpRole::answer) commit(e);
   return text;
@@ -349,29 +283,46 @@ Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp
     for (size_t i = local.media_count(); i < before->media_count(); ++i) local.add_rejected_media(*before, i);
     if (role == SdpRole::answer) local.truncate_media(before->media_count());
   }
-  if (!e.config.codecs.empty()) {
-    if (role == SdpRole::offer)
-      offer_more(local, e.config.codecs);
-    else if (e.remote)
-      answer_within(local, *e.remote);
+  const EndpointConfig& c = e.config;
+  const bool direct = other && other != &e && !c.anchored && !other->config.anchored &&
+                      c.realm == other->config.realm && c.family == other->config.family;
+  const bool keyed = !direct && c.srtp != Srtp::passed;
+  bool secret = false;
+  if (keyed || (!direct && other && other->config.srtp != Srtp::passed)) {
+    for (size_t i = 0; i < local.media_count(); ++i) secret = secret || is_keyed(local, i);
+    // What comes under keys that are not ours to use cannot be told to a leg that gets ours.
+    if (secret && other && other->config.srtp == Srtp::passed) return Failure{Reason::not_protected};
+    lay_open(local);  // keys are between us and the leg they came from
   }
-  const bool direct = other && other != &e && !e.config.anchored && !other->config.anchored &&
-                      e.config.realm == other->config.realm && e.config.family == other->config.family;
+  const bool transcode = !direct && c.transcode;
+  if (role == SdpRole::offer) {
+    if (!c.codecs.empty() && !offer_audio(local, c.codecs, {.only = c.only_codecs, .more = transcode}))
+      return Failure{Reason::no_common_codec};
+  } else if (transcode && e.remote) {
+    sdp::Description offered = *e.remote;
+    if (keyed) lay_open(offered);
+    answer_within(local, offered);
+  }
+  if (keyed && !protect(e, local, role, secret)) return Failure{Reason::not_protected};
   return publish(now, e, std::move(local), role, direct);
 }
 
 Result<std::string, Reason> EngineState::answer(Now now, Endpoint& e, sdp::Direction wanted) {
   if (!e.remote) return Failure{Reason::no_remote};
   sdp::Description local = sdp::Description::make({});
+  sdp::Description offered = *e.remote;
+  const bool keyed = e.config.srtp != Srtp::passed;
+  if (keyed) lay_open(offered);
   bool accepted = false;
-  for (size_t i = 0; i < e.remote->media_count(); ++i) {
-    if (!accepted && add_own_answer(local, *e.remote, i, wanted)) {
+  for (size_t i = 0; i < offered.media_count(); ++i) {
+    if (!accepted && add_own_answer(local, offered, i, wanted)) {
       accepted = true;
       continue;
     }
     local.add_rejected_media(*e.remote, i);
   }
   if (!accepted) return Failure{Reason::no_common_codec};
+  if (keyed && !protect(e, local, SdpRole::answer, false)) return Failure{Reason::not_protected};
   return publish(now, e, std::move(local), SdpRole::answer, false);
 }
 
@@ -395,6 +346,7 @@ Result<std::string, Reason> EngineState::offer(Now now, Endpoint& e, sdp::Direct
       local.add_rejected_media(*e.local, i);
   }
   if (!added) add_audio();
+  if (e.config.srtp != Srtp::passed) protect(e, local, SdpRole::offer, false);
   return publish(now, e, std::move(local), SdpRole::offer, false);
 }
 

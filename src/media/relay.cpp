@@ -15,6 +15,7 @@ struct EngineState::Batch {
   uint64_t foreign = 0;
   uint64_t malformed = 0;
   uint64_t stray = 0;
+  uint64_t not_authentic = 0;
 };
 
 /// With thousands of calls every flow is out of the cache when its packet comes. A batch tells in advance
@@ -72,6 +73,7 @@ void EngineState::on_media(Now now, std::span<port::MediaPacket> packets, port::
   if (batch.foreign) counters_.foreign.add(batch.foreign);
   if (batch.malformed) counters_.malformed.add(batch.malformed);
   if (batch.stray) counters_.stray.add(batch.stray);
+  if (batch.not_authentic) counters_.not_authentic.add(batch.not_authentic);
 }
 
 bool EngineState::admit(Batch& batch, Flow& f, const SocketAddress& from, const Latch::Evidence& evidence) {
@@ -109,19 +111,58 @@ void EngineState::accepted_first(Flow& f) {
   emit(*e, MediaEvent::Kind::first_packet);
 }
 
-void EngineState::forward(Batch& batch, const Destination& to, Bytes bytes, uint32_t payload_octets) {
+/// Decrypts where the packet lies. False: it is nobody's, or has been.
+bool EngineState::unprotect(Batch& batch, Flow& f, port::MediaPacket& p, bool rtcp) {
+  const auto size = rtcp ? f.secured->open_rtcp(p.bytes) : f.secured->open_rtp(p.bytes);
+  if (!size) {
+    ++batch.not_authentic;
+    return false;
+  }
+  p.tailroom += static_cast<uint32_t>(p.bytes.size() - *size);
+  p.bytes = p.bytes.first(*size);
+  return true;
+}
+
+void EngineState::forward(Batch& batch, const Destination& to, const port::MediaPacket& p,
+                          uint32_t payload_octets) {
   if (!to.on) {
     ++batch.consumed;
     return;
   }
-  batch.out.sends.push_back({to.port, to.remote, bytes});
   Flow& exit = flows[to.port.slot];
+  Bytes bytes = p.bytes;
+  if (exit.secured) {
+    const auto size = exit.secured->close_rtp({p.bytes.data(), p.bytes.size() + p.tailroom}, p.bytes.size());
+    if (!size) return counters_.not_encrypted.add();
+    bytes = {p.bytes.data(), *size};
+    due(exit);
+  }
+  batch.out.sends.push_back({to.port, to.remote, bytes});
   ++exit.sent_packets;
   exit.sent_octets += payload_octets;
   ++batch.relayed;
 }
 
+void EngineState::forward_rtcp(Batch& batch, const Destination& to, const port::MediaPacket& p) {
+  if (!to.on) {
+    ++batch.consumed;
+    return;
+  }
+  Flow& exit = flows[to.port.slot];
+  Bytes bytes = p.bytes;
+  if (exit.secured) {
+    const auto size = exit.secured->close_rtcp({p.bytes.data(), p.bytes.size() + p.tailroom}, p.bytes.size());
+    if (!size) return counters_.not_encrypted.add();
+    bytes = {p.bytes.data(), *size};
+    due(exit);
+  }
+  batch.out.sends.push_back({to.port, to.remote, bytes});
+  ++batch.relayed;
+}
+
 void EngineState::on_rtp(Batch& batch, Flow& f, port::MediaPacket& p) {
+  // Before anything is believed of it: what is not authentic moves no latch and no statistics.
+  if (f.secured && !f.rtcp && !unprotect(batch, f, p, false)) return;
   const auto header = rtp::Header::parse(p.bytes, f.wire != Wire::rtp);
   if (f.rtcp || !header) {
     ++f.malformed;
@@ -150,7 +191,7 @@ void EngineState::on_rtp(Batch& batch, Flow& f, port::MediaPacket& p) {
     for (size_t i = 0; i < r.map_size; ++i)
       if (r.map[i].from == header->payload_type) b[1] = static_cast<uint8_t>((b[1] & 0x80) | r.map[i].to);
   }
-  forward(batch, f.rtp_to, p.bytes, octets);
+  forward(batch, f.rtp_to, p, octets);
 }
 
 /// True: the packet went over the bridge. Key presses do so at once and as they are while speech does; what
@@ -164,7 +205,7 @@ bool EngineState::cross_bridge(Batch& batch, Flow& f, const rtp::Header& header,
   Bridge& bridge = *s.bridge;
   if (bridge.plan().hears(header.payload_type)) {
     const bool begins = !bridge.active();
-    bridge.hear(batch.now.mono, header, payload);
+    if (!bridge.hear(batch.now.mono, header, payload)) return true;
     ++batch.bridged;
     if (begins) {
       if (e->bridge_at.is_never()) arm_bridge(*e, batch.now.mono);
@@ -183,7 +224,7 @@ bool EngineState::cross_bridge(Batch& batch, Flow& f, const rtp::Header& header,
 
 void EngineState::send_event(Batch& batch, const Flow& f, const Bridge& bridge, const Bridge::Event& event,
                              OwnStream& own, Bytes payload) {
-  Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + 4);
+  Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + 4 + srtp::tail_room);
   packet.resize(rtp::Header::fixed_bytes + 4);
   rtp::Header h;
   h.marker = event.begins;
@@ -197,7 +238,7 @@ void EngineState::send_event(Batch& batch, const Flow& f, const Bridge& bridge, 
   const uint64_t lasted = uint64_t{rtp::load16(payload.data() + 2)} * bridge.plan().event_to_rate /
                           std::max<uint32_t>(1, bridge.plan().event_from_rate);
   rtp::store16(body + 2, static_cast<uint16_t>(std::min<uint64_t>(lasted, UINT16_MAX)));
-  batch.out.send_own(f.rtp_to.port, f.rtp_to.remote, std::move(packet));
+  send_rtp(batch.out, f.rtp_to, std::move(packet));
   ++own.packets;
   own.octets += 4;
   Flow& exit = flows[f.rtp_to.port.slot];
@@ -218,7 +259,7 @@ void EngineState::on_opaque(Batch& batch, Flow& f, port::MediaPacket& p) {
     f.received.octets += p.bytes.size();
     if (!f.active) accepted_first(f);
   }
-  forward(batch, f.rtp_to, p.bytes, static_cast<uint32_t>(p.bytes.size()));
+  forward(batch, f.rtp_to, p, static_cast<uint32_t>(p.bytes.size()));
 }
 
 /// RTCP follows its RTP: the SDP's RTCP address, or the host that RTP was latched to when the report speaks
@@ -247,6 +288,7 @@ bool EngineState::admit_rtcp(Batch& batch, Flow& f, const SocketAddress& from, u
 }
 
 void EngineState::on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p) {
+  if (f.secured && !unprotect(batch, f, p, true)) return;
   const auto reader = rtp::RtcpReader::open(p.bytes, f.wire != Wire::rtp);
   if (!reader || (!f.rtcp && !f.mux)) {
     ++f.malformed;
@@ -257,12 +299,7 @@ void EngineState::on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p) {
   f.last_accepted = batch.now.mono;
   f.active = true;
   if (f.wire == Wire::rtp) read_reports(batch, f, *reader);
-  if (f.rtcp_to.on) {
-    batch.out.sends.push_back({f.rtcp_to.port, f.rtcp_to.remote, p.bytes});
-    ++batch.relayed;
-  } else {
-    ++batch.consumed;
-  }
+  forward_rtcp(batch, f.rtcp_to, p);
 }
 
 void EngineState::read_event(Flow& f, Bytes payload, uint32_t timestamp) {

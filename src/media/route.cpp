@@ -89,8 +89,10 @@ void EngineState::route(Endpoint& e) {
       if (const Stream* p = counterpart(e, i, *partner)) {
         to = exits_to(*p);
         if (partner->feed != Feed::partner) to.rtp.on = to.rtcp.on = false;
+        // One is decrypted here and the other is not: neither could make anything of what the other sends.
+        if ((s.wire == Wire::rtp) != (p->wire == Wire::rtp)) to = {};
         rewrite = rewrite_between(s, *p);
-        bridged = connect_bridge(s, *partner, *p);
+        bridged = e.config.transcode && partner->config.transcode && connect_bridge(s, *partner, *p);
         if (bridged && s.bridge->active()) to.rtcp.on = false;  // its reports are about what only we hear
       }
     }

@@ -188,6 +188,9 @@ void write_config(const EndpointConfig& c, proto::MediaEndpoint& out) {
   out.set_media_timeout_ns(c.media_timeout.count());
   out.set_trail(c.trail);
   for (const std::string& codec : c.codecs) out.add_codecs(codec);
+  out.set_only_codecs(c.only_codecs);
+  out.set_transcode(c.transcode);
+  out.set_srtp(static_cast<uint32_t>(c.srtp));
 }
 
 EndpointConfig read_config(const proto::MediaEndpoint& in) {
@@ -200,6 +203,9 @@ EndpointConfig read_config(const proto::MediaEndpoint& in) {
   c.media_timeout = Duration(in.media_timeout_ns());
   c.trail = in.trail();
   c.codecs.assign(in.codecs().begin(), in.codecs().end());
+  c.only_codecs = in.only_codecs();
+  c.transcode = in.transcode();
+  if (in.srtp() <= static_cast<uint32_t>(Srtp::required)) c.srtp = static_cast<Srtp>(in.srtp());
   return c;
 }
 
@@ -293,6 +299,10 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
       write(s.own, now, *stream.mutable_own());
       if (s.has_report) write(s.report, *stream.mutable_report());
       stream.set_round_trip_ms(s.round_trip_ms);
+      if (s.secured) {
+        stream.set_srtp_sender(s.secured->sender_record());
+        stream.set_srtp_receiver(s.secured->receiver_record());
+      }
       if (s.bridge) stream.set_learnt_ns(s.bridge->learnt().count());
     }
     const auto partner = std::find(ids.begin(), ids.end(), e->partner);
@@ -336,6 +346,12 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
     read(stream.rtcp(), now, *flow_of(s.rtcp.id));
   }
   apply_terms(now, e);
+  for (size_t i = 0; i < e.streams.size() && static_cast<int>(i) < in.streams_size(); ++i) {
+    const auto& stream = in.streams(static_cast<int>(i));
+    if (e.streams[i].secured &&
+        !e.streams[i].secured->restore(as_bytes(stream.srtp_sender()), as_bytes(stream.srtp_receiver())))
+      return Failure{Reason::bad_snapshot};
+  }
   e.revision = in.revision();
   e.feed = static_cast<Feed>(in.feed());
   if (e.feed == Feed::tone) {

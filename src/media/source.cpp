@@ -43,6 +43,34 @@ void EngineState::begin_own(OwnStream& own, uint32_t clock_rate) {
   own.clock_rate = clock_rate;
 }
 
+/// Indices no snapshot knows of, too many of them: the next owner would use them again.
+void EngineState::due(const Flow& exit) {
+  if (!exit.secured->snapshot_due()) return;
+  if (Endpoint* e = endpoints.find(exit.endpoint)) ++e->revision;
+}
+
+void EngineState::send_rtp(port::MediaOut& out, const Destination& to, Buffer packet) {
+  const Flow& exit = flows[to.port.slot];
+  if (exit.secured) {
+    const auto size = exit.secured->close_rtp(packet.writable(), packet.size());
+    if (!size) return counters_.not_encrypted.add();
+    packet.resize(*size);
+    due(exit);
+  }
+  out.send_own(to.port, to.remote, std::move(packet));
+}
+
+void EngineState::send_rtcp(port::MediaOut& out, const Destination& to, Buffer packet) {
+  const Flow& exit = flows[to.port.slot];
+  if (exit.secured) {
+    const auto size = exit.secured->close_rtcp(packet.writable(), packet.size());
+    if (!size) return counters_.not_encrypted.add();
+    packet.resize(*size);
+    due(exit);
+  }
+  out.send_own(to.port, to.remote, std::move(packet));
+}
+
 void EngineState::arm_bridge(Endpoint& e, Instant at) {
   e.bridge_at = at;
   timers.push(at, {e.id, TimerKind::bridge});
@@ -109,7 +137,7 @@ void EngineState::play_frame(Now now, Endpoint& e, port::MediaOut& out) {
   const auto law = g711_of(s);
   const Exits to = exits_to(s);
   if (law && to.rtp.on) {
-    Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + frame_samples);
+    Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + frame_samples + srtp::tail_room);
     packet.resize(rtp::Header::fixed_bytes + frame_samples);
     rtp::Header h;
     h.marker = e.tone_starts;
@@ -119,7 +147,7 @@ void EngineState::play_frame(Now now, Endpoint& e, port::MediaOut& out) {
     h.ssrc = s.own.ssrc;
     h.write(packet.data());
     codec::encode(law->first, samples, packet.writable().subspan(rtp::Header::fixed_bytes, frame_samples));
-    out.send_own(to.rtp.port, to.rtp.remote, std::move(packet));
+    send_rtp(out, to.rtp, std::move(packet));
     e.tone_starts = false;
     ++s.own.packets;
     s.own.octets += frame_samples;
@@ -181,12 +209,13 @@ void EngineState::send_reports(Now now, Endpoint& e, port::MediaOut& out) {
       }
     }
     s.own.last_report_ntp = rtp::ntp_middle(info.ntp);
-    Buffer packet = Buffer::with_capacity(160);
-    packet.resize(160);
-    const size_t size = rtp::write_report(packet.writable(), echoing ? s.own.echo_ssrc : s.own.ssrc, info,
-                                          block, cname_of(e));
+    constexpr size_t longest = 160;
+    Buffer packet = Buffer::with_capacity(longest + srtp::tail_room);
+    packet.resize(longest);
+    const size_t size = rtp::write_report(packet.writable().first(longest),
+                                          echoing ? s.own.echo_ssrc : s.own.ssrc, info, block, cname_of(e));
     packet.resize(size);
-    out.send_own(to.rtcp.port, to.rtcp.remote, std::move(packet));
+    send_rtcp(out, to.rtcp, std::move(packet));
     counters_.originated.add();
   }
   if (speaking)

@@ -12,6 +12,7 @@
 #include "media/bridge.h"
 #include "media/engine.h"
 #include "media/flow.h"
+#include "media/security.h"
 #include "rtp/rtcp.h"
 #include "sdp/description.h"
 
@@ -65,6 +66,7 @@ struct Stream {
   std::vector<PayloadFormat> local_formats;
   std::vector<PayloadFormat> remote_formats;
 
+  std::unique_ptr<Secured> secured;  // null: plain, or not ours to read
   OwnStream own;
   std::unique_ptr<Bridge> bridge;  // to the partner, when it takes none of what this leg sends
   size_t bridge_to = 0;            // the partner's stream
@@ -127,6 +129,7 @@ class EngineState {
   SlotMap<Endpoint> endpoints;
   std::vector<Flow> flows;  // by port slot
   std::vector<MediaEvent> events;
+  srtp::Refusals refusals;
 
   // ---- engine.cpp ----
   EndpointId add(const EndpointConfig& c);
@@ -205,6 +208,8 @@ class EngineState {
   void commit(Endpoint& e);
   Result<std::string, Reason> publish(Now now, Endpoint& e, sdp::Description local, SdpRole role,
                                       bool direct);
+  void secure(Endpoint& e);
+  bool protect(const Endpoint& e, sdp::Description& local, SdpRole role, bool secret);
   Status<Reason> anchor(Endpoint& e, sdp::Description& local);
   std::string stamp(Endpoint& e, sdp::Description& local);
   bool open_missing_ports(Endpoint& e, const sdp::Description& d, std::vector<size_t>& opened);
@@ -226,11 +231,17 @@ class EngineState {
   bool cross_bridge(Batch& batch, Flow& f, const rtp::Header& header, Bytes payload);
   void send_event(Batch& batch, const Flow& f, const Bridge& bridge, const Bridge::Event& event,
                   OwnStream& own, Bytes payload);
-  void forward(Batch& batch, const Destination& to, Bytes bytes, uint32_t payload_octets);
+  bool unprotect(Batch& batch, Flow& f, port::MediaPacket& p, bool rtcp);
+  void forward(Batch& batch, const Destination& to, const port::MediaPacket& p, uint32_t payload_octets);
+  void forward_rtcp(Batch& batch, const Destination& to, const port::MediaPacket& p);
 
   void audio_statistics(const Stream& s, const Flow& f, LegStatistics& out) const;
 
   // source.cpp
+  /// Packets of ours, encrypted where the leg's are. `packet` has srtp::tail_room behind it.
+  void due(const Flow& exit);
+  void send_rtp(port::MediaOut& out, const Destination& to, Buffer packet);
+  void send_rtcp(port::MediaOut& out, const Destination& to, Buffer packet);
   std::optional<size_t> g711_stream(const Endpoint& e) const;
   void begin_own(OwnStream& own, uint32_t clock_rate);
   bool speaks(const Endpoint& e, size_t index) const;
@@ -246,6 +257,8 @@ class EngineState {
     Counter& malformed;
     Counter& stray;  // for a port that is no longer ours
     Counter& originated;
+    Counter& not_authentic;  // SRTP with a wrong tag, replayed or too old
+    Counter& not_encrypted;  // of ours, and not sent: no index is left, or the packet had no room
     Counter& timeouts;
     Counter& latched;
     Counter& ports_exhausted;

@@ -5,6 +5,9 @@
 #include <map>
 #include <set>
 
+#include "base/text.h"
+#include "media/codecs.h"
+
 namespace tandem::node {
 namespace {
 
@@ -151,6 +154,19 @@ void check_realms(const std::vector<RealmSettings>& realms, std::vector<Problem>
   }
 }
 
+void check_codecs(const std::vector<std::string>& codecs, std::vector<Problem>& problems) {
+  for (size_t i = 0; i < codecs.size(); ++i) {
+    const auto format = media::format_of(codecs[i]);
+    // G729 may be left out of a build and stays in the default
+    if (format && (media::can_code(*format) || iequals(format->encoding, "G729"))) continue;
+    problems.push_back({fmt::format("media.codecs[{}]", i),
+                        fmt::format("'{}' is no codec of ours, expected PCMU, PCMA, G722, G729, opus or L16 "
+                                    "with its rate, such as L16/16000",
+                                    codecs[i]),
+                        ""});
+  }
+}
+
 void check_sip(const SipSettings& c, std::vector<Problem>& problems) {
   for (size_t i = 0; i < c.digest.size(); ++i)
     if (c.digest[i] != "SHA-512-256" && c.digest[i] != "SHA-256" && c.digest[i] != "MD5")
@@ -179,6 +195,12 @@ void describe(NodeConfig& c, Schema& s) {
     in.flag("bypass", c.media.bypass,
             "phones of one realm send media to each other, not through us: no NAT traversal, no hold or park "
             "music, no media time-out, no packets in records");
+    in.choice("srtp", c.media.srtp, {"passed", "refused", "accepted", "offered", "required"},
+              "SDES of phones and trunks: passed through with the keys of its ends; refused; accepted, and "
+              "offered as a choice to whom an encrypted caller calls; always offered as a choice; required");
+    in.texts("codecs", c.media.codecs,
+             "what phones and trunks are offered beside what the other side speaks, and what is decoded and "
+             "encoded for them where two have nothing in common; empty: media only passes");
   });
   s.section("limits", "past each of these we refuse, and count it",
             [&](Schema& in) { describe_limits(c.limits, in); });
@@ -211,6 +233,7 @@ std::vector<Problem> problems_with(const NodeConfig& c) {
   std::vector<Problem> problems;
   check_realms(c.realms, problems);
   check_sip(c.sip, problems);
+  check_codecs(c.media.codecs, problems);
   if (c.web.certificate.empty() != c.web.key.empty())
     problems.push_back({c.web.key.empty() ? "web.certificate" : "web.key", "certificate and key go together",
                         c.web.key.empty() ? "web.key" : "web.certificate"});

@@ -67,6 +67,8 @@ struct MediaSettings {
   Duration timeout = seconds(60);
   bool symmetric = true;
   bool bypass = false;
+  std::vector<std::string> codecs = {"PCMU", "PCMA", "G722", "opus", "G729"};
+  std::string srtp = "accepted";
 };
 
 struct StoreSettings {

@@ -18,9 +18,10 @@ void fields(V& v, Row& r) {
   v.text(r.display_name), v.text(r.caller_number), v.text(r.pickup_group);
   v.text(r.forwarding.always), v.text(r.forwarding.busy);
   v.text(r.forwarding.no_answer), v.text(r.forwarding.unreachable);
+  v.number(r.srtp), v.texts(r.codecs);
 }
 // A member that is new there belongs into fields() above.
-static_assert(sizeof(port::Subscriber) == 424 && sizeof(port::Forwarding) == 136 && sizeof(port::Ha1) == 96);
+static_assert(sizeof(port::Subscriber) == 456 && sizeof(port::Forwarding) == 136 && sizeof(port::Ha1) == 96);
 
 bool is_lower_hex(std::string_view s) {
   if (s.size() % 2 != 0) return false;
@@ -40,6 +41,10 @@ class Packer {
   void text(std::string_view s) {
     varint(s.size());
     out_.append(s);
+  }
+  void texts(const std::vector<std::string>& list) {
+    varint(list.size());
+    for (const std::string& s : list) text(s);
   }
   /// Hex as bytes, which is half; its size is told times two, plus one when it is not hex after all.
   void secret(std::string_view s) {
@@ -66,6 +71,10 @@ class Unpacker {
     value = static_cast<T>(varint());
   }
   void text(std::string& s) { s.assign(take(varint())); }
+  void texts(std::vector<std::string>& list) {
+    list.resize(varint());
+    for (std::string& s : list) text(s);
+  }
   void secret(std::string& s) {
     const uint64_t size = varint();
     if ((size & 1) != 0)

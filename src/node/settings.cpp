@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "media/engine.h"
 
 namespace tandem::node {
 namespace {
@@ -13,6 +14,14 @@ port::Transport transport_from(std::string_view name) {
   if (name == "tcp") return port::Transport::tcp;
   if (name == "tls") return port::Transport::tls;
   return port::Transport::udp;
+}
+
+media::Srtp srtp_policy(std::string_view name) {
+  if (name == "refused") return media::Srtp::refused;
+  if (name == "accepted") return media::Srtp::accepted;
+  if (name == "offered") return media::Srtp::offered;
+  if (name == "required") return media::Srtp::required;
+  return media::Srtp::passed;
 }
 
 /// The configured media address, else that of the first listener of the family.
@@ -118,6 +127,8 @@ WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uin
   s.calls.media_timeout = config.media.timeout;
   s.calls.symmetric_media = config.media.symmetric;
   s.calls.bypass_media = config.media.bypass;
+  s.calls.codecs = config.media.codecs;
+  s.calls.srtp = srtp_policy(config.media.srtp);
   s.calls.session_expires = config.sip.session_expires;
   s.calls.min_se = config.sip.min_se;
   s.held_send_patience = config.store.held_send_patience;

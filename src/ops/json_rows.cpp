@@ -49,6 +49,9 @@ void members(V& v, port::Subscriber& s) {
   v.member("max_contacts", s.max_contacts, "phones registered at a time");
   v.member("max_calls", s.max_calls, "calls at a time; 0: no limit");
   v.member("pickup_group", s.pickup_group, "whose calls *8 picks up");
+  v.member("codecs", s.codecs,
+           "such as opus/48000/2 or PCMA, in order of preference; empty: what media.codecs says");
+  v.member("srtp", s.srtp, "encryption of its media; default: what media.srtp says");
   v.read_only("revision", s.revision, "grows with each change");
 }
 
@@ -90,6 +93,7 @@ void members(V& v, port::TrunkRow& r) {
   v.member("inbound_class", r.inbound_class, "most an incoming call may reach");
   v.member("codecs", r.codecs,
            "such as PCMA or opus/48000/2, in order of preference; empty: whatever is offered");
+  v.member("srtp", r.srtp, "encryption of its media; default: what media.srtp says");
   v.member("send_e164", r.send_e164, "numbers as +49..., not as dialled");
   v.member("options_seconds", r.options_seconds, "probe by OPTIONS; 0: never");
 }

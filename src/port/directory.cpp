@@ -244,7 +244,8 @@ std::string problem_with(const Subscriber& r) {
                   check_text("pick-up group", r.pickup_group), check_text("forwarding", r.forwarding.always),
                   check_text("forwarding", r.forwarding.busy),
                   check_text("forwarding", r.forwarding.no_answer),
-                  check_text("forwarding", r.forwarding.unreachable));
+                  check_text("forwarding", r.forwarding.unreachable), check_list("codecs", r.codecs),
+                  check_codecs(r.codecs));
 }
 
 std::string problem_with(const ApiTokenRow& r) {

@@ -54,6 +54,11 @@ struct EnumText<CallClass> {
   static constexpr std::string_view names[] = {"internal", "national", "international"};
 };
 template <>
+struct EnumText<SrtpPolicy> {
+  static constexpr std::string_view names[] = {"default",  "passed",  "refused",
+                                               "accepted", "offered", "required"};
+};
+template <>
 struct EnumText<Transport> {
   static constexpr std::string_view names[] = {"udp", "tcp", "tls", "ws", "wss"};
 };
@@ -112,8 +117,9 @@ struct TrunkRow {
   uint32_t max_calls_per_second = 0;              // 0: no limit
   CallClass inbound_class = CallClass::internal;  // most an incoming call may reach through the dial plan
   std::vector<std::string> codecs;  // CodecName, in order of preference; empty: whatever is offered
-  bool send_e164 = false;           // "+49..." instead of the number as dialled
-  uint32_t options_seconds = 60;    // probe by OPTIONS; 0: never
+  SrtpPolicy srtp = SrtpPolicy::standard;
+  bool send_e164 = false;         // "+49..." instead of the number as dialled
+  uint32_t options_seconds = 60;  // probe by OPTIONS; 0: never
 };
 
 /// One row of a dial plan. Rows of the caller's domain and rows of no domain are tried by ascending

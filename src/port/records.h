@@ -29,6 +29,9 @@ struct Ha1 {
 
 enum class CallClass : uint8_t { internal, national, international };  // most a subscriber may dial
 
+/// What is done about SRTP on a row's legs. All but the first are media::Srtp, in its order.
+enum class SrtpPolicy : uint8_t { standard, passed, refused, accepted, offered, required };
+
 struct Forwarding {
   std::string always;  // a number or a SIP URI; empty: off
   std::string busy;
@@ -49,6 +52,8 @@ struct Subscriber {
   uint32_t max_contacts = 10;
   uint32_t max_calls = 0;  // 0: no limit
   std::string pickup_group;
+  std::vector<std::string> codecs;  // CodecName, in order of preference; empty: whatever is configured
+  SrtpPolicy srtp = SrtpPolicy::standard;
   uint64_t revision = 0;
 };
 

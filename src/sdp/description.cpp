@@ -421,6 +421,15 @@ void Description::set_media_port(size_t i, uint16_t rtp, uint16_t rtcp) {
   if (rtp != 0 && rtcp != 0 && rtcp != rtp + 1) add_attribute(i, "rtcp", std::to_string(rtcp));
 }
 
+void Description::set_proto(size_t i, std::string_view proto) {
+  const MediaLine m = media(i);
+  std::string value(m.kind);
+  value.append(" ").append(std::to_string(m.port));
+  if (m.port_count > 1) value.append("/").append(std::to_string(m.port_count));
+  value.append(" ").append(proto).append(" ").append(m.formats);
+  media_.at(i).lines.front() = store('m', value);
+}
+
 void Description::set_formats(size_t i, const std::vector<uint8_t>& payload_types) {
   const MediaLine m = media(i);
   std::string value(m.kind);
@@ -442,26 +451,40 @@ void Description::set_formats(size_t i, const std::vector<uint8_t>& payload_type
   });
 }
 
+namespace {
+
+struct Described {
+  std::string map, parameters;  // values of a=rtpmap and a=fmtp
+};
+
+Described describe(const Format& f) {
+  const std::string type = std::to_string(f.payload_type);
+  Described d;
+  d.map = type + " " + std::string(f.encoding) + "/" + std::to_string(f.clock_rate);
+  if (f.channels > 1) d.map += "/" + std::to_string(f.channels);
+  if (!f.parameters.empty()) d.parameters = type + " " + std::string(f.parameters);
+  return d;
+}
+
+}  // namespace
+
 void Description::replace_formats(size_t i, const std::vector<Format>& formats) {
   std::vector<uint8_t> types;
-  for (const Format& f : formats) types.push_back(f.payload_type);
+  std::vector<Described> described;  // first of all: `formats` may be views into what is edited here
+  for (const Format& f : formats) {
+    types.push_back(f.payload_type);
+    described.push_back(describe(f));
+  }
   auto& lines = media_.at(i).lines;
   std::erase_if(lines, [&](const Line& line) {
     const std::string_view name = line.type == 'a' ? attribute_name(text_of(line)) : std::string_view{};
     return iequals(name, "rtpmap") || iequals(name, "fmtp") || iequals(name, "rtcp-fb");
   });
   set_formats(i, types);
-  for (const Format& f : formats) describe_format(i, f);
-}
-
-void Description::describe_format(size_t i, const Format& f) {
-  const std::string type = std::to_string(f.payload_type);
-  std::string map = type + " " + std::string(f.encoding) + "/" + std::to_string(f.clock_rate);
-  if (f.channels > 1) map += "/" + std::to_string(f.channels);
-  const std::string parameters =
-      f.parameters.empty() ? std::string{} : type + " " + std::string(f.parameters);
-  add_attribute(i, "rtpmap", map);
-  if (!parameters.empty()) add_attribute(i, "fmtp", parameters);
+  for (const Described& d : described) {
+    add_attribute(i, "rtpmap", d.map);
+    if (!d.parameters.empty()) add_attribute(i, "fmtp", d.parameters);
+  }
 }
 
 void Description::add_format(size_t i, const Format& f) {
@@ -471,8 +494,10 @@ void Description::add_format(size_t i, const Format& f) {
   if (m.port_count > 1) value.append("/").append(std::to_string(m.port_count));
   value.append(" ").append(m.proto).append(" ").append(m.formats).append(" ");
   value.append(std::to_string(f.payload_type));
+  const Described d = describe(f);
   media_.at(i).lines.front() = store('m', value);
-  describe_format(i, f);
+  add_attribute(i, "rtpmap", d.map);
+  if (!d.parameters.empty()) add_attribute(i, "fmtp", d.parameters);
 }
 
 void Description::reject_media(size_t i) {

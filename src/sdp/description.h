@@ -127,10 +127,10 @@ class Description {
   /// Port of the m-line; its own c= goes, so that the session's holds. Adds or replaces a=rtcp when it is not
   /// the next port.
   void set_media_port(size_t i, uint16_t rtp, uint16_t rtcp);
+  void set_proto(size_t i, std::string_view proto);
   /// The RTP formats of the m-line, in this order. Attributes of those left out (rtpmap, fmtp, rtcp-fb) go.
   void set_formats(size_t i, const std::vector<uint8_t>& payload_types);
-  /// These formats and no others, with their rtpmap and fmtp. Views into other descriptions may be in them,
-  /// into this one not.
+  /// These formats and no others, with their rtpmap and fmtp. They may be views into any description.
   void replace_formats(size_t i, const std::vector<Format>& formats);
   /// Adds an RTP format at the end of the m-line, with its rtpmap and, when there are parameters, its fmtp.
   void add_format(size_t i, const Format& format);
@@ -159,7 +159,6 @@ class Description {
   std::string_view text_of(const Line& line) const {
     return std::string_view(text_).substr(line.begin, line.size);
   }
-  void describe_format(size_t i, const Format& format);
   Line store(char type, std::string_view value);
   Status<Reason> add_parsed_line(char type, uint32_t begin, uint32_t size, const Limits& limits);
   const std::vector<Line>& section_lines(size_t section) const;

@@ -89,6 +89,7 @@ struct Bridging : ::testing::Test {
 
   EndpointConfig config() {
     EndpointConfig c;
+    c.transcode = true;
     c.codecs = {"PCMA", "PCMU", "G722", "opus"};
     return c;
   }

@@ -137,7 +137,10 @@ struct World {
   }
   /// One datagram arrives at our port `to`.
   void receive(const SocketAddress& from, uint16_t to, std::vector<uint8_t> bytes) {
-    port::MediaPacket p{ports.id_of(to), from, bytes, 0};
+    constexpr uint32_t room = 32;
+    const size_t size = bytes.size();
+    bytes.resize(size + room);
+    port::MediaPacket p{ports.id_of(to), from, MutableBytes(bytes).first(size), room};
     port::MediaOut out;
     engine->on_media(now, {&p, 1}, out);
     drain(out);

@@ -1,0 +1,194 @@
+#include "media/codecs.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "codec/codec.h"
+#include "port/directory.h"
+
+namespace tandem::media {
+
+namespace {
+
+bool is(const sdp::Format& format, const port::CodecName& codec) {
+  return iequals(format.encoding, codec.encoding) &&
+         (codec.clock_rate == 0 || codec.clock_rate == format.clock_rate) &&
+         (codec.channels == 0 || codec.channels == format.channels);
+}
+
+bool same_codec(const sdp::Format& a, const sdp::Format& b) {
+  return a.clock_rate == b.clock_rate && a.channels == b.channels && iequals(a.encoding, b.encoding);
+}
+
+bool has(const std::vector<sdp::Format>& in, const sdp::Format& f) {
+  return std::any_of(in.begin(), in.end(), [&](const sdp::Format& t) { return same_codec(t, f); });
+}
+
+bool any_codable(const std::vector<sdp::Format>& formats) {
+  return std::any_of(formats.begin(), formats.end(), can_code);
+}
+
+bool any_codable(const std::vector<std::string>& codecs) {
+  return std::any_of(codecs.begin(), codecs.end(), [](const std::string& name) {
+    const auto f = format_of(name);
+    return f && can_code(*f);
+  });
+}
+
+bool is_audio(const sdp::MediaLine& line) {
+  return line.port != 0 && iequals(line.kind, "audio") && line.proto.find("RTP/") != std::string_view::npos;
+}
+
+/// Without keys of our own there is nothing to decode an encrypted stream with.
+bool is_plain(const sdp::MediaLine& line) { return istarts_with(line.proto, "RTP/AVP"); }
+
+/// Payload types of what the list names, in its order.
+std::vector<uint8_t> named(const std::vector<sdp::Format>& formats, const std::vector<std::string>& codecs) {
+  std::vector<uint8_t> kept;
+  for (const std::string& name : codecs) {
+    const auto codec = port::CodecName::parse(name);
+    if (!codec) continue;
+    for (const sdp::Format& f : formats)
+      if (is(f, *codec) && std::find(kept.begin(), kept.end(), f.payload_type) == kept.end())
+        kept.push_back(f.payload_type);
+  }
+  return kept;
+}
+
+/// RFC 3551 section 6 where there is a number, else the first free dynamic one; nothing when all are taken.
+std::optional<uint8_t> payload_type_for(const sdp::Format& f, const std::vector<sdp::Format>& taken) {
+  const auto is_free = [&](uint8_t type) {
+    return std::none_of(taken.begin(), taken.end(),
+                        [&](const sdp::Format& t) { return t.payload_type == type; });
+  };
+  const std::pair<const char*, uint8_t> fixed[] = {{"PCMU", 0}, {"PCMA", 8}, {"G722", 9}, {"G729", 18}};
+  for (const auto& [name, type] : fixed)
+    if (iequals(f.encoding, name) && is_free(type)) return type;
+  for (uint8_t type = 96; type < 128; ++type)
+    if (is_free(type)) return type;
+  return std::nullopt;
+}
+
+/// Puts `own` in the place of all formats of the line; nothing but what accompanies `formats` stays.
+void offer_line(sdp::Description& offer, size_t i, const std::vector<std::string>& codecs, Terms terms) {
+  const auto before = offer.formats(i);
+  const bool source = terms.more && is_plain(offer.media(i)) && any_codable(before);
+  std::vector<sdp::Format> events;
+  std::copy_if(before.begin(), before.end(), std::back_inserter(events), accompanies);
+  std::vector<sdp::Format> own;
+  if (terms.only) {
+    for (const uint8_t type : named(before, codecs))
+      own.push_back(*std::find_if(before.begin(), before.end(),
+                                  [&](const sdp::Format& f) { return f.payload_type == type; }));
+  } else {
+    own = before;
+  }
+  const size_t kept = own.size();
+  std::vector<sdp::Format> taken = before;  // a number has one meaning in both legs' descriptions
+  if (source)
+    for (const std::string& name : codecs) {
+      auto f = format_of(name);
+      if (!f || has(own, *f) || !can_code(*f)) continue;
+      const auto type = payload_type_for(*f, taken);
+      if (!type) break;
+      f->payload_type = *type;
+      own.push_back(*f);
+      taken.push_back(*f);
+    }
+  if (terms.only && own.empty()) return offer.reject_media(i);
+  if (!terms.only) {
+    for (size_t n = kept; n < own.size(); ++n) offer.add_format(i, own[n]);
+    return;
+  }
+  if (kept == own.size()) {
+    std::vector<uint8_t> types;
+    for (const auto* list : {&own, &events})
+      for (const sdp::Format& f : *list) types.push_back(f.payload_type);
+    return offer.set_formats(i, types);
+  }
+  own.insert(own.end(), events.begin(), events.end());
+  offer.replace_formats(i, own);
+}
+
+}  // namespace
+
+bool can_code(const sdp::Format& f) { return codec::has_codec({f.encoding, f.clock_rate, f.channels, {}}); }
+
+bool accompanies(const sdp::Format& f) {
+  return iequals(f.encoding, "telephone-event") || iequals(f.encoding, "CN");
+}
+
+std::optional<sdp::Format> format_of(const std::string& name) {
+  const auto codec = port::CodecName::parse(name);
+  if (!codec) return std::nullopt;
+  sdp::Format f;
+  f.encoding = codec->encoding;
+  const bool opus = iequals(codec->encoding, "opus");  // RFC 7587; the others RFC 3551
+  f.clock_rate = codec->clock_rate != 0 ? codec->clock_rate : opus ? 48'000 : 8000;
+  f.channels = codec->channels != 0 ? codec->channels : opus ? 2 : 1;
+  return f;
+}
+
+bool restrict_audio(sdp::Description& description, const std::vector<std::string>& codecs) {
+  return codecs.empty() || offer_audio(description, codecs, {.only = true});
+}
+
+bool can_reach(const sdp::Description& description, const std::vector<std::string>& codecs) {
+  if (codecs.empty()) return true;
+  bool had = false;
+  for (size_t i = 0; i < description.media_count(); ++i) {
+    const sdp::MediaLine line = description.media(i);
+    if (!is_audio(line)) continue;
+    had = true;
+    const auto formats = description.formats(i);
+    if (!named(formats, codecs).empty()) return true;
+    if (any_codable(formats) && any_codable(codecs)) return true;
+  }
+  return !had;
+}
+
+bool offer_audio(sdp::Description& offer, const std::vector<std::string>& codecs, Terms terms) {
+  bool had = false, left = false;
+  for (size_t i = 0; i < offer.media_count(); ++i) {
+    if (!is_audio(offer.media(i))) continue;
+    had = true;
+    offer_line(offer, i, codecs, terms);
+    left = left || offer.media(i).port != 0;
+  }
+  return left || !had;
+}
+
+void answer_within(sdp::Description& answer, const sdp::Description& offer) {
+  const size_t lines = std::min(answer.media_count(), offer.media_count());
+  for (size_t i = 0; i < lines; ++i) {
+    if (!is_audio(answer.media(i)) || !is_audio(offer.media(i))) continue;
+    if (!is_plain(answer.media(i)) || !is_plain(offer.media(i))) continue;
+    const auto answered = answer.formats(i);
+    const auto offered = offer.formats(i);
+    std::vector<uint8_t> kept;
+    bool speech = false;
+    for (const sdp::Format& f : answered) {
+      if (!has(offered, f)) continue;
+      kept.push_back(f.payload_type);
+      speech = speech || !accompanies(f);
+    }
+    if (speech) {
+      if (kept.size() < answered.size()) answer.set_formats(i, kept);
+      continue;
+    }
+    const auto ours = std::find_if(offered.begin(), offered.end(), can_code);
+    if (ours == offered.end() || !any_codable(answered)) continue;
+    std::vector<sdp::Format> own{*ours};
+    if (!iequals(ours->encoding, "G729"))
+      own.front().parameters = {};  // theirs say what they receive, not we
+    for (const sdp::Format& event : offered) {
+      if (!iequals(event.encoding, "telephone-event") || event.clock_rate != ours->clock_rate) continue;
+      own.push_back(event);
+      own.back().parameters = "0-15";
+      break;
+    }
+    answer.replace_formats(i, own);
+  }
+}
+
+}  // namespace tandem::media

@@ -1,0 +1,40 @@
+#pragma once
+// Lists of codecs as an operator writes them ("PCMU", "opus/48000/2": RFC 8866 section 6.6) against what a
+// description has. telephone-event and CN (RFC 4733, RFC 3389) go with any codec and stand in no list.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sdp/description.h"
+
+namespace tandem::media {
+
+/// Whether this program can decode and encode it.
+bool can_code(const sdp::Format& format);
+/// telephone-event and CN.
+bool accompanies(const sdp::Format& format);
+/// What an rtpmap says of a codec named so, its payload type unset. Nothing for a name nobody registered.
+std::optional<sdp::Format> format_of(const std::string& codec);
+
+/// Leaves of each RTP audio line what `codecs` names, in that order, and what accompanies it; an empty list
+/// leaves all. A line with nothing left is refused. False: there was audio, and none is left.
+bool restrict_audio(sdp::Description& description, const std::vector<std::string>& codecs);
+
+/// Whether a leg described so can be heard by one that takes `codecs` only: by its own packets, or decoded
+/// and encoded anew.
+bool can_reach(const sdp::Description& description, const std::vector<std::string>& codecs);
+
+/// The audio lines of an offer made from what another leg described. `only`: as restrict_audio. `more`:
+/// behind what is left there stand those of `codecs` that can be made of what the other leg sends (plain RTP
+/// only). False: there was audio, and none is left.
+struct Terms {
+  bool only = false;
+  bool more = false;
+};
+bool offer_audio(sdp::Description& offer, const std::vector<std::string>& codecs, Terms terms);
+
+/// An answer holds nothing the offer did not (RFC 3264 section 6.1); where nothing is left of a line, it gets
+/// the first codec of the offer that can be made of what the other leg answered.
+void answer_within(sdp::Description& answer, const sdp::Description& offer);
+
+}  // namespace tandem::media
