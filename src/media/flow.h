@@ -58,9 +58,9 @@ struct alignas(64) Flow {
   uint64_t sent_packets = 0;
   uint64_t sent_octets = 0;
   Secured* secured = nullptr;  // of the stream: packets come and leave here encrypted
-  bool rtcp = false;     // the odd port of the pair
-  bool mux = false;      // RTCP comes on the RTP port too (RFC 5761)
-  bool bridged = false;  // decoded for a partner that takes another codec
+  bool rtcp = false;           // the odd port of the pair
+  bool mux = false;            // RTCP comes on the RTP port too (RFC 5761)
+  bool bridged = false;        // decoded for a partner that takes another codec
   Wire wire = Wire::rtp;
   bool active = false;  // something was accepted, at last_accepted
   uint8_t last_payload_type = 0;

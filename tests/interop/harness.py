@@ -314,11 +314,14 @@ class Sipp:
 # ---- baresip ---------------------------------------------------------------------------------------------
 
 
-def write_tone(path, hertz, seconds=60, rate=8000, amplitude=9000):
-    """A whole number of hertz, so that one second after the other fits without a click."""
-    second = array.array("h", [int(amplitude * math.sin(2 * math.pi * hertz * i / rate)) for i in range(rate)])
+TONE_AMPLITUDE = 9000
+
+
+def write_tone(path, hertz, seconds=60, rate=8000, amplitude=TONE_AMPLITUDE, channels=1):
+    """A whole number of hertz, so that one second after the other fits without a click; the same in each channel."""
+    second = array.array("h", [int(amplitude * math.sin(2 * math.pi * hertz * i / rate)) for i in range(rate) for _ in range(channels)])
     with wave.open(str(path), "wb") as w:
-        w.setnchannels(1)
+        w.setnchannels(channels)
         w.setsampwidth(2)
         w.setframerate(rate)
         w.writeframes(second.tobytes() * seconds)
@@ -372,12 +375,14 @@ def read_wav(path):
 class Baresip:
     """A phone without a sound card: it plays a tone of its own and records what it hears."""
 
-    def __init__(self, folder, name, user, password, port, hertz, transport="udp", options="", answer="auto", ca=None, host=HOST, domain=None):
+    def __init__(self, folder, name, user, password, port, hertz, transport="udp", options="", answer="auto", ca=None, host=HOST, domain=None,
+                 codec="PCMU/8000/1"):
         self.folder = pathlib.Path(folder) / f"baresip-{name}"
         self.folder.mkdir(parents=True)
         self.name, self.user, self.hertz = name, user, hertz
         self.control_port = free_port()
-        write_tone(self.folder / "tone.wav", hertz)
+        rate, channels = (int(n) for n in codec.split("/")[1:])  # its file source does not resample
+        write_tone(self.folder / "tone.wav", hertz, rate=rate, channels=channels)
         self.scheme = "sip"
         at = f"[{host}]" if ":" in host else host
         if domain:  # what it is called and where it is reached are two things
@@ -385,12 +390,12 @@ class Baresip:
         else:
             server = f"sip:{user}@{at}:{port};transport={transport}"
         (self.folder / "accounts").write_text(
-            f"<{server}>;auth_user={user};auth_pass={password};regint=300;answermode={answer}{options}\n")
+            f"<{server}>;auth_user={user};auth_pass={password};regint=300;answermode={answer};audio_codecs={codec}{options}\n")
         config = ["poll_method epoll", f"sip_listen {at}:0", "call_max_calls 4", "call_local_timeout 60", f"net_interface {host}",
-                  "module_path /usr/lib/baresip/modules", "module g711.so", "module aufile.so", "module aubridge.so",
+                  "module_path /usr/lib/baresip/modules", "module g711.so", "module g722.so", "module opus.so", "module srtp.so", "module aufile.so", "module aubridge.so",
                   "module sndfile.so", "module ctrl_tcp.so", "module_tmp account.so", "module_app menu.so",
                   f"audio_source aufile,{self.folder}/tone.wav", f"audio_player aubridge,none-{name}", f"audio_alert aubridge,none-{name}",
-                  "audio_channels 1", "audio_srate 8000", f"ctrl_tcp_listen {HOST}:{self.control_port}", f"snd_path {self.folder}",
+                  f"audio_channels {channels}", f"audio_srate {rate}", f"ctrl_tcp_listen {HOST}:{self.control_port}", f"snd_path {self.folder}",
                   "rtp_ports 30000-32766", "statmode_default off"]
         if ca:
             config.append(f"sip_cafile {ca}")

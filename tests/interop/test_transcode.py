@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Two baresip phones that share no codec: each hears the other's tone, as loud as it was played."""
+import itertools
+import math
+import shutil
+
+from harness import HOST, TONE_AMPLITUDE, Baresip, Suite, check, tone_share, wait_for
+
+suite = Suite()
+node = suite.node("codecs")
+count = 0
+TONE_RMS = TONE_AMPLITUDE / math.sqrt(2)
+CODECS = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1", "opus": "opus/48000/2"}
+
+
+def phone(user, hertz, codec, options=""):
+    global count
+    count += 1
+    p = suite.closing(Baresip(node.folder, f"{count}-{user}-{codec}", user, node.users[user], node.sip, hertz, codec=CODECS[codec], options=options))
+    p.wait_registered(node)
+    return p
+
+
+def call(a, b, user):
+    mark = a.mark()
+    a.command("dial", f"sip:{user}@{HOST}:{node.sip}")
+    a.event("CALL_ESTABLISHED", since=mark)
+    b.event("CALL_ESTABLISHED")
+
+
+def check_sound(who, hertz):
+    """Of what it recorded: the other's tone and hardly anything else, within 1 dB of the level it was played at."""
+    samples, rate = who.recording()
+    share, loud = tone_share(samples[-rate:], hertz, rate, rate // 10)
+    check(loud >= 9 and share >= 0.8, f"{who.name} heard {hertz} Hz in {share:.0%} of {loud} loud tenths of a second")
+    last = samples[-rate:]
+    level = 20 * math.log10(math.sqrt(sum(s * s for s in last) / len(last)) / TONE_RMS)
+    check(abs(level) < 1, f"{who.name} heard {hertz} Hz at {level:+.1f} dB")
+
+
+SDES = ";mediaenc=srtp-mand"
+
+
+def pair(of_a, of_b, options_a="", options_b=""):
+    a, b = phone("1001", 440, of_a, options_a), phone("1002", 620, of_b, options_b)
+    before = len(node.cdrs("&party=1002"))
+    call(a, b, "1002")
+    a.heard(620), b.heard(440)
+    check_sound(a, 620), check_sound(b, 440)
+    mark = b.mark()
+    a.command("hangup")
+    b.event("CALL_CLOSED", since=mark)
+    row = wait_for(lambda: (rows := node.cdrs("&party=1002")) and len(rows) > before and rows, 10, "a CDR")[0]
+    check(row["caller"]["codec"].lower() == of_a.lower() and row["callee"]["codec"].lower() == of_b.lower(), str(row))
+    check(row["caller"]["packets_sent"] > 40 and row["callee"]["packets_sent"] > 40, str(row))
+
+
+def transfer():
+    """A call without transcoding goes on with a phone that needs it."""
+    a, b, c = phone("1001", 440, "PCMU"), phone("1002", 620, "PCMU"), phone("1003", 880, "opus")
+    call(a, b, "1002")
+    b.heard(440)
+    b.command("transfer", f"sip:1003@{HOST}:{node.sip}")
+    c.event("CALL_ESTABLISHED")
+    a.heard(880), c.heard(440)
+    a.command("hangup")
+    node.wait_no_calls()
+
+
+def hold():
+    a, b = phone("1001", 440, "G722"), phone("1002", 620, "PCMA")
+    call(a, b, "1002")
+    b.heard(440)
+    a.command("hold")
+
+    def music():
+        samples, rate = b.recording()
+        share, loud = tone_share(samples[-rate:], 440, rate, rate // 10)
+        return loud >= 3 and share == 0
+
+    wait_for(music, 10, "music on hold")
+    a.command("resume")
+    a.heard(620), b.heard(440)
+    a.command("hangup")
+
+
+def main():
+    if not shutil.which("baresip"):
+        suite.cannot("baresip", "the program is not installed")
+        suite.finish()
+    node.start()
+    for first, second in itertools.combinations(CODECS, 2):
+        suite.run(f"{first} and {second}", pair, first, second)
+    suite.run("SRTP and RTP", pair, "PCMU", "PCMU", SDES, "")
+    suite.run("SRTP at both legs, two codecs", pair, "PCMA", "opus", SDES, SDES)
+    suite.run("a transfer to a phone that speaks another codec", transfer)
+    suite.run("hold with music, and resume", hold)
+    suite.finish()
+
+
+main()
