@@ -1,0 +1,209 @@
+// Checks as a STUN server: who may ask, what is answered, and what follows from it (RFC 8445 section 7.3).
+#include <algorithm>
+
+#include "ice/state.h"
+
+namespace tandem::ice {
+
+using stun::Class;
+using stun::Message;
+namespace attribute = stun::attribute;
+
+bool AgentState::on_datagram(Now now, BaseId base, const SocketAddress& from, Bytes datagram, Outbox& out) {
+  const auto refused = [&](Reason r) {
+    troubles->add(r);
+    return false;
+  };
+  if (base >= bases.size() || !bases[base].open) return refused(Reason::unknown_base);
+  const auto m = Message::parse(datagram);
+  if (!m) return refused(Reason::not_stun);
+  if (m->method() != stun::method::binding) return refused(Reason::not_binding);
+  switch (m->message_class()) {
+    case Class::request:
+      return on_request(now, base, from, *m, out);
+    case Class::indication:
+      return false;  // a keep-alive (section 11)
+    default:
+      return on_response(now, bases[base].at.stream, base, from, *m, out);
+  }
+}
+
+/// Answers with an error. To a request nobody has authenticated only as many as the configuration allows.
+void AgentState::refuse(Now now, BaseId base, const SocketAddress& from, const Message& m,
+                        const Refusal& refusal, const Generation* authenticated, Outbox& out) {
+  troubles->add(refusal.reason);
+  if (authenticated == nullptr) {
+    if (now.mono - answers_since_ >= seconds(1)) {
+      answers_since_ = now.mono;
+      answers_ = 0;
+    }
+    if (answers_ >= config.unauthenticated_answers) return;
+    ++answers_;
+  }
+  stun::Writer w(Class::error, stun::method::binding, m.transaction());
+  w.add_error(refusal.code, refusal.phrase);
+  if (refusal.code == 420) w.add_unknown_attributes(refusal.unknown);
+  if (authenticated != nullptr) w.add_integrity(as_bytes(authenticated->local.pwd));
+  w.add_fingerprint();
+  if (w.ok()) out.datagrams.push_back({base, from, w.octets()});
+}
+
+/// The generation whose credentials the request carries. Until here nothing has been kept or allocated.
+Generation* AgentState::authenticate(Now now, Stream& s, BaseId base, const SocketAddress& from,
+                                     const Message& m, Outbox& out) {
+  static const Refusal bad_request{400, "Bad Request", Reason::unauthenticated, {}};
+  static const Refusal unauthenticated{401, "Unauthenticated", Reason::wrong_credentials, {}};
+  const auto username = m.text(attribute::username);
+  if (!username) return refuse(now, base, from, m, bad_request, nullptr, out), nullptr;
+  // "ours:theirs"; only our part counts, since a check may be here before their description is.
+  const std::string_view ufrag = username->substr(0, username->find(':'));
+  Generation* g = nullptr;
+  if (ufrag.size() < username->size() && ufrag == s.current.local.ufrag)
+    g = &s.current;
+  else if (ufrag.size() < username->size() && s.previous && ufrag == s.previous->local.ufrag)
+    g = s.previous.get();
+  if (g == nullptr) return refuse(now, base, from, m, unauthenticated, nullptr, out), nullptr;
+  switch (m.check_integrity(as_bytes(g->local.pwd))) {
+    case stun::Integrity::good:
+      return g;
+    case stun::Integrity::absent:
+      return refuse(now, base, from, m, bad_request, nullptr, out), nullptr;
+    default:
+      return refuse(now, base, from, m, unauthenticated, nullptr, out), nullptr;
+  }
+}
+
+/// Section 7.3.1.1. False when the request was refused. A lite agent never gives way: it cannot control.
+bool AgentState::settle_role(Now now, BaseId base, const SocketAddress& from, const Message& m,
+                             const Generation& g, Outbox& out) {
+  const auto theirs =
+      m.u64(role == Role::controlling ? attribute::ice_controlling : attribute::ice_controlled);
+  if (!theirs) return true;
+  const bool ours_larger = tie_breaker >= *theirs;
+  bool keep = role == Role::controlling ? ours_larger : !ours_larger;
+  if (config.mode == Mode::lite) keep = true;
+  if (!keep && role_changes >= config.max_role_changes) {
+    troubles->add(Reason::too_many_roles);
+    keep = true;
+  }
+  if (keep) {
+    refuse(now, base, from, m, {487, "Role Conflict", Reason::role_conflict, {}}, &g, out);
+    return false;
+  }
+  change_role(role == Role::controlling ? Role::controlled : Role::controlling, out);
+  return true;
+}
+
+/// The candidate a request came from, made when it is a new one (section 7.3.1.3).
+std::optional<size_t> AgentState::remote_of(Generation& g, const Base& base, const SocketAddress& from,
+                                            uint32_t priority) {
+  for (size_t i = 0; i < g.remotes.size(); ++i) {
+    const Candidate& c = g.remotes[i].candidate;
+    // Who connects to us does so from a port no candidate has named.
+    if (c.address == from && c.component == base.at.component && c.transport == base.at.transport &&
+        (c.tcp_type != TcpType::active || !g.remotes[i].signalled))
+      return i;
+  }
+  if (g.reflexive >= config.max_peer_reflexive) return std::nullopt;
+  ++g.reflexive;
+  ++revision;
+  Remote r;
+  r.candidate.foundation = rng->token(32);  // like no other
+  r.candidate.component = base.at.component;
+  r.candidate.transport = base.at.transport;
+  if (base.at.tcp_type != TcpType::none)
+    r.candidate.tcp_type = base.at.tcp_type == TcpType::passive  ? TcpType::active
+                           : base.at.tcp_type == TcpType::active ? TcpType::passive
+                                                                 : TcpType::simultaneous_open;
+  r.candidate.priority = std::max(priority, 1u);
+  r.candidate.address = from;
+  r.candidate.type = CandidateType::peer_reflexive;
+  g.remotes.push_back(std::move(r));
+  return g.remotes.size() - 1;
+}
+
+bool AgentState::on_request(Now now, BaseId base, const SocketAddress& from, const Message& m, Outbox& out) {
+  const StreamId id = bases[base].at.stream;
+  Stream& s = streams[id];
+  Generation* g = authenticate(now, s, base, from, m, out);
+  if (g == nullptr) return false;
+  Refusal refusal{420, "Unknown Attribute", Reason::unknown_attribute,
+                  m.unknown_required({attribute::username, attribute::message_integrity,
+                                      attribute::message_integrity_sha256, attribute::priority,
+                                      attribute::use_candidate})};
+  const auto priority = m.u32(attribute::priority);
+  if (refusal.unknown.empty()) refusal = {400, "Bad Request", Reason::bad_request, {}};
+  if (refusal.code == 420 || !priority ||
+      (!m.u64(attribute::ice_controlling) && !m.u64(attribute::ice_controlled))) {
+    refuse(now, base, from, m, refusal, g, out);
+    return false;
+  }
+  if (!settle_role(now, base, from, m, *g, out)) return false;
+  const auto remote = remote_of(*g, bases[base], from, *priority);
+  if (!remote) {
+    // No answer: the peer's pair shall fail as ours does, or it might nominate what we do not know.
+    troubles->add(Reason::too_many_reflexive);
+    return true;
+  }
+  g->remotes[*remote].validated = true;
+
+  stun::Writer w(Class::success, stun::method::binding, m.transaction());
+  w.add_xor_address(attribute::xor_mapped_address, from);
+  w.add_integrity(as_bytes(g->local.pwd)).add_fingerprint();
+  out.datagrams.push_back({base, from, w.octets()});
+  if (g == &s.current) act_on(now, id, base, *remote, m, out);
+  return true;
+}
+
+/// Whether a pair may take the place of the selected one. A peer that keeps to RFC 8445 nominates once, and
+/// again only when that has failed for it: its last word counts. One of RFC 5245 may nominate everything that
+/// works: then both sides go by priority (section 8.1.1).
+bool AgentState::accepts_nomination(const Generation& g, const Pair& pair) const {
+  const auto& selection = g.components[pair.component - 1].selection;
+  if (!selection) return true;
+  if (selection->consent.lost || (selection->base == pair.base && selection->remote == pair.remote))
+    return false;
+  return g.remote_ice2 || pair.priority > selection->priority;
+}
+
+/// Sections 7.3.1.4, 7.3.1.5 and 7.3.2: triggered checks, and nominations by the peer.
+void AgentState::act_on(Now now, StreamId id, BaseId base, size_t remote, const Message& m, Outbox& out) {
+  Stream& s = streams[id];
+  Generation& g = s.current;
+  if (g.state == State::failed || g.state == State::disconnected) return;
+  const bool nominates = role == Role::controlled && m.find(attribute::use_candidate).has_value();
+  auto at = std::find_if(g.pairs.begin(), g.pairs.end(),
+                         [&](const Pair& p) { return p.base == base && p.remote == remote; });
+  Pair* pair = at == g.pairs.end() ? nullptr : &*at;
+  const bool concluded = g.components[bases[base].at.component - 1].selection.has_value();
+  if (pair == nullptr) {
+    if ((concluded || config.mode == Mode::lite) && !nominates) return;
+    pair = add_pair(s, base, remote);
+    if (pair == nullptr) return;
+  }
+  const stun::TransactionId transaction = m.transaction();
+  if (pair->trigger == transaction) return;  // a retransmission
+  pair->trigger = transaction;
+  const bool nominated = nominates && accepts_nomination(g, *pair);
+  if (config.mode == Mode::lite) {
+    // No check of ours: what the peer sent from is what it is reached at.
+    pair->mapped = mapped_candidate(
+        s, *pair, bases[base].at.advertised ? bases[base].at.advertised : bases[base].at.address);
+    pair->valid = true;
+    pair->state = PairState::succeeded;
+    if (nominated) select(now, id, *pair, out);
+    return;
+  }
+  if (pair->valid) {
+    if (nominated) select(now, id, *pair, out);
+    return;
+  }
+  if (concluded && !nominated) return;
+  pair->nominate_on_success |= nominated;
+  if (pair->check) pair->cancelled = std::move(pair->check);
+  pair->check.reset();
+  pair->state = PairState::waiting;
+  if (pair->triggered == 0) pair->triggered = ++g.last_triggered;
+}
+
+}  // namespace tandem::ice
