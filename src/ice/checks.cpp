@@ -9,11 +9,6 @@ namespace {
 
 Role other(Role r) { return r == Role::controlling ? Role::controlled : Role::controlling; }
 
-/// Doubled each time; the last one is of another length (RFC 8489 section 6.2.1).
-Duration wait_after(const Transaction& t) {
-  return t.sent == transmissions ? Duration(t.rto * last_wait) : Duration(t.rto * (1 << (t.sent - 1)));
-}
-
 }  // namespace
 
 Duration AgentState::check_rto() const {

@@ -37,6 +37,11 @@ struct Base {
   uint32_t reflexive_priority = 0;  // what PRIORITY says (section 7.1.1)
 };
 
+/// How long to wait after the latest transmission: doubled each time, the last one is of another length.
+inline Duration wait_after(const Transaction& t) {
+  return t.sent == transmissions ? Duration(t.rto * last_wait) : Duration(t.rto * (1 << (t.sent - 1)));
+}
+
 /// A candidate of ours, as signalled.
 struct Local {
   Candidate candidate;
@@ -72,11 +77,12 @@ struct Pair {
   std::optional<stun::TransactionId> nomination;  // likewise its last USE-CANDIDATE
 };
 
-/// Consent of the peer (RFC 7675): every check is a transaction of its own, sent once; any answer counts.
+/// Consent of the peer (RFC 7675): every check is a transaction of its own, and an answer to any counts.
 struct Consent {
   Instant next = Instant::never();
   Instant expires = Instant::never();
   bool lost = false;
+  Transaction latest;                         // sent again until it is answered or the next is due
   std::array<stun::TransactionId, 8> sent{};  // the latest first; all zeros: none, or answered
 };
 
@@ -239,7 +245,7 @@ class AgentState {
   void select_without_checks(Now now, StreamId id, Outbox& out);
   void set_state(StreamId id, State state, Outbox& out);
   Duration consent_wait();
-  void ask_consent(Generation& g, Selection& selection, Outbox& out);
+  void ask_consent(Now now, Generation& g, Selection& selection, Outbox& out);
   void keep_consent(Now now, StreamId id, Generation& g, Outbox& out);
   void lose_consent(StreamId id, Generation& g, uint16_t component, Outbox& out);
   bool on_consent_response(Now now, StreamId id, Generation& g, BaseId base, const SocketAddress& from,
