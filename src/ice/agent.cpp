@@ -293,10 +293,11 @@ Instant AgentState::next_timeout() const {
         if (p.cancelled) sooner(p.cancelled->end);
       }
     for (uint16_t c = 0; c < s.components; ++c) {
-      for (const Generation* of : {&g, static_cast<const Generation*>(s.previous.get())})
-        if (of != nullptr && of->components[c].selection)
-          sooner(std::min(of->components[c].selection->consent.next,
-                          of->components[c].selection->consent.expires));
+      for (const Generation* of : {&g, static_cast<const Generation*>(s.previous.get())}) {
+        if (of == nullptr || !of->components[c].selection) continue;
+        const Consent& consent = of->components[c].selection->consent;
+        sooner(std::min({consent.next, consent.expires, consent.latest.next}));
+      }
       const bool nominating = std::any_of(g.pairs.begin(), g.pairs.end(), [&](const Pair& p) {
         return p.component == c + 1 && p.nominating;
       });

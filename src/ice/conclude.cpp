@@ -162,13 +162,22 @@ Duration AgentState::consent_wait() {
 
 // ---- consent ---------------------------------------------------------------------------------------------
 
-void AgentState::ask_consent(Generation& g, Selection& selection, Outbox& out) {
-  Transaction t;
-  t.id = stun::new_transaction(*rng);
-  t.role = role;
+/// A new check, or the latest again: on a lossy path one of six alone would now and then be too few.
+void AgentState::ask_consent(Now now, Generation& g, Selection& selection, Outbox& out) {
   Consent& consent = selection.consent;
-  std::move_backward(consent.sent.begin(), consent.sent.end() - 1, consent.sent.end());
-  consent.sent[0] = t.id;
+  Transaction& t = consent.latest;
+  if (now.mono >= consent.next) {
+    consent.next = now.mono + consent_wait();
+    t = {};
+    t.id = stun::new_transaction(*rng);
+    t.role = role;
+    t.rto = config.rto;
+    std::move_backward(consent.sent.begin(), consent.sent.end() - 1, consent.sent.end());
+    consent.sent[0] = t.id;
+  }
+  ++t.sent;
+  const bool again = bases[selection.base].at.transport == Transport::udp && t.sent < transmissions;
+  t.next = again ? now.mono + wait_after(t) : Instant::never();
   transmit(g, selection.base, g.remotes[selection.remote].candidate.address, t, out);
 }
 
@@ -180,9 +189,8 @@ void AgentState::keep_consent(Now now, StreamId id, Generation& g, Outbox& out) 
     Consent& consent = selection->consent;
     if (now.mono >= consent.expires) {
       lose_consent(id, g, c, out);
-    } else if (now.mono >= consent.next && config.mode == Mode::full) {
-      ask_consent(g, *selection, out);
-      consent.next = now.mono + consent_wait();
+    } else if (config.mode == Mode::full) {
+      if (now.mono >= std::min(consent.next, consent.latest.next)) ask_consent(now, g, *selection, out);
     } else if (now.mono >= consent.next) {
       stun::Writer w(stun::Class::indication, stun::method::binding, stun::new_transaction(*rng));
       w.add_fingerprint();
@@ -222,6 +230,7 @@ bool AgentState::on_consent_response(Now now, StreamId id, Generation& g, BaseId
       return true;
     }
     *sent = {};  // one answer each
+    consent.latest.next = Instant::never();
     if (m.message_class() == stun::Class::success) {
       consent.expires = now.mono + config.consent_expiry;
     } else if (const auto error = m.error(); error && error->code == 403) {

@@ -67,8 +67,7 @@ bool AgentState::gather_next(Now now, Outbox& out) {
 void AgentState::send_gather(Now now, Gather& gather, Outbox& out) {
   Transaction& t = gather.transaction;
   ++t.sent;
-  t.next = now.mono +
-           (t.sent == transmissions ? Duration(t.rto * last_wait) : Duration(t.rto * (1 << (t.sent - 1))));
+  t.next = now.mono + wait_after(t);
   stun::Writer w(stun::Class::request, stun::method::binding, t.id);
   w.add_fingerprint();
   out.datagrams.push_back({gather.base, gather.server, w.octets()});
