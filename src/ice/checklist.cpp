@@ -99,10 +99,17 @@ void AgentState::form_pairs_of_base(Stream& s, BaseId base) {
     if (compatible(bases[base], g.remotes[r].candidate)) add_pair(s, base, r);
 }
 
-bool AgentState::foundation_busy(uint64_t foundation) const {
-  for (const Stream& s : streams)
+/// Whether another pair of the foundation is being checked on behalf of all: one of an earlier stream, or of
+/// a component not higher. A later one does not count: with trickled candidates each side would otherwise
+/// wait for what the other has frozen.
+bool AgentState::foundation_busy(const Generation& g, const Pair& pair) const {
+  for (const Stream& s : streams) {
     for (const Pair& p : s.current.pairs)
-      if (p.foundation == foundation && is_pending(p.state)) return true;
+      if (p.foundation == pair.foundation && is_pending(p.state) &&
+          (&s.current != &g || p.component <= pair.component))
+        return true;
+    if (&s.current == &g) return false;
+  }
   return false;
 }
 
@@ -116,7 +123,7 @@ void AgentState::thaw(Generation& g) {
     return a->component != b->component ? a->component < b->component : a->priority > b->priority;
   });
   for (Pair* p : frozen)
-    if (!foundation_busy(p->foundation)) p->state = PairState::waiting;
+    if (!foundation_busy(g, *p)) p->state = PairState::waiting;
 }
 
 /// A pair has succeeded: those of its foundation will too (section 7.2.5.3.3).
@@ -149,9 +156,8 @@ bool AgentState::has_work() const {
     const Generation& g = s.current;
     if (!g.known() || (!g.running() && g.state != State::completed)) continue;
     for (const Pair& p : g.pairs)
-      if (p.triggered != 0 ||
-          (g.running() && (p.state == PairState::waiting ||
-                           (p.state == PairState::frozen && !foundation_busy(p.foundation)))))
+      if (p.triggered != 0 || (g.running() && (p.state == PairState::waiting ||
+                                               (p.state == PairState::frozen && !foundation_busy(g, p)))))
         return true;
   }
   return false;

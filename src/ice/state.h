@@ -202,7 +202,7 @@ class AgentState {
   void recompute_priorities();
   size_t pairs_allowed() const;
   void thaw(Generation& g);
-  bool foundation_busy(uint64_t foundation) const;
+  bool foundation_busy(const Generation& g, const Pair& pair) const;
   void thaw_foundation(uint64_t foundation);
   Pair* next_pair(Generation& g);
   bool has_work() const;
