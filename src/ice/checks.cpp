@@ -41,6 +41,7 @@ void AgentState::send_check(Now now, Generation& g, Pair& pair, Outbox& out) {
   Transaction t;
   t.id = stun::new_transaction(*rng);
   t.role = role;
+  t.tie_breaker = tie_breaker;
   t.use_candidate = role == Role::controlling && pair.nominating;
   t.rto = check_rto();
   t.sent = 1;
@@ -144,9 +145,16 @@ void AgentState::change_role(Role to, Outbox& out) {
   role = to;
   ++role_changes;
   ++revision;
-  for (Stream& s : streams) {
-    for (Pair& p : s.current.pairs) p.nominating = p.nominate_on_success = false;
-  }
+  for (Stream& s : streams)
+    for (Pair& p : s.current.pairs) {
+      p.nominating = p.nominate_on_success = false;
+      const auto& selection = s.current.components[p.component - 1].selection;
+      if (to != Role::controlling || !selection || selection->base != p.base || selection->remote != p.remote)
+        continue;
+      // What the peer nominated may have been lost on the way back: now it is ours to say.
+      p.nominating = true;
+      p.triggered = ++s.current.last_triggered;
+    }
   recompute_priorities();
   Event e{Event::Kind::role};
   e.role = to;

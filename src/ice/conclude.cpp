@@ -171,6 +171,7 @@ void AgentState::ask_consent(Now now, Generation& g, Selection& selection, Outbo
     t = {};
     t.id = stun::new_transaction(*rng);
     t.role = role;
+    t.tie_breaker = tie_breaker;
     t.rto = config.rto;
     std::move_backward(consent.sent.begin(), consent.sent.end() - 1, consent.sent.end());
     consent.sent[0] = t.id;

@@ -194,7 +194,8 @@ void AgentState::act_on(Now now, StreamId id, BaseId base, size_t remote, const 
     if (nominated) select(now, id, *pair, out);
     return;
   }
-  if (pair->valid) {
+  // A nomination of ours that goes unanswered is another matter: a peer that has heard it asks for consent.
+  if (pair->valid && !(pair->nominating && pair->check)) {
     if (nominated) select(now, id, *pair, out);
     return;
   }

@@ -19,7 +19,8 @@ inline constexpr size_t most_servers = 4;
 /// A Binding request in flight (RFC 8489 section 6.2.1). It is written anew for each transmission.
 struct Transaction {
   stun::TransactionId id{};
-  Role role = Role::controlling;  // of a check: what it claims
+  Role role = Role::controlling;  // of a check: what it claims, and its tie-breaker
+  uint64_t tie_breaker = 0;
   bool use_candidate = false;
   int sent = 0;
   Duration rto{};                   // between the first two
