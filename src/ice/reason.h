@@ -33,6 +33,7 @@ enum class Reason : uint8_t {
   bad_request,          // an authentic request without PRIORITY or role (400)
   unknown_attribute,    // an authentic request with attributes that must be understood and are not (420)
   role_conflict,        // an authentic request that claims the role we keep (487)
+  replayed,             // an authentic request whose transaction has come from another address before
   too_many_roles,       // the peer wants us to change roles once more than max_role_changes
   too_many_reflexive,   // past Config::max_peer_reflexive: no answer, no candidate
   unmatched_response,   // to no request in flight

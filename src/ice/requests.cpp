@@ -94,6 +94,17 @@ bool AgentState::settle_role(Now now, BaseId base, const SocketAddress& from, co
   return true;
 }
 
+/// Who overhears a check and sends it from his own address would be taken for the peer: by a lite agent at
+/// once, since it asks nobody back.
+bool AgentState::is_replay(Generation& g, BaseId base, const SocketAddress& from, const Message& m) {
+  const stun::TransactionId transaction = m.transaction();
+  const auto known = std::find_if(g.heard.begin(), g.heard.end(),
+                                  [&](const Heard& h) { return h.from && h.transaction == transaction; });
+  if (known != g.heard.end()) return known->base != base || known->from != from;
+  g.heard[g.next_heard++ % g.heard.size()] = {transaction, base, from};
+  return false;
+}
+
 /// The candidate a request came from, made when it is a new one (section 7.3.1.3).
 std::optional<size_t> AgentState::remote_of(Generation& g, const Base& base, const SocketAddress& from,
                                             uint32_t priority) {
@@ -136,6 +147,10 @@ bool AgentState::on_request(Now now, BaseId base, const SocketAddress& from, con
   if (refusal.code == 420 || !priority ||
       (!m.u64(attribute::ice_controlling) && !m.u64(attribute::ice_controlled))) {
     refuse(now, base, from, m, refusal, g, out);
+    return false;
+  }
+  if (is_replay(*g, base, from, m)) {
+    troubles->add(Reason::replayed);
     return false;
   }
   if (!settle_role(now, base, from, m, *g, out)) return false;

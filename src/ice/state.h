@@ -100,6 +100,13 @@ struct Component {
   std::optional<Selection> selection;
 };
 
+/// An authentic request. The same transaction from elsewhere is somebody's who has overheard it.
+struct Heard {
+  stun::TransactionId transaction{};
+  BaseId base = 0;
+  SocketAddress from;
+};
+
 /// What ends with a restart.
 struct Generation {
   Credentials local;
@@ -111,6 +118,8 @@ struct Generation {
   size_t reflexive = 0;  // of them
   std::vector<Pair> pairs;
   std::array<Component, 2> components;
+  std::array<Heard, 32> heard;  // the latest ones, in a ring
+  uint32_t next_heard = 0;
   uint32_t last_triggered = 0;
   State state = State::idle;
   Instant patience = Instant::never();  // may fail from here on, and will when it has been `patience_over`
@@ -234,6 +243,7 @@ class AgentState {
               const Generation* authenticated, Outbox& out);
   bool settle_role(Now now, BaseId base, const SocketAddress& from, const stun::Message& m,
                    const Generation& g, Outbox& out);
+  bool is_replay(Generation& g, BaseId base, const SocketAddress& from, const stun::Message& m);
   std::optional<size_t> remote_of(Generation& g, const Base& base, const SocketAddress& from,
                                   uint32_t priority);
   void act_on(Now now, StreamId id, BaseId base, size_t remote, const stun::Message& m, Outbox& out);
