@@ -282,7 +282,10 @@ void AgentState::run(Now now, Outbox& out) {
 Instant AgentState::next_timeout() const {
   Instant next = next_tick_;
   const auto sooner = [&](Instant t) { next = std::min(next, t); };
-  for (const Gather& g : gathers) sooner(g.step == Gather::Step::asking ? g.transaction.next : g.again);
+  for (const Gather& g : gathers) {
+    if (g.step == Gather::Step::asking) sooner(g.transaction.next);
+    if (g.step == Gather::Step::done) sooner(g.again);
+  }
   for (const Stream& s : streams) {
     if (s.components == 0) continue;
     const Generation& g = s.current;

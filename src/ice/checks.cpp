@@ -35,7 +35,7 @@ void AgentState::transmit(const Generation& g, BaseId base, const SocketAddress&
 }
 
 void AgentState::send_check(Now now, Generation& g, Pair& pair, Outbox& out) {
-  if (pair.check) pair.cancelled = std::move(pair.check);
+  if (pair.check) pair.cancelled = pair.check;
   pair.triggered = 0;
   pair.state = PairState::in_progress;
   Transaction t;
@@ -67,7 +67,7 @@ void AgentState::retransmit(Now now, Generation& g, Outbox& out) {
     Transaction& t = *pair.check;
     // A pair whose next check is due has its old one cancelled: its silence means nothing (section 7.3.1.4).
     if (pair.triggered != 0) {
-      pair.cancelled = std::move(pair.check);
+      pair.cancelled = pair.check;
       pair.check.reset();
     } else if (now.mono >= t.end || t.sent == transmissions) {
       fail_pair(pair);

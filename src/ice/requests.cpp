@@ -216,7 +216,7 @@ void AgentState::act_on(Now now, StreamId id, BaseId base, size_t remote, const 
   }
   if (concluded && !nominated) return;
   pair->nominate_on_success |= nominated;
-  if (pair->check) pair->cancelled = std::move(pair->check);
+  if (pair->check) pair->cancelled = pair->check;
   pair->check.reset();
   pair->state = PairState::waiting;
   if (pair->triggered == 0) pair->triggered = ++g.last_triggered;

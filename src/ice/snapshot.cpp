@@ -281,7 +281,7 @@ bool AgentState::restore(Now now, std::string_view bytes) {
     gather.step = g.done() ? Gather::Step::done : Gather::Step::queued;
     gather.told = g.told();
     gather.again = deadline_from_wall(now, g.again());
-    gathers.push_back(std::move(gather));
+    gathers.push_back(gather);
   }
   for (const auto& stream : part.streams()) {
     const Place place{bases, static_cast<StreamId>(streams.size())};

@@ -4,16 +4,24 @@
 #include <new>
 
 namespace {
+
 size_t count = 0;
+
+void* counted(size_t n) {
+  ++count;
+  return std::malloc(n);
 }
 
-void* operator new(size_t n) {
-  ++count;
-  if (void* p = std::malloc(n)) return p;
+}  // namespace
+
+// Not inlined: the compiler would otherwise pair malloc with delete and warn.
+[[gnu::noinline]] void* operator new(size_t n) {
+  if (void* p = counted(n)) return p;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void* operator new(size_t n, const std::nothrow_t&) noexcept { return counted(n); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, size_t) noexcept { std::free(p); }
 
 namespace tandem::ice::test {
 

@@ -84,7 +84,8 @@ class Network {
 
   void send(Instant now, const SocketAddress& from, Nat* nat, const SocketAddress& to, Octets bytes) {
     ++sent;
-    if (watch && !watch(from, to, bytes)) return;
+    const auto watching = watch;  // it may put another in its place
+    if (watching && !watching(from, to, bytes)) return;
     if (loss > 0 && static_cast<double>(rng_.below(1'000'000)) < loss * 1e6) return;
     const auto spread = static_cast<uint64_t>((most_delay - least_delay).count());
     const Duration delay = least_delay + Duration(static_cast<int64_t>(rng_.below(spread + 1)));
