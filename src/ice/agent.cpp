@@ -174,7 +174,8 @@ Status<Reason> AgentState::add_remote(Stream& s, const Candidate& c) {
     return refused(mdns ? Reason::mdns_name : Reason::host_name);
   }
   const std::string_view ufrag = c.extension("ufrag");
-  if (!ufrag.empty() && g.known() && ufrag != g.remote.ufrag) return refused(Reason::other_generation);
+  const bool stale = g.known() ? ufrag != g.remote.ufrag : s.previous && ufrag == s.previous->remote.ufrag;
+  if (!ufrag.empty() && stale) return refused(Reason::other_generation);
   if (c.component < 1 || c.component > s.components) return refused(Reason::bad_component);
   if (!usable(c)) return refused(Reason::bad_address);
   for (size_t i = 0; i < g.remotes.size(); ++i) {
@@ -344,7 +345,7 @@ std::optional<Candidate> Agent::default_candidate(StreamId stream, uint16_t comp
   const Stream* s = state_->open_stream(stream);
   if (s == nullptr || component < 1 || component > s->components) return std::nullopt;
   const auto& selection = s->current.components[component - 1].selection;
-  // A peer-reflexive one stands in no candidate line, and its base's would be a mismatch for nobody.
+  // A peer-reflexive one stands in no candidate line.
   if (selection && selection->mapped.type != CandidateType::peer_reflexive) return selection->mapped;
   const auto rank = [](const Candidate& c) {
     const bool v4 = c.address.ip.is_v4(), udp = c.transport == Transport::udp;

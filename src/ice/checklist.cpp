@@ -104,11 +104,12 @@ void AgentState::form_pairs_of_base(Stream& s, BaseId base) {
 /// wait for what the other has frozen.
 bool AgentState::foundation_busy(const Generation& g, const Pair& pair) const {
   for (const Stream& s : streams) {
+    const bool own = &s.current == &g;
+    if (!own && !s.current.known()) continue;  // it checks nothing yet
     for (const Pair& p : s.current.pairs)
-      if (p.foundation == pair.foundation && is_pending(p.state) &&
-          (&s.current != &g || p.component <= pair.component))
+      if (p.foundation == pair.foundation && is_pending(p.state) && (!own || p.component <= pair.component))
         return true;
-    if (&s.current == &g) return false;
+    if (own) return false;
   }
   return false;
 }

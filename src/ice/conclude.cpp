@@ -36,8 +36,9 @@ std::optional<Path> AgentState::path(StreamId id, uint16_t component) const {
   for (const Generation* g : {&s->current, static_cast<const Generation*>(s->previous.get())}) {
     if (g == nullptr) continue;
     const auto& selection = g->components[component - 1].selection;
-    if (selection && selection->consent.lost) return std::nullopt;
-    if (selection) return path_of(*g, selection->base, selection->remote, selection->mapped);
+    if (!selection) continue;
+    if (!selection->consent.lost) return path_of(*g, selection->base, selection->remote, selection->mapped);
+    if (g == &s->current) return std::nullopt;
   }
   if (!s->current.running() || config.mode == Mode::lite) return std::nullopt;
   const Pair* best = best_valid(s->current, component);
@@ -51,6 +52,7 @@ void AgentState::set_state(StreamId id, State state, Outbox& out) {
   s.current.state = state;
   ++revision;
   if (state == State::completed) s.previous.reset();
+  if (state == State::failed || state == State::disconnected) s.current.pairs.clear();
   Event e{Event::Kind::state, id};
   e.state = state;
   out.events.push_back(std::move(e));
