@@ -18,6 +18,7 @@ macro(tandem_find_dependencies)
     pkg_check_modules(BCG729 REQUIRED IMPORTED_TARGET libbcg729)
   endif()
   pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+  pkg_check_modules(LIBAV REQUIRED IMPORTED_TARGET libavformat libavcodec libswresample libavutil)
 endmacro()
 
 # tandem_room(NAME DEPS rooms... [LIBS libraries...]): one static library from every .cpp in the folder.

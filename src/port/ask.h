@@ -9,7 +9,9 @@
 
 #include "base/address.h"
 #include "base/time.h"
+#include "port/recording.h"
 #include "port/records.h"
+#include "port/sound.h"
 
 namespace tandem::port {
 
@@ -80,8 +82,27 @@ struct AskLine {
   AddressOfRecord aor;
 };
 
+/// A sound that has to be read from a file. Answer: SoundResult, also for a deadline that passed.
+struct AskSound {
+  SoundFile file;
+  Duration longest = Duration{0};  // a longer one is refused; 0: as long as the configuration allows
+};
+/// Ends a recording at a position (see Recorder), after all that was appended before it. Answer:
+/// RecordingAnswer, once the file is durable under its name, or is known not to become so.
+struct CloseRecording {
+  RecordingId id = 0;
+  uint64_t at = 0;  // what is longer is cut, what is shorter is silence
+  std::vector<std::pair<std::string, std::string>> fields;  // for NAME.json
+};
+/// Removes a recording, a message or a greeting, by its name with the extension, and its NAME.json. Answer:
+/// Stored, NotFound, or AskFailure::unavailable when the disk refuses.
+struct RemoveRecording {
+  SoundFile file;
+};
+
 using Question = std::variant<AskSubscriber, AskBindings, AskLine, AskStoredBindings, SaveBindings, AskDns,
-                              SaveMessage, AskMessages, AskWaiting, DeleteMessages, SetFeature, AskSeat>;
+                              SaveMessage, AskMessages, AskWaiting, DeleteMessages, SetFeature, AskSeat,
+                              AskSound, CloseRecording, RemoveRecording>;
 
 // ---- answers ---------------------------------------------------------------------------------------------
 
@@ -183,8 +204,8 @@ struct TrunkNews {
   std::vector<IpAddress> addresses;  // of the host, when it is a name that stands for the trunk's sources
 };
 
-using Answer =
-    std::variant<AskFailure, NotFound, Stored, SubscriberAnswer, BindingsAnswer, StoredBindingsAnswer,
-                 DnsAnswer, MessagesAnswer, WaitingAnswer, LineAnswer, SeatAnswer>;
+using Answer = std::variant<AskFailure, NotFound, Stored, SubscriberAnswer, BindingsAnswer,
+                            StoredBindingsAnswer, DnsAnswer, MessagesAnswer, WaitingAnswer, LineAnswer,
+                            SeatAnswer, SoundResult, RecordingAnswer>;
 
 }  // namespace tandem::port
