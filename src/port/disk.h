@@ -1,6 +1,6 @@
 #pragma once
-// Files as the spool needs them: append, sync, read, rename. `store` implements it with the operating
-// system's, the simulator with a disk that drops unsynced writes and tears the tail.
+// Files as the spool and the recorder need them: append, sync, read, rename. `store` implements it with the
+// operating system's, the simulator with a disk that drops unsynced writes and tears the tail.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -39,6 +39,8 @@ class Disk {
   virtual Status<DiskError> make_directory(const std::string& path) = 0;
   /// Names of the plain files in a directory, sorted.
   virtual Result<std::vector<std::string>, DiskError> list(const std::string& directory) = 0;
+  /// Names of the folders in a directory, sorted.
+  virtual Result<std::vector<std::string>, DiskError> folders(const std::string& directory) = 0;
   /// A new, empty file (an old one of that name is emptied). Durable under its name after sync_directory().
   virtual Result<std::unique_ptr<DiskFile>, DiskError> create(const std::string& path) = 0;
   /// An existing or new file; appends go to its end.
@@ -46,10 +48,14 @@ class Disk {
   /// At most `limit` bytes from `offset`; fewer at the end of the file.
   virtual Result<std::string, DiskError> read(const std::string& path, uint64_t offset, size_t limit) = 0;
   virtual Result<uint64_t, DiskError> size(const std::string& path) = 0;
+  /// Writes over bytes that are in the file already, in place: never past its end. Durable after a sync() of
+  /// the file; until then a crash may leave the old bytes, the new ones or some of each.
+  virtual Status<DiskError> overwrite(const std::string& path, uint64_t offset, std::string_view bytes) = 0;
   /// Cuts the file and makes the cut durable.
   virtual Status<DiskError> truncate(const std::string& path, uint64_t size) = 0;
   /// Replaces `to` at once: after a crash there is the old or the new one.
   virtual Status<DiskError> rename(const std::string& from, const std::string& to) = 0;
+  /// A file, or a folder with nothing in it.
   virtual Status<DiskError> remove(const std::string& path) = 0;
   /// Makes creations, renames and removals in it durable.
   virtual Status<DiskError> sync_directory(const std::string& directory) = 0;

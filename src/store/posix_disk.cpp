@@ -78,6 +78,18 @@ Result<std::unique_ptr<port::DiskFile>, DiskError> open_file(const std::string& 
   return std::unique_ptr<port::DiskFile>(std::make_unique<PosixFile>(std::move(fd)));
 }
 
+/// Names of one kind, and those of which the file system does not say the kind.
+Result<std::vector<std::string>, DiskError> names_of(const std::string& directory, unsigned char kind) {
+  DIR* dir = ::opendir(directory.c_str());
+  if (!dir) return failed();
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(dir))
+    if (entry->d_type == kind || entry->d_type == DT_UNKNOWN) names.emplace_back(entry->d_name);
+  ::closedir(dir);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 }  // namespace
 
 Status<DiskError> PosixDisk::make_directory(const std::string& path) {
@@ -92,13 +104,12 @@ Status<DiskError> PosixDisk::make_directory(const std::string& path) {
 }
 
 Result<std::vector<std::string>, DiskError> PosixDisk::list(const std::string& directory) {
-  DIR* dir = ::opendir(directory.c_str());
-  if (!dir) return failed();
-  std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(dir))
-    if (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN) names.emplace_back(entry->d_name);
-  ::closedir(dir);
-  std::sort(names.begin(), names.end());
+  return names_of(directory, DT_REG);
+}
+
+Result<std::vector<std::string>, DiskError> PosixDisk::folders(const std::string& directory) {
+  auto names = names_of(directory, DT_DIR);
+  if (names.ok()) std::erase_if(*names, [](const std::string& name) { return name == "." || name == ".."; });
   return names;
 }
 
@@ -132,6 +143,21 @@ Result<uint64_t, DiskError> PosixDisk::size(const std::string& path) {
   return static_cast<uint64_t>(info.st_size);
 }
 
+Status<DiskError> PosixDisk::overwrite(const std::string& path, uint64_t offset, std::string_view bytes) {
+  const Descriptor fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  struct stat info {};
+  if (!fd || ::fstat(fd.get(), &info) < 0) return failed();
+  if (offset + bytes.size() > static_cast<uint64_t>(info.st_size)) return Failure{DiskError::io};
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed();
+    bytes.remove_prefix(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return Done{};
+}
+
 Status<DiskError> PosixDisk::truncate(const std::string& path, uint64_t size) {
   const Descriptor fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd || ::ftruncate(fd.get(), static_cast<off_t>(size)) < 0) return failed();
@@ -142,7 +168,7 @@ Status<DiskError> PosixDisk::rename(const std::string& from, const std::string& 
   return checked(::rename(from.c_str(), to.c_str()));
 }
 
-Status<DiskError> PosixDisk::remove(const std::string& path) { return checked(::unlink(path.c_str())); }
+Status<DiskError> PosixDisk::remove(const std::string& path) { return checked(std::remove(path.c_str())); }
 
 Status<DiskError> PosixDisk::sync_directory(const std::string& directory) {
   const Descriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -66,11 +66,17 @@ Status<DiskError> MemoryDisk::sync(Inode& inode) {
     inode.lost_sync = true;
     return Failure{DiskError::io};
   }
-  if (!inode.lost_sync) inode.synced = inode.content.size();
+  if (inode.lost_sync) return Done{};
+  inode.synced = inode.content.size();
+  inode.overwritten.clear();
   return Done{};
 }
 
 void MemoryDisk::tear(Inode& inode, Rng& rng) {
+  // The last of several writes over the same bytes is undone first.
+  for (auto it = inode.overwritten.rbegin(); it != inode.overwritten.rend(); ++it)
+    if (rng.below(2) == 0) inode.content.replace(it->offset, it->before.size(), it->before);
+  inode.overwritten.clear();
   const uint64_t synced = std::min<uint64_t>(inode.synced, inode.content.size());
   const uint64_t unsynced = inode.content.size() - synced;
   if (unsynced != 0) switch (rng.below(4)) {
@@ -141,6 +147,15 @@ Result<std::vector<std::string>, DiskError> MemoryDisk::list(const std::string& 
   return names;
 }
 
+Result<std::vector<std::string>, DiskError> MemoryDisk::folders(const std::string& directory) {
+  std::set<std::string> names;
+  const std::string prefix = directory + "/";
+  for (auto it = live_.lower_bound(prefix); it != live_.end() && it->first.starts_with(prefix); ++it)
+    if (const size_t end = it->first.find('/', prefix.size()); end != std::string::npos)
+      names.insert(it->first.substr(prefix.size(), end - prefix.size()));
+  return std::vector<std::string>(names.begin(), names.end());
+}
+
 Result<std::unique_ptr<port::DiskFile>, DiskError> MemoryDisk::create(const std::string& path) {
   if (read_only_) return Failure{DiskError::read_only};
   if (!may_change()) return Failure{DiskError::io};
@@ -170,12 +185,26 @@ Result<uint64_t, DiskError> MemoryDisk::size(const std::string& path) {
   return uint64_t{found->second->content.size()};
 }
 
+Status<DiskError> MemoryDisk::overwrite(const std::string& path, uint64_t offset, std::string_view bytes) {
+  if (read_only_) return Failure{DiskError::read_only};
+  if (!may_change() || take_failure()) return Failure{DiskError::io};
+  const auto found = live_.find(path);
+  if (found == live_.end()) return Failure{DiskError::not_found};
+  Inode& inode = *found->second;
+  if (offset + bytes.size() > inode.content.size()) return Failure{DiskError::io};
+  inode.overwritten.push_back({offset, inode.content.substr(offset, bytes.size())});
+  inode.content.replace(offset, bytes.size(), bytes);
+  return Done{};
+}
+
 Status<DiskError> MemoryDisk::truncate(const std::string& path, uint64_t size) {
   if (read_only_) return Failure{DiskError::read_only};
   if (!may_change()) return Failure{DiskError::io};
   const auto found = live_.find(path);
   if (found == live_.end()) return Failure{DiskError::not_found};
   found->second->content.resize(size);
+  std::erase_if(found->second->overwritten,
+                [size](const Overwritten& o) { return o.offset + o.before.size() > size; });
   found->second->synced = std::min(found->second->synced, size);
   return Done{};
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/rng.h"
 #include "port/disk.h"
@@ -35,10 +36,13 @@ class MemoryDisk final : public port::Disk {
 
   Status<port::DiskError> make_directory(const std::string& path) override;
   Result<std::vector<std::string>, port::DiskError> list(const std::string& directory) override;
+  Result<std::vector<std::string>, port::DiskError> folders(const std::string& directory) override;
   Result<std::unique_ptr<port::DiskFile>, port::DiskError> create(const std::string& path) override;
   Result<std::unique_ptr<port::DiskFile>, port::DiskError> open_append(const std::string& path) override;
   Result<std::string, port::DiskError> read(const std::string& path, uint64_t offset, size_t limit) override;
   Result<uint64_t, port::DiskError> size(const std::string& path) override;
+  Status<port::DiskError> overwrite(const std::string& path, uint64_t offset,
+                                    std::string_view bytes) override;
   Status<port::DiskError> truncate(const std::string& path, uint64_t size) override;
   Status<port::DiskError> rename(const std::string& from, const std::string& to) override;
   Status<port::DiskError> remove(const std::string& path) override;
@@ -46,9 +50,14 @@ class MemoryDisk final : public port::Disk {
 
  private:
   class File;
+  struct Overwritten {
+    uint64_t offset = 0;
+    std::string before;
+  };
   struct Inode {
     std::string content;
-    uint64_t synced = 0;     // so many bytes survive a crash
+    uint64_t synced = 0;                   // so many bytes survive a crash
+    std::vector<Overwritten> overwritten;  // since the last sync
     bool lost_sync = false;  // a sync failed: what was unsynced then never survives, whatever later syncs say
   };
   using Entries = std::map<std::string, std::shared_ptr<Inode>>;

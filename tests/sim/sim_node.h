@@ -41,12 +41,18 @@ class LyingDisk final : public port::Disk {
   Result<std::vector<std::string>, port::DiskError> list(const std::string& d) override {
     return disk_.list(d);
   }
+  Result<std::vector<std::string>, port::DiskError> folders(const std::string& d) override {
+    return disk_.folders(d);
+  }
   Result<std::unique_ptr<port::DiskFile>, port::DiskError> create(const std::string& path) override;
   Result<std::unique_ptr<port::DiskFile>, port::DiskError> open_append(const std::string& path) override;
   Result<std::string, port::DiskError> read(const std::string& p, uint64_t offset, size_t limit) override {
     return disk_.read(p, offset, limit);
   }
   Result<uint64_t, port::DiskError> size(const std::string& path) override { return disk_.size(path); }
+  Status<port::DiskError> overwrite(const std::string& p, uint64_t offset, std::string_view bytes) override {
+    return disk_.overwrite(p, offset, bytes);
+  }
   Status<port::DiskError> truncate(const std::string& p, uint64_t size) override {
     return disk_.truncate(p, size);
   }
