@@ -61,7 +61,8 @@ function(tandem_quick_to_compile)
 endfunction()
 
 # tests/unit/ROOM/*.cpp become test_ROOM, linked to that room. A room's test may name more rooms in
-# tests/unit/ROOM/deps.cmake: set(test_deps call store_memory), and libraries: set(test_libs PkgConfig::SRTP2).
+# tests/unit/ROOM/deps.cmake: set(test_deps call store_memory), libraries: set(test_libs PkgConfig::SRTP2), what has to be built before it
+# runs: set(test_needs prompts), and definitions.
 function(tandem_add_tests folder)
   find_package(GTest REQUIRED)
   pkg_check_modules(SRTP2 REQUIRED IMPORTED_TARGET libsrtp2)  # the other implementation of SRTP
@@ -72,6 +73,8 @@ function(tandem_add_tests folder)
     if(sources)
       set(test_deps "")
       set(test_libs "")
+      set(test_needs "")
+      set(test_definitions "")
       include(${dir}/deps.cmake OPTIONAL)
       add_executable(test_${room} ${sources})
       if(TARGET tandem_${room})
@@ -82,7 +85,10 @@ function(tandem_add_tests folder)
       endforeach()
       target_link_libraries(test_${room} PRIVATE ${test_libs})
       target_include_directories(test_${room} PRIVATE ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/src)
-      target_compile_definitions(test_${room} PRIVATE TANDEM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+      target_compile_definitions(test_${room} PRIVATE TANDEM_SOURCE_DIR="${CMAKE_SOURCE_DIR}" ${test_definitions})
+      if(test_needs)
+        add_dependencies(test_${room} ${test_needs})
+      endif()
       target_link_libraries(test_${room} PRIVATE GTest::gmock GTest::gtest_main)
       tandem_quick_to_compile(test_${room})
       add_test(NAME ${room} COMMAND test_${room})

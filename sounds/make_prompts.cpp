@@ -2,8 +2,9 @@
 //
 //   make_prompts LANGUAGE.txt FOLDER
 //
-// Every file is mono, 16 bit, 16 kHz, without silence around the words but a breath at its end, and its speech
-// stands at -20 dBm0 (-26 dBov), the active speech level of ITU-T P.56 at which telephone networks are planned.
+// Every file is mono, 16 bit, 16 kHz, without silence around the words but a breath at its end, and its
+// speech stands at -20 dBm0 (-26 dBov), the active speech level of ITU-T P.56 at which telephone networks are
+// planned.
 #include <espeak-ng/speak_lib.h>
 
 extern "C" {
@@ -123,6 +124,15 @@ Samples words_only(const Samples& in) {
   if (first >= last) die("a sentence without a sound");
   const size_t before = std::min<size_t>(lead, static_cast<size_t>(first - in.begin()));
   Samples out(first - static_cast<ptrdiff_t>(before), last);
+  // What is cut in the middle of a sound would click.
+  const size_t ramp = std::min<size_t>(rate / 500, out.size() / 2);
+  for (size_t i = 0; i < ramp; ++i) {
+    const auto faded = [&](int16_t s) {
+      return static_cast<int16_t>(s * static_cast<int>(i) / static_cast<int>(ramp));
+    };
+    out[i] = faded(out[i]);
+    out[out.size() - 1 - i] = faded(out[out.size() - 1 - i]);
+  }
   out.resize(out.size() + tail, 0);
   return out;
 }
