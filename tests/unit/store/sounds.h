@@ -3,7 +3,7 @@
 // library: what it plays, others play.
 #include <gtest/gtest.h>
 
-#include <array>
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -75,21 +75,30 @@ inline Samples raw_samples(const std::string& path) {
   return s;
 }
 
-/// What ffmpeg plays of a file, a channel at a time, at `rate`.
-inline Samples played(const std::string& path, int channel, uint32_t rate) {
-  const std::string raw = path + ".raw";
-  must_run("ffmpeg -nostdin -y -i '" + path + "' -af 'pan=mono|c0=c" + std::to_string(channel) + "' -ar " +
-           std::to_string(rate) + " -f s16le '" + raw + "'");
-  return raw_samples(raw);
+/// What ffmpeg plays of a file, by channel, at `rate`.
+inline std::vector<Samples> played(const std::string& path, uint32_t rate) {
+  const std::string wav = path + ".played";
+  must_run("ffmpeg -nostdin -y -i '" + path + "' -ar " + std::to_string(rate) + " -c:a pcm_s16le -f wav '" +
+           wav + "'");
+  const std::string bytes = file_bytes(wav);
+  const size_t data = bytes.find("data", 36);
+  if (bytes.size() < 44 || data == std::string::npos) return {{}, {}};
+  const auto channels = static_cast<size_t>(bytes[22]);
+  std::vector<Samples> out(channels);
+  for (size_t at = data + 8, n = 0; at + 1 < bytes.size(); at += 2, ++n)
+    out[n % channels].push_back(
+        static_cast<int16_t>(static_cast<uint8_t>(bytes[at]) | static_cast<uint8_t>(bytes[at + 1]) << 8));
+  return out;
 }
 
-/// What ffprobe says of one thing: "stream=codec_name", "format=duration".
+/// What ffprobe says, such as "stream=codec_name:format=duration" (in seconds): a word each.
 inline std::string probed(const std::string& path, const std::string& entry) {
   const std::string out = path + ".probe";
   must_run("ffprobe -v error -show_entries " + entry + " -of default=nk=1:nw=1 '" + path + "' > '" + out +
            "'");
   std::string text = file_bytes(out);
-  return text.substr(0, text.find('\n'));
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
 }
 
 /// A piece of it, in seconds.
