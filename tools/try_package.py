@@ -93,7 +93,8 @@ def install(root, package):
     inside(root, 30, "tandem", "check", "-c", CONFIG)
     if "/etc/tandem/tandem.yaml" not in inside(root, 30, "dpkg-query", "-W", "-f=${Conffiles}", "tandem"):
         raise Failed(f"{CONFIG} is not a conffile")
-    for path in ("usr/lib/systemd/system/tandem.service", "usr/share/doc/tandem/README.md", "usr/share/doc/tandem/configuration.md"):
+    for path in ("usr/lib/systemd/system/tandem.service", "usr/share/doc/tandem/README.md", "usr/share/doc/tandem/configuration.md",
+                 "usr/share/tandem/sounds/en/welcome.wav", "usr/share/tandem/sounds/ko/welcome.wav"):
         if not (root / path).exists():
             raise Failed(f"/{path} was not installed")
     ok(f"installed {version}")

@@ -213,6 +213,8 @@ std::string Program::Impl::metrics_text() {
   sources.push_back({"", &spool_counters});
   sources.push_back({"", &control_counters});
   sources.push_back({"", &log_counters});
+  sources.push_back({"", &sound_counters});
+  sources.push_back({"", &recorder_counters});
   sources.push_back({"", &web->counters()});
   return ops::prometheus_text(sources);
 }

@@ -75,6 +75,7 @@ Status<std::string> Program::Impl::start() {
     hep = std::move(*sender);
   }
   if (auto s = start_store(); !s.ok()) return s;
+  start_sounds();
   if (auto s = start_workers(*epoch, *keys); !s.ok()) return s;
   if (auto s = start_web(); !s.ok()) return s;
   started = true;
@@ -191,6 +192,8 @@ Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::Nod
   }
   store->start();
   spool->start();
+  sounds->start();
+  recorder->start();
   return Done{};
 }
 
@@ -219,6 +222,8 @@ Status<std::string> Program::Impl::start_web() {
 void Program::Impl::stop() {
   if (web) web->stop();
   if (runtime) runtime->stop();
+  if (recorder) recorder->stop();
+  if (sounds) sounds->stop();
   if (spool) spool->stop();
   if (store) store->stop();
   // Threads are joined: now what they used may go, the API before the workers it speaks of.
@@ -229,6 +234,12 @@ void Program::Impl::stop() {
 // ---- from the workers ------------------------------------------------------------------------------------
 
 void Program::Impl::ask(uint16_t worker, port::Asked asked) {
+  if (auto* sound = std::get_if<port::AskSound>(&asked.question))
+    return sounds->ask(worker, asked.id, std::move(*sound), asked.deadline);
+  if (auto* close = std::get_if<port::CloseRecording>(&asked.question))
+    return recorder->ask(worker, asked.id, std::move(*close));
+  if (auto* remove = std::get_if<port::RemoveRecording>(&asked.question))
+    return recorder->ask(worker, asked.id, std::move(*remove));
   std::vector<port::Asked> one;
   one.push_back(std::move(asked));
   store->ask(worker, one);

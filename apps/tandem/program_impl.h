@@ -12,6 +12,9 @@
 #include "ops/log.h"
 #include "store/cdr_sink.h"
 #include "store/posix_disk.h"
+#include "store/prompt_loader.h"
+#include "store/recorder_thread.h"
+#include "store/sound_service.h"
 #include "store/spool_thread.h"
 #include "store/sql_directory.h"
 #include "store/store_service.h"
@@ -27,6 +30,8 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   // ---- start and stop (program.cpp)
   Status<std::string> start();
   Status<std::string> start_store();
+  /// Prompts into memory, and the threads that read and write sound (sounds.cpp).
+  void start_sounds();
   /// Without any API token nobody could administer the node: the first is made here and left in
   /// DATA/api_token.
   Status<std::string> first_token();
@@ -80,7 +85,8 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   uint16_t workers = 1;
 
   // ---- owned, in the order they are built. Counters first: everything else holds references to them.
-  CounterSet store_counters, spool_counters, control_counters, log_counters;
+  CounterSet store_counters, spool_counters, control_counters, log_counters, sound_counters,
+      recorder_counters;
   std::vector<const CounterSet*> worker_counters;
   ops::Log log;
   std::shared_ptr<const edge::RealmTable> realms;
@@ -92,6 +98,9 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   std::unique_ptr<store::SpoolShipper> shipper;
   std::unique_ptr<store::StoreService> store;
   std::unique_ptr<store::SpoolThread> spool;
+  std::shared_ptr<const port::PromptLibrary> prompts;
+  std::unique_ptr<store::SoundService> sounds;
+  std::unique_ptr<store::RecorderThread> recorder;
   std::vector<std::unique_ptr<net::SystemRng>> rngs;  // one a worker
   std::unique_ptr<net::Runtime> runtime;
   std::unique_ptr<ops::Api> api;

@@ -209,6 +209,21 @@ void describe(NodeConfig& c, Schema& s) {
     in.duration("held_send_patience", c.store.held_send_patience, milliseconds(10), seconds(30),
                 "how long a 200 to BYE waits for its CDR to be durable before it leaves all the same");
   });
+  s.section("sounds", "what people hear", [&](Schema& in) {
+    in.text("folder", c.sounds.folder,
+            "prompts of yours, as LANGUAGE/NAME.wav, in place of the built ones, and music; empty: none");
+    in.text("language", c.sounds.language, "what is spoken to whom no other language is set for: en, ko");
+    in.duration("longest", c.sounds.longest, seconds(1), hours(2), "a longer file is not played");
+  });
+  s.section("recordings", "what is recorded", [&](Schema& in) {
+    in.text("folder", c.recordings.folder,
+            "where recordings of this node, and of no other, lie; empty: recordings in the data directory");
+    in.duration("longest", c.recordings.longest, seconds(1), hours(24), "a recording is cut there");
+    in.duration("max_age", c.recordings.max_age, Duration(0), hours(24 * 3660),
+                "recordings of days that are over for so long are removed; 0s: never");
+    in.number("max_bytes", c.recordings.max_bytes, 0, UINT64_MAX,
+              "past it the oldest recordings are removed; 0: no limit");
+  });
   s.section("web", "REST API, health and metrics", [&](Schema& in) {
     in.address("bind", c.web.bind, "where HTTPS is listened for");
     in.text("certificate", c.web.certificate, "PEM chain; empty: made at first start in the data directory");

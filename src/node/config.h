@@ -71,6 +71,19 @@ struct MediaSettings {
   std::string srtp = "accepted";
 };
 
+struct SoundSettings {
+  std::string folder;  // the operator's prompts and music; empty: none
+  std::string language = "en";
+  Duration longest = minutes(15);  // of one file
+};
+
+struct RecordingSettings {
+  std::string folder;           // empty: DATA/recordings
+  Duration longest = hours(4);  // of one recording
+  Duration max_age = Duration(0);
+  uint64_t max_bytes = 0;
+};
+
 struct StoreSettings {
   std::string path;  // SQLite file; empty: DATA/tandem.db
   Duration held_send_patience = seconds(2);
@@ -102,6 +115,8 @@ struct NodeConfig {
   MediaSettings media;
   LimitSettings limits;
   StoreSettings store;
+  SoundSettings sounds;
+  RecordingSettings recordings;
   WebSettings web;
   LogSettings log;
   HepSettings hep;

@@ -77,6 +77,7 @@ class PromptLibrary {
   /// Only what this very language has.
   SoundPtr find_exactly(std::string_view language, std::string_view name) const;
 
+  bool has(std::string_view language) const { return languages_.contains(language); }
   std::vector<std::string> languages() const;
   size_t size() const;  // prompts of all languages
   size_t bytes() const;

@@ -33,7 +33,6 @@ RecorderThread::RecorderThread(port::Disk& disk, SoundFolders folders, RecorderO
       core_(disk, std::move(folders), core, counters, std::move(events)) {}
 
 void RecorderThread::start() {
-  core_.recover(now());
   running_ = true;
   stopping_ = false;
   thread_ = std::thread([this] { run(); });
@@ -212,6 +211,7 @@ void RecorderThread::answer(Late& late) {
 void RecorderThread::run() {
   std::vector<Work> taken;
   std::vector<Late> late;
+  core_.recover(now());
   for (bool going = true; going;) {
     going = take(taken, late);
     for (Work& work : taken) hand_over(work);

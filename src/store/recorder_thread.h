@@ -34,7 +34,7 @@ class RecorderThread final : public port::Recorder {
   RecorderThread(const RecorderThread&) = delete;
   RecorderThread& operator=(const RecorderThread&) = delete;
 
-  /// Finishes what a killed run left, then starts. Blocks for the former.
+  /// The thread finishes what a killed run left before it opens anything; what is opened meanwhile waits.
   void start();
   /// Closes what is open, makes it durable and ends the thread.
   void stop();
