@@ -153,7 +153,7 @@ void CallFlow::on_media(const media::MediaEvent& e) {
       event(port::Level::notice, "call.media_timeout", {{"party", p->user}});
       return release_all(Cause::from_q850(102, "RTP timeout"));
     }
-    case media::MediaEvent::Kind::tone_finished:
+    case media::MediaEvent::Kind::played:
       if (call_.feature && call_.feature_leg == p->id) finish_feature();
       return;
     default:

@@ -20,10 +20,6 @@ uint32_t sound_rate(const PayloadFormat& f) {
   return f.clock_rate;
 }
 
-playout::Format played(const PayloadFormat& f) {
-  return {f.payload_type, f.encoding, f.clock_rate, f.channels, f.parameters};
-}
-
 const PayloadFormat* event_of(const std::vector<PayloadFormat>& formats, uint32_t like) {
   const PayloadFormat* found = nullptr;
   for (const PayloadFormat& f : formats)
@@ -42,6 +38,10 @@ uint32_t audio_rate_of(const BridgePlan& plan) {
 }
 
 }  // namespace
+
+playout::Format played(const PayloadFormat& f) {
+  return {f.payload_type, f.encoding, f.clock_rate, f.channels, f.parameters};
+}
 
 bool can_code(const PayloadFormat& f) {
   if (is_event(f) || is_noise(f) || f.encoding.empty()) return false;
@@ -65,6 +65,7 @@ std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to) {
   if (plan.heard.empty() || said == to.remote_formats.end()) return std::nullopt;
   if (noise) plan.heard.push_back(played(*noise));
   plan.said = played(*said);
+  plan.ptime_ms = to.ptime_ms;
   const PayloadFormat* event_to = event_of(to.remote_formats, said->clock_rate);
   const PayloadFormat* event_from = event_of(from.local_formats, plan.heard.front().clock_rate);
   if (event_to && event_from) {
@@ -85,7 +86,7 @@ Bridge::Bridge(const BridgePlan& plan) : plan_(plan) {}
 
 bool Bridge::begin() {
   const uint32_t rate = audio_rate_of(plan_);
-  auto speaker = playout::Speaker::make({plan_.said, rate, media::frame_ms, 5});
+  auto speaker = playout::Speaker::make({plan_.said, rate, plan_.ptime_ms, 5});
   if (!speaker.ok()) return false;
   speaker_.emplace(std::move(*speaker));
   frame_.resize(speaker_->frame_samples());

@@ -15,6 +15,8 @@ namespace tandem::media {
 struct Stream;
 struct PayloadFormat;
 
+playout::Format played(const PayloadFormat& format);
+
 /// The codecs named and this build has; "CN" and "telephone-event" are none.
 bool can_code(const PayloadFormat& format);
 
@@ -22,6 +24,7 @@ bool can_code(const PayloadFormat& format);
 struct BridgePlan {
   std::vector<playout::Format> heard;  // what the sender may send and the receiver does not take; one clock
   playout::Format said;                // what the receiver gets
+  uint32_t ptime_ms = 20;              // and how long a packet of it
   uint8_t event_from = no_type;        // telephone-event of either side (RFC 4733)
   uint8_t event_to = no_type;
   uint32_t event_from_rate = 8000, event_to_rate = 8000;
@@ -40,6 +43,7 @@ class Bridge {
   const BridgePlan& plan() const { return plan_; }
   /// Lately the sender has sent what has to be decoded.
   bool active() const { return active_; }
+  uint32_t frame_ms() const { return speaker_ ? speaker_->frame_ms() : 20; }
   /// Ticks of the receiver's clock say() lasts; 0 before anything was heard.
   uint32_t frame_ticks() const { return speaker_ ? speaker_->frame_ticks() : 0; }
 

@@ -6,7 +6,6 @@
 namespace tandem::media {
 namespace {
 
-constexpr Duration tick = milliseconds(frame_ms);
 constexpr Duration most_catch_up = milliseconds(200);
 
 }  // namespace
@@ -29,6 +28,16 @@ bool EngineState::is_bridged_to(const Endpoint& e, size_t index) const {
                                 [&](const Stream& s) { return s.bridge && s.bridge_to == index; });
 }
 
+void EngineState::play_bridge(Now now, Stream& s, Endpoint& partner, port::MediaOut& out) {
+  Stream& p = partner.streams[s.bridge_to];
+  begin_own(p.own, s.bridge->plan().said.clock_rate);
+  const auto said = s.bridge->say(now.mono);
+  if (partner.feed != Feed::partner) return;  // it hears something else meanwhile, by the same stream
+  const Exits to = exits_to(p);
+  if (said && to.rtp.on) send_said(out, p, *said, s.bridge->plan().said.payload_type, to.rtp);
+  p.own.timestamp += s.bridge->frame_ticks();
+}
+
 /// A frame for everybody the endpoint is heard by.
 void EngineState::play_bridges(Now now, Endpoint& e, port::MediaOut& out) {
   const auto active = [&] {
@@ -40,37 +49,18 @@ void EngineState::play_bridges(Now now, Endpoint& e, port::MediaOut& out) {
     e.bridge_at = Instant::never();
     return reroute(e);  // its reports go through again
   }
-  const bool late = now.mono - e.bridge_at > most_catch_up;  // just begun, or we slept: a gap, not a burst
-  arm_bridge(e, (late ? now.mono : e.bridge_at) + tick);
+  Instant next = Instant::never();
   for (Stream& s : e.streams) {
     if (!s.bridge || !s.bridge->active() || s.bridge_to >= partner->streams.size()) continue;
-    Stream& p = partner->streams[s.bridge_to];
-    begin_own(p.own, s.bridge->plan().said.clock_rate);
-    const auto said = s.bridge->say(now.mono);
-    if (partner->feed != Feed::partner) continue;  // it hears something else meanwhile, by the same stream
-    const Exits to = exits_to(p);
-    if (said && to.rtp.on) {
-      const size_t octets = said->payload.size();
-      Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + octets + srtp::tail_room);
-      packet.resize(rtp::Header::fixed_bytes + octets);
-      rtp::Header h;
-      h.marker = said->marker;
-      h.payload_type = s.bridge->plan().said.payload_type;
-      h.sequence = p.own.sequence++;
-      h.timestamp = p.own.timestamp + said->later;
-      h.ssrc = p.own.ssrc;
-      h.write(packet.data());
-      std::copy(said->payload.begin(), said->payload.end(), packet.data() + rtp::Header::fixed_bytes);
-      send_rtp(out, to.rtp, std::move(packet));
-      ++p.own.packets;
-      p.own.octets += octets;
-      Flow& exit = flows[to.rtp.port.slot];
-      ++exit.sent_packets;
-      exit.sent_octets += octets;
-      counters_.originated.add();
+    if (s.bridge_at <= now.mono) {
+      play_bridge(now, s, *partner, out);
+      // Just begun, or we slept: a gap, not a burst.
+      if (now.mono - s.bridge_at > most_catch_up) s.bridge_at = now.mono;
+      s.bridge_at = s.bridge_at + milliseconds(s.bridge->frame_ms());
     }
-    p.own.timestamp += s.bridge->frame_ticks();
+    next = std::min(next, s.bridge_at);
   }
+  arm_bridge(e, next);
   if (partner->report_at.is_never()) arm_report(*partner, now.mono + config.rtcp_interval);
 }
 

@@ -69,6 +69,19 @@ std::optional<uint8_t> payload_type_for(const sdp::Format& f, const std::vector<
   return std::nullopt;
 }
 
+/// telephone-event of `formats` for each clock that `chosen` has (RFC 4733 section 2.1), behind it.
+void add_events(std::vector<sdp::Format>& chosen, const std::vector<sdp::Format>& formats) {
+  const size_t codecs = chosen.size();
+  for (const sdp::Format& event : formats) {
+    if (!iequals(event.encoding, "telephone-event")) continue;
+    const bool fits = std::any_of(chosen.begin(), chosen.begin() + static_cast<ptrdiff_t>(codecs),
+                                  [&](const sdp::Format& f) { return f.clock_rate == event.clock_rate; });
+    if (!fits) continue;
+    chosen.push_back(event);
+    chosen.back().parameters = "0-15";
+  }
+}
+
 /// Puts `own` in the place of all formats of the line; nothing but what accompanies `formats` stays.
 void offer_line(sdp::Description& offer, size_t i, const std::vector<std::string>& codecs, Terms terms) {
   const auto before = offer.formats(i);
@@ -189,6 +202,63 @@ void answer_within(sdp::Description& answer, const sdp::Description& offer) {
     }
     answer.replace_formats(i, own);
   }
+}
+
+bool add_own_answer(sdp::Description& out, const sdp::Description& offer, size_t i,
+                    const std::vector<std::string>& codecs) {
+  const sdp::MediaLine m = offer.media(i);
+  if (!is_audio(m)) return false;
+  const auto formats = offer.formats(i);
+  std::vector<sdp::Format> chosen;
+  const auto wanted = named(formats, codecs);
+  std::copy_if(formats.begin(), formats.end(), std::back_inserter(chosen), [&](const sdp::Format& f) {
+    return can_code(f) && std::find(wanted.begin(), wanted.end(), f.payload_type) != wanted.end();
+  });
+  if (chosen.empty()) std::copy_if(formats.begin(), formats.end(), std::back_inserter(chosen), can_code);
+  if (chosen.empty()) return false;
+  for (sdp::Format& f : chosen)
+    if (!iequals(f.encoding, "G729")) f.parameters = {};  // theirs say what they receive, not we
+  add_events(chosen, formats);
+  const size_t at = out.add_media("audio", 1, m.proto, "0");
+  out.replace_formats(at, chosen);
+  out.add_attribute(at, "ptime", "20");
+  return true;
+}
+
+size_t add_own_offer(sdp::Description& out, const std::vector<std::string>& codecs) {
+  std::vector<sdp::Format> own;
+  const auto add = [&](const std::string& name) {
+    auto f = format_of(name);
+    if (!f || has(own, *f) || !can_code(*f)) return;
+    const auto type = payload_type_for(*f, own);
+    if (!type) return;
+    f->payload_type = *type;
+    own.push_back(*f);
+  };
+  for (const std::string& name : codecs) add(name);
+  static const std::vector<std::string> at_least{"PCMU", "PCMA"};
+  if (own.empty())
+    for (const std::string& name : at_least) add(name);
+  std::vector<sdp::Format> events;
+  for (const sdp::Format& f : own) {
+    if (std::any_of(events.begin(), events.end(),
+                    [&](const sdp::Format& e) { return e.clock_rate == f.clock_rate; }))
+      continue;
+    sdp::Format event;
+    event.payload_type = static_cast<uint8_t>(101 + events.size());
+    event.encoding = "telephone-event";
+    event.clock_rate = f.clock_rate;
+    event.parameters = "0-15";
+    events.push_back(event);
+  }
+  for (const sdp::Format& e : events)
+    if (std::none_of(own.begin(), own.end(),
+                     [&](const sdp::Format& f) { return f.payload_type == e.payload_type; }))
+      own.push_back(e);
+  const size_t at = out.add_media("audio", 1, "RTP/AVP", "0");
+  out.replace_formats(at, own);
+  out.add_attribute(at, "ptime", "20");
+  return at;
 }
 
 }  // namespace tandem::media

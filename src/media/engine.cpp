@@ -27,6 +27,8 @@ const char* to_string(Reason r) {
       return "no_remote";
     case Reason::unknown_endpoint:
       return "unknown_endpoint";
+    case Reason::bad_sound:
+      return "bad_sound";
     case Reason::bad_snapshot:
       return "bad_snapshot";
     case Reason::port_taken:
@@ -118,23 +120,37 @@ Status<Reason> EngineState::join(Now now, Endpoint& a, Endpoint& b, Stage stage)
   return Done{};
 }
 
-Status<Reason> EngineState::play(Now now, Endpoint& e, const codec::ToneSequence& sequence) {
-  const auto stream = g711_stream(e);
-  if (!stream) return Failure{e.remote ? Reason::no_common_codec : Reason::no_remote};
-  begin_own(e.streams[*stream].own, 8000);
-  const bool playing = e.feed == Feed::tone;
-  e.feed = Feed::tone;
-  e.tone = codec::ToneGenerator(sequence);
-  e.tone_stream = *stream;
-  e.tone_starts = true;
+/// What the leg's voice holds is heard from now on.
+Status<Reason> EngineState::begin_voice(Now now, Endpoint& e) {
+  const bool playing = e.feed == Feed::voice;
+  e.feed = Feed::voice;
   ++e.revision;
   if (!playing) {
-    arm_tone(e, now.mono);
+    arm_voice(e, now.mono);
     arm_report(e, now.mono + config.rtcp_interval);
   }
   restart_silence(now, e);
   reroute(e);
   return Done{};
+}
+
+Status<Reason> EngineState::play(Now now, Endpoint& e, const codec::ToneSequence& sequence) {
+  const auto stream = voice_stream(e);
+  if (!stream) return Failure{e.remote ? Reason::no_common_codec : Reason::no_remote};
+  e.voice_stream = *stream;
+  e.voice.begin(sequence);
+  return begin_voice(now, e);
+}
+
+Status<Reason> EngineState::play(Now now, Endpoint& e, Programme programme) {
+  const auto stream = voice_stream(e);
+  if (!stream) return Failure{e.remote ? Reason::no_common_codec : Reason::no_remote};
+  if (programme.cues.empty()) return Failure{Reason::bad_sound};
+  for (const Cue& cue : programme.cues)
+    if (cue.sound && cue.sound->rate != port::sound_rate) return Failure{Reason::bad_sound};
+  e.voice_stream = *stream;
+  e.voice.begin(std::move(programme));
+  return begin_voice(now, e);
 }
 
 Status<Reason> EngineState::echo(Now now, Endpoint& e) {
@@ -143,7 +159,7 @@ Status<Reason> EngineState::echo(Now now, Endpoint& e) {
     if (s.own.echo_ssrc == 0) s.own.echo_ssrc = static_cast<uint32_t>(rng.next()) | 1;
   e.feed = Feed::echo;
   e.answered = true;
-  e.tone_at = Instant::never();
+  e.voice_at = Instant::never();
   ++e.revision;
   arm_report(e, now.mono + config.rtcp_interval);
   restart_silence(now, e);
@@ -154,7 +170,8 @@ Status<Reason> EngineState::echo(Now now, Endpoint& e) {
 void EngineState::stop(Now now, Endpoint& e) {
   if (e.feed == Feed::partner) return;
   e.feed = Feed::partner;
-  e.tone_at = Instant::never();
+  e.voice.end();
+  e.voice_at = Instant::never();
   e.report_at = Instant::never();
   ++e.revision;
   restart_silence(now, e);
@@ -343,6 +360,28 @@ Status<Reason> Engine::play(Now now, EndpointId id, const codec::ToneSequence& s
   if (!e) return Failure{Reason::unknown_endpoint};
   return state_->play(now, *e, sequence);
 }
+
+Status<Reason> Engine::play(Now now, EndpointId id, Programme programme) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return Failure{Reason::unknown_endpoint};
+  return state_->play(now, *e, std::move(programme));
+}
+
+void Engine::supply(EndpointId id, const port::SoundFile& file, const port::SoundPtr& sound) {
+  if (Endpoint* e = state_->endpoints.find(id)) e->voice.supply(file, sound);
+}
+
+std::vector<port::SoundFile> Engine::wanted(EndpointId id) const {
+  std::vector<port::SoundFile> files;
+  const Endpoint* e = state_->endpoints.find(id);
+  if (const Programme* programme = e ? e->voice.programme() : nullptr)
+    for (const Cue& cue : programme->cues)
+      if (!cue.sound && std::find(files.begin(), files.end(), cue.file) == files.end())
+        files.push_back(cue.file);
+  return files;
+}
+
+void Engine::use(std::shared_ptr<const port::PromptLibrary> prompts) { state_->prompts = std::move(prompts); }
 
 Status<Reason> Engine::echo(Now now, EndpointId id) {
   Endpoint* e = state_->endpoints.find(id);

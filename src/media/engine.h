@@ -26,6 +26,7 @@
 #include "base/time.h"
 #include "codec/tone.h"
 #include "port/media.h"
+#include "port/sound.h"
 #include "sdp/description.h"
 
 namespace tandem::media {
@@ -41,6 +42,7 @@ enum class Reason : uint8_t {
   not_protected,       // what the leg's policy says of SRTP and what it offers or answers do not agree (488)
   no_remote,           // the endpoint has no remote description yet
   unknown_endpoint,    // a stale id
+  bad_sound,           // a programme without cues, or of sounds that are not at port::sound_rate
   bad_snapshot,        // bytes that are no media part
   port_taken,          // a restore found a stranger on its port
   count_,
@@ -93,16 +95,30 @@ struct EndpointConfig {
 
 struct MediaEvent {
   enum class Kind : uint8_t {
-    first_packet,   // the first accepted RTP packet of this endpoint
-    latched,        // media comes from another address than the SDP said, and was accepted
-    timeout,        // EndpointConfig::media_timeout passed, both sides sendrecv; once until media comes again
-    digit,          // an RFC 4733 event began: `digit` is 0-9, *, #, A-D
-    tone_finished,  // a ToneSequence with repeats has played to its end
+    first_packet,  // the first accepted RTP packet of this endpoint
+    latched,       // media comes from another address than the SDP said, and was accepted
+    timeout,       // EndpointConfig::media_timeout passed, both sides sendrecv; once until media comes again
+    digit,         // an RFC 4733 event began: `digit` is 0-9, *, #, A-D
+    played,        // what was played has come to its end
+    sound_wanted,  // a programme was restored whose file (Engine::wanted) has to be read again
   };
   Kind kind;
   EndpointId endpoint;
   uint64_t trail = 0;
   char digit = 0;
+};
+
+/// One sound to be played. It is named, so that a restored leg finds it again: a prompt, or a file.
+struct Cue {
+  std::string language, prompt;  // of the port::PromptLibrary
+  port::SoundFile file;          // when `prompt` is empty
+  port::SoundPtr sound;          // null: a file that is still being read; silence until it is supplied
+};
+
+/// Sounds one after the other.
+struct Programme {
+  std::vector<Cue> cues;
+  uint32_t rounds = 1;  // how often all of them; 0: for ever
 };
 
 /// What one leg sent us and what we sent it, over all its m-lines (the audio line for codec, jitter and MOS).
@@ -170,12 +186,12 @@ class Engine {
                                       EndpointId other = {});
   /// What the leg was told last are another leg's addresses, not ours.
   bool is_direct(EndpointId id) const;
-  /// Answers the leg's last offer ourselves: G.711 and telephone-event. `wanted` is narrowed by the offer's
-  /// direction.
+  /// Answers the leg's last offer ourselves: what of it can be coded, and telephone-event. `wanted` is
+  /// narrowed by the offer's direction.
   Result<std::string, Reason> answer(Now now, EndpointId id,
                                      sdp::Direction wanted = sdp::Direction::sendrecv);
-  /// An offer of our own: one audio line, G.711 and telephone-event; the m-lines agreed before keep their
-  /// place.
+  /// An offer of our own: one audio line, the leg's codecs (else G.711) and telephone-event; the m-lines
+  /// agreed before keep their place.
   Result<std::string, Reason> offer(Now now, EndpointId id,
                                     sdp::Direction direction = sdp::Direction::sendrecv);
   /// The offer in progress was refused or cancelled: back to what was agreed before. Nothing in progress: no
@@ -195,9 +211,16 @@ class Engine {
   Status<Reason> join(Now now, EndpointId a, EndpointId b, Stage stage = Stage::answered);
   void unjoin(Now now, EndpointId id);
   EndpointId peer(EndpointId id) const;
-  /// The leg hears the sequence instead of its partner, until stop(), join() or its end. The partner still
-  /// hears the leg.
+  /// The leg hears the sequence or the programme instead of its partner, until stop(), join() or its end. The
+  /// partner still hears the leg.
   Status<Reason> play(Now now, EndpointId id, const codec::ToneSequence& sequence);
+  Status<Reason> play(Now now, EndpointId id, Programme programme);
+  /// A file that a cue waits for; null: there is none, the cue is passed over. Nobody waits: no effect.
+  void supply(EndpointId id, const port::SoundFile& file, const port::SoundPtr& sound);
+  /// The files the leg's programme still waits for.
+  std::vector<port::SoundFile> wanted(EndpointId id) const;
+  /// Where restored programmes find their prompts.
+  void use(std::shared_ptr<const port::PromptLibrary> prompts);
   /// The leg hears itself.
   Status<Reason> echo(Now now, EndpointId id);
   /// Ends play() or echo(); a joined leg hears its partner again.

@@ -43,41 +43,13 @@ void set_clocks(Flow& f, const Stream& s) {
         f.clocks[f.clock_count++] = {p.payload_type, is_event(p), p.clock_rate};
 }
 
-bool is_own_codec(const sdp::Format& f) {
-  return f.clock_rate == 8000 && f.channels == 1 &&
-         (iequals(f.encoding, "PCMU") || iequals(f.encoding, "PCMA"));
-}
-
-void add_codec(sdp::Description& d, size_t i, std::string_view payload_type, std::string_view encoding) {
-  d.add_attribute(i, "rtpmap", std::string(payload_type).append(" ").append(encoding).append("/8000"));
-  if (encoding == "telephone-event") d.add_attribute(i, "fmtp", std::string(payload_type).append(" 0-15"));
-}
-
-/// The audio line of an answer of ours to m-line `i`: its G.711 formats in its order, then telephone-event.
-bool add_own_answer(sdp::Description& out, const sdp::Description& offer, size_t i, sdp::Direction wanted) {
-  const sdp::MediaLine m = offer.media(i);
-  if (m.port == 0 || !iequals(m.kind, "audio") || wire_of(m.proto) != Wire::rtp) return false;
-  std::string list;
-  const auto formats = offer.formats(i);
-  std::vector<sdp::Format> chosen;
-  for (const sdp::Format& f : formats)
-    if (is_own_codec(f)) chosen.push_back(f);
-  if (chosen.empty()) return false;
-  for (const sdp::Format& f : formats)
-    if (iequals(f.encoding, "telephone-event") && f.clock_rate == 8000) chosen.push_back(f);
-  for (const sdp::Format& f : chosen)
-    list.append(list.empty() ? "" : " ").append(std::to_string(f.payload_type));
-  const size_t at = out.add_media("audio", 1, m.proto, list);
-  for (const sdp::Format& f : chosen) {
-    const bool event = iequals(f.encoding, "telephone-event");
-    add_codec(out, at, std::to_string(f.payload_type),
-              event ? "telephone-event" : (iequals(f.encoding, "PCMU") ? "PCMU" : "PCMA"));
-  }
-  out.add_attribute(at, "ptime", "20");
-  const sdp::Direction theirs = offer.direction(i);
-  out.set_direction(at, sdp::direction_of(sdp::sends(wanted) && sdp::receives(theirs),
-                                          sdp::receives(wanted) && sdp::sends(theirs)));
-  return true;
+/// What the leg wishes its packets to last, and not longer than it can take (RFC 8866 section 6.4).
+uint32_t ptime_of(const sdp::Description& d, size_t i) {
+  const auto number = [&](std::string_view name, uint32_t absent) {
+    const auto text = d.attribute(i, name);
+    return text ? parse_u32(trim(*text)).value_or(absent) : absent;
+  };
+  return std::clamp<uint32_t>(std::min(number("ptime", frame_ms), number("maxptime", 60)), 10, 60);
 }
 
 }  // namespace
@@ -169,6 +141,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     s.wire = s.secured ? Wire::rtp : wire_of(named.proto);
     s.live = !e.direct && s.has_ports && theirs && ours && can_anchor(remote_line) && local_line.port != 0;
     s.mux = theirs && ours && e.remote->has_attribute(i, "rtcp-mux") && e.local->has_attribute(i, "rtcp-mux");
+    s.ptime_ms = theirs ? ptime_of(*e.remote, i) : frame_ms;
     s.direction = theirs ? e.remote->direction(i) : sdp::Direction::sendrecv;
     s.remote_formats = theirs ? owned(e.remote->formats(i)) : std::vector<PayloadFormat>{};
     s.local_formats = ours ? owned(e.local->formats(i)) : std::vector<PayloadFormat>{};
@@ -315,7 +288,11 @@ Result<std::string, Reason> EngineState::answer(Now now, Endpoint& e, sdp::Direc
   if (keyed) lay_open(offered);
   bool accepted = false;
   for (size_t i = 0; i < offered.media_count(); ++i) {
-    if (!accepted && add_own_answer(local, offered, i, wanted)) {
+    if (!accepted && wire_of(offered.media(i).proto) == Wire::rtp &&
+        add_own_answer(local, offered, i, e.config.codecs)) {
+      const sdp::Direction theirs = offered.direction(i);
+      local.set_direction(i, sdp::direction_of(sdp::sends(wanted) && sdp::receives(theirs),
+                                               sdp::receives(wanted) && sdp::sends(theirs)));
       accepted = true;
       continue;
     }
@@ -331,12 +308,8 @@ Result<std::string, Reason> EngineState::offer(Now now, Endpoint& e, sdp::Direct
   const size_t before = e.local ? e.local->media_count() : 0;
   bool added = false;
   const auto add_audio = [&] {
-    const size_t i = local.add_media("audio", 1, "RTP/AVP", "0 8 101");
-    add_codec(local, i, "0", "PCMU");
-    add_codec(local, i, "8", "PCMA");
-    add_codec(local, i, "101", "telephone-event");
-    local.add_attribute(i, "ptime", "20");
-    local.set_direction(i, direction);
+    local.set_direction(
+        add_own_offer(local, e.config.transcode ? e.config.codecs : std::vector<std::string>{}), direction);
     added = true;
   };
   for (size_t i = 0; i < before; ++i) {

@@ -208,7 +208,8 @@ bool EngineState::cross_bridge(Batch& batch, Flow& f, const rtp::Header& header,
     if (!bridge.hear(batch.now.mono, header, payload)) return true;
     ++batch.bridged;
     if (begins) {
-      if (e->bridge_at.is_never()) arm_bridge(*e, batch.now.mono);
+      s.bridge_at = batch.now.mono;
+      arm_bridge(*e, batch.now.mono);
       reroute(*e);
     }
     return true;

@@ -209,29 +209,65 @@ EndpointConfig read_config(const proto::MediaEndpoint& in) {
   return c;
 }
 
-void write_tone(const Endpoint& e, proto::MediaEndpoint& out) {
-  for (const codec::ToneStep& s : e.tone.sequence().steps) {
+void write(const Programme& programme, const OwnVoice::Place& place, proto::MediaProgramme& out) {
+  for (const Cue& c : programme.cues) {
+    auto& cue = *out.add_cues();
+    cue.set_language(c.language);
+    cue.set_prompt(c.prompt);
+    cue.set_place(static_cast<uint32_t>(c.file.place));
+    cue.set_file(c.file.name);
+  }
+  out.set_rounds(programme.rounds);
+  out.set_round(place.round);
+  out.set_cue(place.cue);
+  out.set_sample(place.sample);
+}
+
+void write_voice(const OwnVoice& voice, proto::MediaEndpoint& out) {
+  if (const Programme* programme = voice.programme())
+    return write(*programme, voice.place(), *out.mutable_programme());
+  if (!voice.tones()) return;
+  for (const codec::ToneStep& s : voice.tones()->sequence().steps) {
     auto& step = *out.add_tone_steps();
     step.set_frequency1(s.frequency1);
     step.set_frequency2(s.frequency2);
     step.set_level(s.level);
     step.set_milliseconds(s.milliseconds);
   }
-  out.set_tone_repeats(e.tone.sequence().repeats);
-  out.set_tone_position(e.tone.position());
-  out.set_tone_stream(static_cast<uint32_t>(e.tone_stream));
-  out.set_tone_starts(e.tone_starts);
+  out.set_tone_repeats(voice.tones()->sequence().repeats);
+  out.set_tone_position(voice.tones()->position());
 }
 
-codec::ToneGenerator read_tone(const proto::MediaEndpoint& in) {
+/// Prompts are found again; files are another's to read, and waited for.
+Programme read(const proto::MediaProgramme& in, const port::PromptLibrary* prompts) {
+  Programme programme;
+  programme.rounds = in.rounds();
+  for (const auto& c : in.cues()) {
+    Cue& cue = programme.cues.emplace_back();
+    cue.language = c.language();
+    cue.prompt = c.prompt();
+    if (c.place() <= static_cast<uint32_t>(port::SoundPlace::voicemail))
+      cue.file.place = static_cast<port::SoundPlace>(c.place());
+    cue.file.name = c.file();
+    if (cue.prompt.empty()) continue;
+    if (prompts) cue.sound = prompts->find(cue.language, cue.prompt);
+    if (!cue.sound) cue.sound = std::make_shared<const port::Sound>();  // a node without it says nothing
+  }
+  return programme;
+}
+
+void read_voice(const proto::MediaEndpoint& in, const port::PromptLibrary* prompts, OwnVoice& voice) {
+  if (in.has_programme()) {
+    voice.begin(read(in.programme(), prompts));
+    return voice.seek({in.programme().round(), in.programme().cue(), in.programme().sample()});
+  }
   codec::ToneSequence sequence;
   for (const auto& s : in.tone_steps())
     sequence.steps.push_back({static_cast<uint16_t>(s.frequency1()), static_cast<uint16_t>(s.frequency2()),
                               static_cast<int8_t>(s.level()), static_cast<uint16_t>(s.milliseconds())});
   sequence.repeats = in.tone_repeats();
-  codec::ToneGenerator tone(std::move(sequence));
-  tone.seek(in.tone_position());
-  return tone;
+  voice.begin(sequence);
+  voice.seek_tones(in.tone_position());
 }
 
 /// An empty text is no description; one that no longer parses fails the restore.
@@ -308,12 +344,13 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
     const auto partner = std::find(ids.begin(), ids.end(), e->partner);
     if (e->partner && partner != ids.end()) out.set_partner(static_cast<uint32_t>(partner - ids.begin()) + 1);
     out.set_feed(static_cast<uint32_t>(e->feed));
-    if (e->feed == Feed::tone) write_tone(*e, out);
+    if (e->feed == Feed::voice) write_voice(e->voice, out);
+    out.set_voice_stream(static_cast<uint32_t>(e->voice_stream));
     out.set_answered(e->answered);
     out.set_first_packet(e->first_packet);
     out.set_timed_out(e->timed_out);
     out.set_quiet_since(deadline_to_wall(now, e->quiet_since));
-    out.set_tone_at(deadline_to_wall(now, e->tone_at));
+    out.set_voice_at(deadline_to_wall(now, e->voice_at));
     out.set_report_at(deadline_to_wall(now, e->report_at));
     out.set_silence_at(deadline_to_wall(now, e->silence_at));
   }
@@ -354,16 +391,13 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
   }
   e.revision = in.revision();
   e.feed = static_cast<Feed>(in.feed());
-  if (e.feed == Feed::tone) {
-    e.tone = read_tone(in);
-    e.tone_stream = in.tone_stream();
-    e.tone_starts = in.tone_starts();
-  }
+  e.voice_stream = in.voice_stream();
+  if (e.feed == Feed::voice) read_voice(in, prompts.get(), e.voice);
   e.answered = in.answered();
   e.first_packet = in.first_packet();
   e.timed_out = in.timed_out();
   e.quiet_since = deadline_from_wall(now, in.quiet_since());
-  if (e.feed == Feed::tone) arm_tone(e, deadline_from_wall(now, in.tone_at()));
+  if (e.feed == Feed::voice) arm_voice(e, deadline_from_wall(now, in.voice_at()));
   if (const Instant at = deadline_from_wall(now, in.report_at()); !at.is_never()) arm_report(e, at);
   arm_silence(e, deadline_from_wall(now, in.silence_at()));
   return Done{};
@@ -394,7 +428,14 @@ Result<std::vector<EndpointId>, Reason> EngineState::restore(Now now, std::strin
       return fail(Reason::bad_snapshot);
     endpoints.find(ids[i])->partner = ids[partner - 1];
   }
-  for (const EndpointId id : ids) route(*endpoints.find(id));
+  for (const EndpointId id : ids) {
+    Endpoint& e = *endpoints.find(id);
+    route(e);
+    const Programme* programme = e.feed == Feed::voice ? e.voice.programme() : nullptr;
+    if (programme &&
+        std::any_of(programme->cues.begin(), programme->cues.end(), [](const Cue& c) { return !c.sound; }))
+      emit(e, MediaEvent::Kind::sound_wanted);
+  }
   return ids;
 }
 

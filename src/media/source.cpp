@@ -1,4 +1,4 @@
-// What happens without a packet: tones we play, reports about them, the time-out of a dead leg.
+// What happens without a packet: tones and sounds we play, reports about them, the time-out of a dead leg.
 #include <algorithm>
 #include <array>
 
@@ -9,27 +9,23 @@
 namespace tandem::media {
 namespace {
 
-constexpr Duration frame = milliseconds(frame_ms);
 constexpr Duration most_catch_up = milliseconds(200);
 
-/// The first G.711 format the leg can hear.
-std::optional<std::pair<codec::G711, uint8_t>> g711_of(const Stream& s) {
-  for (const PayloadFormat& f : s.remote_formats) {
-    if (f.clock_rate != 8000 || f.channels != 1) continue;
-    if (iequals(f.encoding, "PCMU")) return {{codec::G711::mu_law, f.payload_type}};
-    if (iequals(f.encoding, "PCMA")) return {{codec::G711::a_law, f.payload_type}};
-  }
-  return std::nullopt;
+/// What we say to the leg: the first of its formats we can encode.
+const PayloadFormat* said_format(const Stream& s) {
+  const auto f = std::find_if(s.remote_formats.begin(), s.remote_formats.end(),
+                              [](const PayloadFormat& each) { return can_code(each); });
+  return f == s.remote_formats.end() ? nullptr : &*f;
 }
 
 std::string cname_of(const Endpoint& e) { return std::to_string(e.session_id); }
 
 }  // namespace
 
-std::optional<size_t> EngineState::g711_stream(const Endpoint& e) const {
+std::optional<size_t> EngineState::voice_stream(const Endpoint& e) const {
   for (size_t i = 0; i < e.streams.size(); ++i) {
     const Stream& s = e.streams[i];
-    if (s.live && s.wire == Wire::rtp && iequals(s.kind, "audio") && g711_of(s)) return i;
+    if (s.live && s.wire == Wire::rtp && iequals(s.kind, "audio") && said_format(s)) return i;
   }
   return std::nullopt;
 }
@@ -75,9 +71,9 @@ void EngineState::arm_bridge(Endpoint& e, Instant at) {
   e.bridge_at = at;
   timers.push(at, {e.id, TimerKind::bridge});
 }
-void EngineState::arm_tone(Endpoint& e, Instant at) {
-  e.tone_at = at;
-  timers.push(at, {e.id, TimerKind::tone});
+void EngineState::arm_voice(Endpoint& e, Instant at) {
+  e.voice_at = at;
+  timers.push(at, {e.id, TimerKind::voice});
 }
 void EngineState::arm_report(Endpoint& e, Instant at) {
   e.report_at = at;
@@ -104,8 +100,8 @@ void EngineState::on_timeout(Now now, port::MediaOut& out) {
     Endpoint* e = endpoints.find(due.key.endpoint);
     if (!e) continue;
     switch (due.key.kind) {
-      case TimerKind::tone:
-        if (e->tone_at == due.deadline) play_frame(now, *e, out);
+      case TimerKind::voice:
+        if (e->voice_at == due.deadline) play_voice(now, *e, out);
         break;
       case TimerKind::report:
         if (e->report_at == due.deadline) send_reports(now, *e, out);
@@ -120,56 +116,64 @@ void EngineState::on_timeout(Now now, port::MediaOut& out) {
   }
 }
 
-void EngineState::play_frame(Now now, Endpoint& e, port::MediaOut& out) {
-  if (e.feed != Feed::tone || e.tone_stream >= e.streams.size()) {
-    e.tone_at = Instant::never();
+/// A frame of ours on its way: header, statistics.
+void EngineState::send_said(port::MediaOut& out, Stream& s, const playout::Speaker::Said& said,
+                            uint8_t payload_type, const Destination& to) {
+  const size_t octets = said.payload.size();
+  Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + octets + srtp::tail_room);
+  packet.resize(rtp::Header::fixed_bytes + octets);
+  rtp::Header h;
+  h.marker = said.marker;
+  h.payload_type = payload_type;
+  h.sequence = s.own.sequence++;
+  h.timestamp = s.own.timestamp + said.later;
+  h.ssrc = s.own.ssrc;
+  h.write(packet.data());
+  std::copy(said.payload.begin(), said.payload.end(), packet.data() + rtp::Header::fixed_bytes);
+  send_rtp(out, to, std::move(packet));
+  ++s.own.packets;
+  s.own.octets += octets;
+  Flow& exit = flows[to.port.slot];
+  ++exit.sent_packets;
+  exit.sent_octets += octets;
+  counters_.originated.add();
+}
+
+void EngineState::play_voice(Now now, Endpoint& e, port::MediaOut& out) {
+  if (e.feed != Feed::voice || e.voice_stream >= e.streams.size()) {
+    e.voice_at = Instant::never();
     return;
   }
-  Stream& s = e.streams[e.tone_stream];
-  Instant next = e.tone_at + frame;
-  if (now.mono - next > most_catch_up) {  // we slept: the missed frames are a gap, not a burst
-    const auto missed = static_cast<uint32_t>((now.mono - next) / frame);
-    s.own.timestamp += missed * frame_samples;
-    next = next + frame * missed;
+  Stream& s = e.streams[e.voice_stream];
+  const PayloadFormat* f = said_format(s);
+  Instant next = e.voice_at + milliseconds(e.voice.frame_ms());
+  if (f) {
+    begin_own(s.own, f->clock_rate);
+    const auto said = e.voice.say(played(*f), s.ptime_ms);
+    const Duration frame = milliseconds(e.voice.frame_ms());
+    next = e.voice_at + frame;
+    const Exits to = exits_to(s);
+    if (said && to.rtp.on) send_said(out, s, *said, f->payload_type, to.rtp);
+    s.own.timestamp += e.voice.frame_ticks();
+    if (now.mono - next > most_catch_up) {  // we slept: the missed frames are a gap, not a burst
+      const auto missed = static_cast<uint32_t>((now.mono - next) / frame);
+      s.own.timestamp += missed * e.voice.frame_ticks();
+      next = next + frame * missed;
+    }
   }
-  std::array<int16_t, frame_samples> samples;
-  e.tone.render(samples);
-  const auto law = g711_of(s);
-  const Exits to = exits_to(s);
-  if (law && to.rtp.on) {
-    Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + frame_samples + srtp::tail_room);
-    packet.resize(rtp::Header::fixed_bytes + frame_samples);
-    rtp::Header h;
-    h.marker = e.tone_starts;
-    h.payload_type = law->second;
-    h.sequence = s.own.sequence++;
-    h.timestamp = s.own.timestamp;
-    h.ssrc = s.own.ssrc;
-    h.write(packet.data());
-    codec::encode(law->first, samples, packet.writable().subspan(rtp::Header::fixed_bytes, frame_samples));
-    send_rtp(out, to.rtp, std::move(packet));
-    e.tone_starts = false;
-    ++s.own.packets;
-    s.own.octets += frame_samples;
-    Flow& exit = flows[to.rtp.port.slot];
-    ++exit.sent_packets;
-    exit.sent_octets += frame_samples;
-    counters_.originated.add();
-  }
-  s.own.timestamp += frame_samples;
-  if (e.tone.finished()) {
-    emit(e, MediaEvent::Kind::tone_finished);
+  if (e.voice.finished()) {
+    emit(e, MediaEvent::Kind::played);
     stop(now, e);
     return;
   }
-  arm_tone(e, next);
+  arm_voice(e, next);
 }
 
 /// Whether what the leg hears on that stream is ours.
 bool EngineState::speaks(const Endpoint& e, size_t index) const {
   switch (e.feed) {
-    case Feed::tone:
-      return index == e.tone_stream;
+    case Feed::voice:
+      return index == e.voice_stream;
     case Feed::echo:
       return true;
     case Feed::partner:

@@ -7,12 +7,11 @@
 #include <vector>
 
 #include "base/timers.h"
-#include "codec/g711.h"
-#include "codec/tone.h"
 #include "media/bridge.h"
 #include "media/engine.h"
 #include "media/flow.h"
 #include "media/security.h"
+#include "media/own_voice.h"
 #include "rtp/rtcp.h"
 #include "sdp/description.h"
 
@@ -24,7 +23,6 @@ namespace tandem::media {
 
 constexpr size_t most_media_lines = 8;
 constexpr uint32_t frame_ms = 20;
-constexpr uint32_t frame_samples = 160;
 
 /// One payload type as a description names it; owning, since descriptions come and go.
 struct PayloadFormat {
@@ -63,6 +61,7 @@ struct Stream {
   Wire wire = Wire::rtp;
   std::string kind;
   sdp::Direction direction = sdp::Direction::sendrecv;  // the leg's own
+  uint32_t ptime_ms = frame_ms;                         // the leg's wish (RFC 8866 section 6.4)
   std::vector<PayloadFormat> local_formats;
   std::vector<PayloadFormat> remote_formats;
 
@@ -70,6 +69,7 @@ struct Stream {
   OwnStream own;
   std::unique_ptr<Bridge> bridge;  // to the partner, when it takes none of what this leg sends
   size_t bridge_to = 0;            // the partner's stream
+  Instant bridge_at;               // its next frame
   Duration learnt{};               // of a bridge before a restore: what its jitter buffer begins with
   bool has_report = false;
   rtp::ReportBlock report;  // the peer's last about what it receives
@@ -88,7 +88,7 @@ struct Checkpoint {
   std::vector<std::optional<Latches>> latches;  // by stream; nothing where no ports were open
 };
 
-enum class Feed : uint8_t { partner, tone, echo };
+enum class Feed : uint8_t { partner, voice, echo };
 
 struct Endpoint {
   EndpointConfig config;
@@ -106,14 +106,13 @@ struct Endpoint {
   EndpointId partner;
   bool answered = false;  // Stage: it was joined as answered, or hears itself
   Feed feed = Feed::partner;
-  codec::ToneGenerator tone;
-  size_t tone_stream = 0;
-  bool tone_starts = false;  // the next frame carries the marker bit
+  OwnVoice voice;           // Feed::voice
+  size_t voice_stream = 0;  // by which it is heard
 
   bool first_packet = false;
   bool timed_out = false;
   Instant quiet_since;  // the time-out counts from here when nothing has come since
-  Instant tone_at = Instant::never();
+  Instant voice_at = Instant::never();
   Instant bridge_at = Instant::never();
   Instant report_at = Instant::never();
   Instant silence_at = Instant::never();
@@ -130,13 +129,16 @@ class EngineState {
   std::vector<Flow> flows;  // by port slot
   std::vector<MediaEvent> events;
   srtp::Refusals refusals;
+  std::shared_ptr<const port::PromptLibrary> prompts;
 
   // ---- engine.cpp ----
   EndpointId add(const EndpointConfig& c);
   void close(Now now, EndpointId id);
   void unjoin(Now now, Endpoint& e);
   Status<Reason> join(Now now, Endpoint& a, Endpoint& b, Stage stage);
+  Status<Reason> begin_voice(Now now, Endpoint& e);
   Status<Reason> play(Now now, Endpoint& e, const codec::ToneSequence& sequence);
+  Status<Reason> play(Now now, Endpoint& e, Programme programme);
   Status<Reason> echo(Now now, Endpoint& e);
   void stop(Now now, Endpoint& e);
   LegStatistics statistics(const Endpoint& e) const;
@@ -171,16 +173,16 @@ class EngineState {
 
   // ---- source.cpp ----
   void on_timeout(Now now, port::MediaOut& out);
-  void arm_tone(Endpoint& e, Instant at);
+  void arm_voice(Endpoint& e, Instant at);
   void arm_bridge(Endpoint& e, Instant at);
   void arm_report(Endpoint& e, Instant at);
   void arm_silence(Endpoint& e, Instant at);
   /// Starts or restarts the time-out's count: something about the call changed.
   void restart_silence(Now now, Endpoint& e);
-  enum class TimerKind : uint8_t { tone, report, silence, bridge };
+  enum class TimerKind : uint8_t { voice, report, silence, bridge };
   struct TimerKey {
     EndpointId endpoint;
-    TimerKind kind = TimerKind::tone;
+    TimerKind kind = TimerKind::voice;
   };
   TimerQueue<TimerKey> timers;
 
@@ -190,6 +192,7 @@ class EngineState {
   /// Whether the partner's sound comes to stream `index` of `e` by a bridge.
   bool is_bridged_to(const Endpoint& e, size_t index) const;
   void play_bridges(Now now, Endpoint& e, port::MediaOut& out);
+  void play_bridge(Now now, Stream& s, Endpoint& partner, port::MediaOut& out);
 
   // ---- snapshot.cpp ----
   std::string snapshot(Now now, std::span<const EndpointId> wanted) const;
@@ -242,10 +245,12 @@ class EngineState {
   void due(const Flow& exit);
   void send_rtp(port::MediaOut& out, const Destination& to, Buffer packet);
   void send_rtcp(port::MediaOut& out, const Destination& to, Buffer packet);
-  std::optional<size_t> g711_stream(const Endpoint& e) const;
+  std::optional<size_t> voice_stream(const Endpoint& e) const;
+  void send_said(port::MediaOut& out, Stream& s, const playout::Speaker::Said& said, uint8_t payload_type,
+                 const Destination& to);
   void begin_own(OwnStream& own, uint32_t clock_rate);
   bool speaks(const Endpoint& e, size_t index) const;
-  void play_frame(Now now, Endpoint& e, port::MediaOut& out);
+  void play_voice(Now now, Endpoint& e, port::MediaOut& out);
   void send_reports(Now now, Endpoint& e, port::MediaOut& out);
   void check_silence(Now now, Endpoint& e);
 

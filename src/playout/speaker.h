@@ -43,6 +43,10 @@ class Speaker {
   /// Nothing: this frame is not sent.
   std::optional<Said> say(std::span<const int16_t> sound);
 
+  /// The next frame begins a talk spurt, or goes on with one that another speaker began.
+  void begin_spurt() { silent_ = true; }
+  void go_on() { silent_ = false; }
+
   void set_expected_loss(uint8_t percent) { encoder_->set_expected_loss(percent); }
   void set_complexity(uint8_t complexity) { encoder_->set_complexity(complexity); }
 

@@ -5,15 +5,15 @@
 namespace tandem::media {
 namespace {
 
-TEST(Negotiation, AnswersWithG711AndEvents) {
+TEST(Negotiation, AnswersWithWhatCanBeCodedAndEvents) {
   World w;
   const EndpointId a = w.engine->open({}).value();
   const auto offer = phone_sdp("10.0.0.1:4000", "9 8 0 101 96", "a=rtpmap:96 opus/48000/2\r\n");
   ASSERT_TRUE(w.engine->set_remote(w.now, a, parsed(offer), SdpRole::offer));
   const auto answer = parsed(w.engine->answer(w.now, a).value());
-  EXPECT_EQ(answer.media(0).formats, "8 0 101");
+  EXPECT_EQ(answer.media(0).formats, "9 8 0 96 101");
   EXPECT_EQ(answer.media(0).proto, "RTP/AVP");
-  EXPECT_EQ(answer.attributes(0, "rtpmap").size(), 3u);
+  EXPECT_EQ(answer.attributes(0, "rtpmap").size(), 5u);
   EXPECT_EQ(*answer.attribute(0, "fmtp"), "101 0-15");
   EXPECT_EQ(answer.direction(0), sdp::Direction::sendrecv);
   EXPECT_EQ(answer.connection(0)->to_string(), "192.0.2.100");
@@ -41,7 +41,7 @@ TEST(Negotiation, NothingInCommonIsAReasonAndLeaksNoPort) {
   World w;
   const EndpointId a = w.engine->open({}).value();
   EXPECT_EQ(w.engine->answer(w.now, a).reason(), Reason::no_remote);
-  ASSERT_TRUE(w.engine->set_remote(w.now, a, parsed(phone_sdp("10.0.0.1:4000", "9 101")), SdpRole::offer));
+  ASSERT_TRUE(w.engine->set_remote(w.now, a, parsed(phone_sdp("10.0.0.1:4000", "3 101")), SdpRole::offer));
   EXPECT_EQ(w.engine->answer(w.now, a).reason(), Reason::no_common_codec);
   auto savp = phone_sdp("10.0.0.1:4000", "0");
   savp.replace(savp.find("RTP/AVP"), 7, "RTP/SAVP");
