@@ -34,7 +34,7 @@ void EngineState::play_bridge(Now now, Stream& s, Endpoint& partner, port::Media
   const auto said = s.bridge->say(now.mono);
   if (partner.feed != Feed::partner) return;  // it hears something else meanwhile, by the same stream
   const Exits to = exits_to(p);
-  if (said && to.rtp.on) send_said(out, p, *said, s.bridge->plan().said.payload_type, to.rtp);
+  if (said && to.rtp.on) send_said(now, out, p, *said, s.bridge->plan().said.payload_type, to.rtp);
   p.own.timestamp += s.bridge->frame_ticks();
 }
 

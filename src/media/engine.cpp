@@ -31,6 +31,8 @@ const char* to_string(Reason r) {
       return "bad_sound";
     case Reason::bad_snapshot:
       return "bad_snapshot";
+    case Reason::not_recorded:
+      return "not_recorded";
     case Reason::port_taken:
       return "port_taken";
     case Reason::count_:
@@ -379,6 +381,37 @@ std::vector<port::SoundFile> Engine::wanted(EndpointId id) const {
       if (!cue.sound && std::find(files.begin(), files.end(), cue.file) == files.end())
         files.push_back(cue.file);
   return files;
+}
+
+void Engine::use(port::Recorder& recorder) { state_->recorder = &recorder; }
+
+Result<port::RecordingId, Reason> Engine::record(Now now, EndpointId id, const port::RecordingOrder& order) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return Failure{Reason::unknown_endpoint};
+  return state_->record(now, *e, order);
+}
+
+void Engine::pause_recording(EndpointId id, bool on) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e || !e->tap || e->tap->paused() == on) return;
+  e->tap->pause(on);
+  ++e->revision;
+}
+
+std::optional<Engine::Recorded> Engine::recording(EndpointId id) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  if (!e || !e->tap) return std::nullopt;
+  return Recorded{e->tap->id(), e->tap->position(), e->tap->paused()};
+}
+
+std::optional<Engine::Recorded> Engine::stop_recording(EndpointId id) {
+  const auto last = recording(id);
+  if (!last) return std::nullopt;
+  Endpoint* e = state_->endpoints.find(id);
+  e->tap.reset();
+  ++e->revision;
+  state_->connect_tap(*e);
+  return last;
 }
 
 void Engine::use(std::shared_ptr<const port::PromptLibrary> prompts) { state_->prompts = std::move(prompts); }

@@ -26,6 +26,7 @@
 #include "base/time.h"
 #include "codec/tone.h"
 #include "port/media.h"
+#include "port/recording.h"
 #include "port/sound.h"
 #include "sdp/description.h"
 
@@ -44,6 +45,7 @@ enum class Reason : uint8_t {
   unknown_endpoint,    // a stale id
   bad_sound,           // a programme without cues, or of sounds that are not at port::sound_rate
   bad_snapshot,        // bytes that are no media part
+  not_recorded,        // the recorder refuses, or there is none; or the leg is being recorded already
   port_taken,          // a restore found a stranger on its port
   count_,
 };
@@ -225,6 +227,24 @@ class Engine {
   Status<Reason> echo(Now now, EndpointId id);
   /// Ends play() or echo(); a joined leg hears its partner again.
   void stop(Now now, EndpointId id);
+
+  // ---- recording ----
+  /// Where recordings go. It outlives the engine; without one nothing is recorded.
+  void use(port::Recorder& recorder);
+  /// From now on what the leg says (side 0) and what it hears (side 1) is recorded as ordered; `rate` and
+  /// `sides` of the order are kept to. With one side, what it says. It ends with stop_recording(), or with
+  /// the endpoint: then too somebody has to close it (port::CloseRecording).
+  Result<port::RecordingId, Reason> record(Now now, EndpointId id, const port::RecordingOrder& order);
+  /// What is said meanwhile is not kept.
+  void pause_recording(EndpointId id, bool on);
+  /// Nothing when it is not recorded.
+  struct Recorded {
+    port::RecordingId id = 0;
+    uint64_t position = 0;  // in samples: where to close it
+    bool paused = false;
+  };
+  std::optional<Recorded> recording(EndpointId id) const;
+  std::optional<Recorded> stop_recording(EndpointId id);
 
   // ---- running ----
   void on_media(Now now, std::span<port::MediaPacket> packets, port::MediaOut& out);

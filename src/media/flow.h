@@ -59,6 +59,7 @@ struct alignas(64) Flow {
   uint64_t sent_octets = 0;
   Secured* secured = nullptr;  // of the stream: packets come and leave here encrypted
   bool rtcp = false;           // the odd port of the pair
+  bool tapped = false;         // recorded: what comes in here, and what leaves
   bool mux = false;            // RTCP comes on the RTP port too (RFC 5761)
   bool bridged = false;        // decoded for a partner that takes another codec
   Wire wire = Wire::rtp;

@@ -131,6 +131,7 @@ void EngineState::forward(Batch& batch, const Destination& to, const port::Media
   }
   Flow& exit = flows[to.port.slot];
   Bytes bytes = p.bytes;
+  if (exit.tapped) tap_packet(batch.now, exit, Tap::hears, bytes);
   if (exit.secured) {
     const auto size = exit.secured->close_rtp({p.bytes.data(), p.bytes.size() + p.tailroom}, p.bytes.size());
     if (!size) return counters_.not_encrypted.add();
@@ -180,6 +181,7 @@ void EngineState::on_rtp(Batch& batch, Flow& f, port::MediaPacket& p) {
   if (!f.active) accepted_first(f);
   const Bytes payload = Bytes(p.bytes).subspan(header->payload_offset, octets);
   if (clock && clock->event && f.wire == Wire::rtp) read_event(f, payload, header->timestamp);
+  if (f.tapped) tap_packet(batch.now, f, Tap::says, p.bytes);
   if (f.bridged && cross_bridge(batch, f, *header, payload)) return;
 
   if (!f.rewrite.identity && f.rtp_to.on) {
@@ -239,7 +241,7 @@ void EngineState::send_event(Batch& batch, const Flow& f, const Bridge& bridge, 
   const uint64_t lasted = uint64_t{rtp::load16(payload.data() + 2)} * bridge.plan().event_to_rate /
                           std::max<uint32_t>(1, bridge.plan().event_from_rate);
   rtp::store16(body + 2, static_cast<uint16_t>(std::min<uint64_t>(lasted, UINT16_MAX)));
-  send_rtp(batch.out, f.rtp_to, std::move(packet));
+  send_rtp(batch.now, batch.out, f.rtp_to, std::move(packet));
   ++own.packets;
   own.octets += 4;
   Flow& exit = flows[f.rtp_to.port.slot];

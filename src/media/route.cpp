@@ -70,6 +70,7 @@ EngineState::Exits EngineState::exits_to(const Stream& s) const {
 }
 
 void EngineState::route(Endpoint& e) {
+  connect_tap(e);
   const Endpoint* partner = endpoints.find(e.partner);
   for (size_t i = 0; i < e.streams.size(); ++i) {
     Stream& s = e.streams[i];

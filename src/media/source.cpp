@@ -45,8 +45,9 @@ void EngineState::due(const Flow& exit) {
   if (Endpoint* e = endpoints.find(exit.endpoint)) ++e->revision;
 }
 
-void EngineState::send_rtp(port::MediaOut& out, const Destination& to, Buffer packet) {
+void EngineState::send_rtp(Now now, port::MediaOut& out, const Destination& to, Buffer packet) {
   const Flow& exit = flows[to.port.slot];
+  if (exit.tapped) tap_packet(now, exit, Tap::hears, packet.bytes());
   if (exit.secured) {
     const auto size = exit.secured->close_rtp(packet.writable(), packet.size());
     if (!size) return counters_.not_encrypted.add();
@@ -79,6 +80,10 @@ void EngineState::arm_report(Endpoint& e, Instant at) {
   e.report_at = at;
   timers.push(at, {e.id, TimerKind::report});
 }
+void EngineState::arm_tap(Endpoint& e, Instant at) {
+  e.tap_at = at;
+  timers.push(at, {e.id, TimerKind::tap});
+}
 void EngineState::arm_silence(Endpoint& e, Instant at) {
   e.silence_at = at;
   timers.push(at, {e.id, TimerKind::silence});
@@ -109,6 +114,9 @@ void EngineState::on_timeout(Now now, port::MediaOut& out) {
       case TimerKind::bridge:
         if (e->bridge_at == due.deadline) play_bridges(now, *e, out);
         break;
+      case TimerKind::tap:
+        if (e->tap_at == due.deadline) play_tap(now, *e);
+        break;
       case TimerKind::silence:
         if (e->silence_at == due.deadline) check_silence(now, *e);
         break;
@@ -117,7 +125,7 @@ void EngineState::on_timeout(Now now, port::MediaOut& out) {
 }
 
 /// A frame of ours on its way: header, statistics.
-void EngineState::send_said(port::MediaOut& out, Stream& s, const playout::Speaker::Said& said,
+void EngineState::send_said(Now now, port::MediaOut& out, Stream& s, const playout::Speaker::Said& said,
                             uint8_t payload_type, const Destination& to) {
   const size_t octets = said.payload.size();
   Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + octets + srtp::tail_room);
@@ -130,7 +138,7 @@ void EngineState::send_said(port::MediaOut& out, Stream& s, const playout::Speak
   h.ssrc = s.own.ssrc;
   h.write(packet.data());
   std::copy(said.payload.begin(), said.payload.end(), packet.data() + rtp::Header::fixed_bytes);
-  send_rtp(out, to, std::move(packet));
+  send_rtp(now, out, to, std::move(packet));
   ++s.own.packets;
   s.own.octets += octets;
   Flow& exit = flows[to.port.slot];
@@ -153,7 +161,7 @@ void EngineState::play_voice(Now now, Endpoint& e, port::MediaOut& out) {
     const Duration frame = milliseconds(e.voice.frame_ms());
     next = e.voice_at + frame;
     const Exits to = exits_to(s);
-    if (said && to.rtp.on) send_said(out, s, *said, f->payload_type, to.rtp);
+    if (said && to.rtp.on) send_said(now, out, s, *said, f->payload_type, to.rtp);
     s.own.timestamp += e.voice.frame_ticks();
     if (now.mono - next > most_catch_up) {  // we slept: the missed frames are a gap, not a burst
       const auto missed = static_cast<uint32_t>((now.mono - next) / frame);

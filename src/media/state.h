@@ -11,6 +11,7 @@
 #include "media/engine.h"
 #include "media/flow.h"
 #include "media/security.h"
+#include "media/tap.h"
 #include "media/own_voice.h"
 #include "rtp/rtcp.h"
 #include "sdp/description.h"
@@ -116,6 +117,8 @@ struct Endpoint {
   Instant bridge_at = Instant::never();
   Instant report_at = Instant::never();
   Instant silence_at = Instant::never();
+  std::unique_ptr<Tap> tap;  // of voice_stream
+  Instant tap_at = Instant::never();
 };
 
 class EngineState {
@@ -130,6 +133,7 @@ class EngineState {
   std::vector<MediaEvent> events;
   srtp::Refusals refusals;
   std::shared_ptr<const port::PromptLibrary> prompts;
+  port::Recorder* recorder = nullptr;
 
   // ---- engine.cpp ----
   EndpointId add(const EndpointConfig& c);
@@ -176,10 +180,11 @@ class EngineState {
   void arm_voice(Endpoint& e, Instant at);
   void arm_bridge(Endpoint& e, Instant at);
   void arm_report(Endpoint& e, Instant at);
+  void arm_tap(Endpoint& e, Instant at);
   void arm_silence(Endpoint& e, Instant at);
   /// Starts or restarts the time-out's count: something about the call changed.
   void restart_silence(Now now, Endpoint& e);
-  enum class TimerKind : uint8_t { voice, report, silence, bridge };
+  enum class TimerKind : uint8_t { voice, report, silence, bridge, tap };
   struct TimerKey {
     EndpointId endpoint;
     TimerKind kind = TimerKind::voice;
@@ -193,6 +198,14 @@ class EngineState {
   bool is_bridged_to(const Endpoint& e, size_t index) const;
   void play_bridges(Now now, Endpoint& e, port::MediaOut& out);
   void play_bridge(Now now, Stream& s, Endpoint& partner, port::MediaOut& out);
+
+  // ---- tapping.cpp ----
+  Result<port::RecordingId, Reason> record(Now now, Endpoint& e, const port::RecordingOrder& order);
+  /// Which flows the tap listens to, after descriptions or paths have changed.
+  void connect_tap(Endpoint& e);
+  void play_tap(Now now, Endpoint& e);
+  /// A packet the leg sent, or one on its way to it, not encrypted.
+  void tap_packet(Now now, const Flow& f, Tap::Side side, Bytes packet);
 
   // ---- snapshot.cpp ----
   std::string snapshot(Now now, std::span<const EndpointId> wanted) const;
@@ -243,11 +256,11 @@ class EngineState {
   // source.cpp
   /// Packets of ours, encrypted where the leg's are. `packet` has srtp::tail_room behind it.
   void due(const Flow& exit);
-  void send_rtp(port::MediaOut& out, const Destination& to, Buffer packet);
+  void send_rtp(Now now, port::MediaOut& out, const Destination& to, Buffer packet);
   void send_rtcp(port::MediaOut& out, const Destination& to, Buffer packet);
   std::optional<size_t> voice_stream(const Endpoint& e) const;
-  void send_said(port::MediaOut& out, Stream& s, const playout::Speaker::Said& said, uint8_t payload_type,
-                 const Destination& to);
+  void send_said(Now now, port::MediaOut& out, Stream& s, const playout::Speaker::Said& said,
+                 uint8_t payload_type, const Destination& to);
   void begin_own(OwnStream& own, uint32_t clock_rate);
   bool speaks(const Endpoint& e, size_t index) const;
   void play_voice(Now now, Endpoint& e, port::MediaOut& out);

@@ -174,8 +174,8 @@ TEST_F(Features, EchoTestWithoutOffer) {
   sw.expect_empty();
 }
 
-TEST_F(Features, EchoTestWithoutG711) {
-  a.invite("*43", sdp(a.media, "18"));
+TEST_F(Features, EchoTestWithoutACodec) {
+  a.invite("*43", sdp(a.media, "3"));  // GSM
   a.expect(488);
   a.ack_failure();
   sw.expect_empty();
