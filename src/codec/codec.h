@@ -92,6 +92,9 @@ class Encoder {
   virtual void set_complexity(uint8_t) {}
   /// Loss in percent that forward error correction should reckon with; what has none ignores it.
   virtual void set_expected_loss(uint8_t) {}
+  /// Another encoder in this one's state, so that a decoder can go on with the payloads of either; nullptr
+  /// where the library's state cannot be copied (G.729).
+  virtual std::unique_ptr<Encoder> twin() const = 0;
 
  protected:
   explicit Encoder(const Shape& shape) : shape_(shape) {}

@@ -1,5 +1,6 @@
 // G.722 at 64 kbit/s through spandsp. RFC 3551 section 4.5.2: the RTP clock runs at 8000 Hz although the
 // audio has 16,000 samples a second, an erratum made permanent; one octet is two samples and one clock tick.
+#define SPANDSP_EXPOSE_INTERNAL_STRUCTURES  // the encoder's is copied
 #include <spandsp.h>
 
 #include "codec/concealer.h"
@@ -28,6 +29,11 @@ class G722Encoder final : public Encoder {
         g722_encode(state_.get(), out.data(), samples.data(), static_cast<int>(samples.size())))};
   }
   void reset() override { g722_encode_init(state_.get(), bit_rate, 0); }
+  std::unique_ptr<Encoder> twin() const override {
+    auto t = std::make_unique<G722Encoder>();
+    *t->state_ = *state_;  // predictors and filters, no pointers
+    return t;
+  }
 
  private:
   std::unique_ptr<g722_encode_state_t, Free> state_;

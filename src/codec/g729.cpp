@@ -63,6 +63,7 @@ class G729Encoder final : public Encoder {
     return made;
   }
   void reset() override { state_.reset(initBcg729EncoderChannel(annex_b_ ? 1 : 0)); }
+  std::unique_ptr<Encoder> twin() const override { return nullptr; }  // bcg729 hides its state
 
  private:
   const bool annex_b_;

@@ -3,6 +3,7 @@
 #include <opus.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "codec/fmtp.h"
 #include "codec/makers.h"
@@ -85,6 +86,13 @@ class OpusEncoding final : public Encoder {
   }
   void set_expected_loss(uint8_t percent) override {
     opus_encoder_ctl(state_.get(), OPUS_SET_PACKET_LOSS_PERC(std::min<int>(percent, 100)));
+  }
+  std::unique_ptr<Encoder> twin() const override {
+    auto t = std::make_unique<OpusEncoding>(shape_, Parameters{.dtx = dtx_}, uint8_t{0});
+    // opus.h: an encoder's state is continuous in memory and a shallow copy is one; what was set is part of
+    // it.
+    std::memcpy(t->state_.get(), state_.get(), static_cast<size_t>(opus_encoder_get_size(shape_.channels)));
+    return t;
   }
 
  private:

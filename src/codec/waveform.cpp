@@ -26,6 +26,7 @@ class G711Encoder final : public Encoder {
     return Encoded{samples.size()};
   }
   void reset() override {}
+  std::unique_ptr<Encoder> twin() const override { return std::make_unique<G711Encoder>(law_); }
 
  private:
   const G711 law_;
@@ -66,6 +67,9 @@ class L16Encoder final : public Encoder {
     return Encoded{samples.size() * 2};
   }
   void reset() override {}
+  std::unique_ptr<Encoder> twin() const override {
+    return std::make_unique<L16Encoder>(shape_.audio_rate, shape_.channels);
+  }
 };
 
 class L16Decoder final : public Decoder {

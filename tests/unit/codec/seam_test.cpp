@@ -197,5 +197,44 @@ TEST(L16, IsNetworkOrder) {
   EXPECT_EQ(bytes, (std::array<uint8_t, 4>{0x12, 0x34, 0xFF, 0xFE}));
 }
 
+TEST(Encoders, ATwinGoesOnAsTheOtherDoes) {
+  for (const Format& f : {Format{"PCMU", 8000},
+                          {"PCMA", 8000},
+                          {"G722", 8000},
+                          {"L16", 16000, 2},
+                          {"opus", 48000, 2},
+                          {"opus", 48000, 2, "useinbandfec=1;stereo=1"}}) {
+    const auto e = std::move(make_encoder(f, {16000, 5})).value();
+    const size_t frame = samples_in(e->shape(), 20);
+    std::vector<int16_t> pcm(frame);
+    const auto fill = [&](size_t n) {
+      for (size_t i = 0; i < frame; ++i)
+        pcm[i] = static_cast<int16_t>(9000 * std::sin(0.03 * static_cast<double>((n * frame + i) % 7919)));
+    };
+    std::vector<uint8_t> one(largest_payload), two(largest_payload);
+    for (size_t n = 0; n < 40; ++n) {
+      fill(n);
+      ASSERT_TRUE(e->encode(pcm, one).ok());
+    }
+    const auto fresh = std::move(make_encoder(f, {16000, 5})).value();
+    const auto t = e->twin();
+    ASSERT_TRUE(t) << f.name;
+    EXPECT_EQ(t->shape(), e->shape());
+    bool as_fresh = true;
+    for (size_t n = 40; n < 60; ++n) {
+      fill(n);
+      const size_t octets = e->encode(pcm, one)->octets;
+      ASSERT_EQ(t->encode(pcm, two)->octets, octets) << f.name << " " << n;
+      ASSERT_TRUE(std::equal(one.begin(), one.begin() + static_cast<ptrdiff_t>(octets), two.begin()))
+          << f.name;
+      as_fresh &= fresh->encode(pcm, two)->octets == octets &&
+                  std::equal(one.begin(), one.begin() + static_cast<ptrdiff_t>(octets), two.begin());
+    }
+    EXPECT_EQ(as_fresh, f.name != "G722" && f.name != "opus") << f.name << ": a state worth a twin";
+  }
+  const auto g729 = make_encoder({"G729", 8000});
+  EXPECT_FALSE(g729.ok() && (*g729)->twin());
+}
+
 }  // namespace
 }  // namespace tandem::codec
