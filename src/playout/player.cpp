@@ -1,6 +1,7 @@
 #include "playout/player.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.h"
 #include "playout/time_scaler.h"
@@ -32,23 +33,13 @@ Player::Player(const PlayerConfig& config)
     : config_(config), buffer_(jitter_of(config)), noise_(config.noise_seed) {
   const uint32_t clock = clock_of(config);
   frame_ticks_ = clock / 50;
-  for (const Format& f : config.formats) {
+  for (size_t i = 0; i < config.formats.size(); ++i) {
+    const Format& f = config.formats[i];
     Source s;
-    s.payload_type = f.payload_type;
-    if (iequals(f.name, "CN")) {
-      s.noise = true;
-      sources_.push_back(std::move(s));
-      continue;
-    }
-    if (f.clock_rate != clock) continue;  // another clock is another player
-    auto decoder = codec::make_decoder({f.name, f.clock_rate, f.channels, f.fmtp}, {config.audio_rate, 5});
-    if (!decoder.ok()) continue;
-    s.decoder = std::move(*decoder);
-    if (s.decoder->shape().audio_rate != config.audio_rate) {
-      s.resampler = codec::Resampler::make(s.decoder->shape().audio_rate, config.audio_rate);
-      if (!s.resampler) continue;
-    }
-    sources_.push_back(std::move(s));
+    s.format = i;
+    s.noise = iequals(f.name, "CN");
+    if (s.noise || f.clock_rate == clock)
+      sources_.push_back(std::move(s));  // another clock is another player
   }
   // 120 ms of 48 kHz stereo decoded; a frame and a payload more may wait.
   decoded_.resize(size_t{48} * codec::longest_payload_ms * 2);
@@ -62,12 +53,29 @@ Player& Player::operator=(Player&&) noexcept = default;
 
 Player::Source* Player::source_of(uint8_t payload_type) {
   for (Source& s : sources_)
-    if (s.payload_type == payload_type) return &s;
+    if (config_.formats[s.format].payload_type == payload_type) return &s;
   return nullptr;
 }
 
+/// Makes the decoder when there is none yet.
+bool Player::ready(Source& source) {
+  if (source.noise || source.decoder) return true;
+  if (std::exchange(source.tried, true)) return false;
+  const Format& f = config_.formats[source.format];
+  auto decoder = codec::make_decoder({f.name, f.clock_rate, f.channels, f.fmtp}, {config_.audio_rate, 5});
+  if (!decoder.ok()) return false;
+  const uint32_t rate = (*decoder)->shape().audio_rate;
+  if (rate != config_.audio_rate) {
+    source.resampler = codec::Resampler::make(rate, config_.audio_rate);
+    if (!source.resampler) return false;
+  }
+  source.decoder = std::move(*decoder);
+  return true;
+}
+
 void Player::packet(Instant now, uint16_t sequence, uint32_t timestamp, uint8_t payload_type, Bytes payload) {
-  if (!source_of(payload_type)) {
+  Source* source = source_of(payload_type);
+  if (!source || !ready(*source)) {
     ++counts_.refused;
     return;
   }
@@ -90,13 +98,15 @@ uint32_t Player::ticks_of(size_t samples) const {
   return static_cast<uint32_t>(samples * clock_of(config_) / config_.audio_rate);
 }
 
-void Player::render(Instant now, std::span<int16_t> out) {
+bool Player::render(Instant now, std::span<int16_t> out) {
   make(now, out.size());
   steer(now);
   make(now, out.size());  // what was shortened
+  const bool voice = voice_end_ > begin_;
   std::copy_n(queue_.begin() + static_cast<std::ptrdiff_t>(begin_), out.size(), out.begin());
   begin_ += out.size();
   counts_.rendered += out.size();
+  return voice;
 }
 
 /// Until so many samples wait in the queue.
@@ -159,7 +169,7 @@ void Player::background(uint32_t ticks) {
   const size_t samples = std::max<size_t>(1, size_t{ticks} * config_.audio_rate / clock_of(config_));
   const std::span<int16_t> sound = std::span(resampled_).first(std::min(samples, resampled_.size()));
   std::fill(sound.begin(), sound.end(), int16_t{0});
-  if (silent_) noise_.render(sound);
+  if (silent_ && config_.comfort_noise) noise_.render(sound);
   counts_.noise += sound.size();
   Source none;
   push(none, sound);
@@ -175,11 +185,13 @@ void Player::push(Source& source, std::span<int16_t> sound) {
     std::copy(queue_.begin() + static_cast<std::ptrdiff_t>(begin_),
               queue_.begin() + static_cast<std::ptrdiff_t>(end_), queue_.begin());
     end_ -= begin_;
+    voice_end_ -= std::min(voice_end_, begin_);
     begin_ = 0;
   }
   const size_t room = std::min(sound.size(), queue_.size() - end_);
   std::copy_n(sound.begin(), room, queue_.begin() + static_cast<std::ptrdiff_t>(end_));
   end_ += room;
+  if (source.decoder) voice_end_ = end_;
 }
 
 /// Brings the delay to what is wanted, and follows the sender's clock: a period at a time, where it is not
@@ -204,6 +216,7 @@ void Player::steer(Instant now) {
     counts_.shortened += sound.size() - left;
     end_ = begin_ + left;
   }
+  voice_end_ = end_;  // what was steered is voice
 }
 
 }  // namespace tandem::playout

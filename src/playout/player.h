@@ -19,6 +19,7 @@ struct PlayerConfig {
   std::vector<Format> formats;  // those without a codec are passed over; "CN" is comfort noise (RFC 3389)
   uint32_t audio_rate = 8000;   // Hz of the sound that comes out, one channel
   JitterConfig jitter;          // its clock rate is that of the format that plays
+  bool comfort_noise = true;    // false: silence instead, for who does not listen to backgrounds
   uint64_t noise_seed = 1;
 };
 
@@ -41,10 +42,12 @@ class Player {
   /// Longest frame render() is asked for.
   static constexpr uint32_t longest_frame_ms = 60;
 
-  /// A payload of the source, padding removed. Types that are none of the formats are counted and dropped.
+  /// A payload of the source, padding removed. Types that are none of the formats are counted and dropped. A
+  /// decoder is made at the first payload of its type.
   void packet(Instant now, uint16_t sequence, uint32_t timestamp, uint8_t payload_type, Bytes payload);
-  /// The next out.size() samples; always all of them.
-  void render(Instant now, std::span<int16_t> out);
+  /// The next out.size() samples; always all of them. False when there is nothing but background in them:
+  /// nobody talks.
+  bool render(Instant now, std::span<int16_t> out);
   /// Another SSRC: nothing of the old one fits.
   void restart();
 
@@ -60,13 +63,15 @@ class Player {
 
  private:
   struct Source {
-    uint8_t payload_type = 0;
+    size_t format = 0;  // among config_.formats
     bool noise = false;
+    bool tried = false;  // to make the decoder
     std::unique_ptr<codec::Decoder> decoder;
     std::unique_ptr<codec::Resampler> resampler;  // null when the rates are equal
   };
 
   Source* source_of(uint8_t payload_type);
+  bool ready(Source& source);
   void make(Instant now, size_t samples);
   void play_packet();
   void fill(uint32_t ticks, Bytes next);
@@ -86,6 +91,7 @@ class Player {
   codec::NoiseGenerator noise_;
   std::vector<int16_t> queue_;  // sound made and not handed out: [begin_, end_)
   size_t begin_ = 0, end_ = 0;
+  size_t voice_end_ = 0;  // of the queue's sound, what lies behind is background
   std::vector<int16_t> decoded_, resampled_;
   Instant steered_;
   PlayerCounts counts_;

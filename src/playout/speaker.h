@@ -47,17 +47,23 @@ class Speaker {
   void begin_spurt() { silent_ = true; }
   void go_on() { silent_ = false; }
 
+  /// Another in the same state: its payloads can follow this one's. Nothing where the codec has no twin.
+  std::optional<Speaker> twin() const;
+
   void set_expected_loss(uint8_t percent) { encoder_->set_expected_loss(percent); }
   void set_complexity(uint8_t complexity) { encoder_->set_complexity(complexity); }
 
  private:
   Speaker();
+  static Result<Speaker, codec::FormatReason> around(const SpeakerConfig& config,
+                                                     std::unique_ptr<codec::Encoder> encoder);
   SpeakerConfig config_;
   std::unique_ptr<codec::Encoder> encoder_;
   std::unique_ptr<codec::Resampler> resampler_;  // null when the rates are equal
   size_t frame_samples_ = 0;
   uint32_t frame_ms_ = 0, frame_ticks_ = 0;
   bool silent_ = true;
+  std::vector<int16_t> last_;  // 10 ms said last: all the resampler knows
   std::vector<int16_t> resampled_, stereo_;
   std::vector<uint8_t> payload_;
 };

@@ -214,6 +214,31 @@ TEST_F(Playing, ASourceThatBeginsAnew) {
   EXPECT_LE(player.delay(now), milliseconds(60));
 }
 
+TEST_F(Playing, SaysWhetherSomebodyTalks) {
+  std::array<int16_t, frame> out;
+  EXPECT_FALSE(player.render(now, out));
+  run(seconds(1));
+  EXPECT_TRUE(player.render(now, out));
+  now = now + milliseconds(20);
+  const std::array<uint8_t, 1> level{40};
+  source.deliver(player, now);
+  player.packet(now, source.sequence++, source.timestamp, 13, level);
+  run(milliseconds(200), false);
+  EXPECT_FALSE(player.render(now, out)) << "noise that was described is background";
+  EXPECT_TRUE(std::any_of(out.begin(), out.end(), [](int16_t s) { return s != 0; }));
+}
+
+TEST_F(Playing, WithoutComfortNoise) {
+  PlayerConfig config = config_of();
+  config.comfort_noise = false;
+  player = Player(config);
+  run(seconds(1));
+  const std::array<uint8_t, 1> level{40};
+  player.packet(now, source.sequence++, source.timestamp, 13, level);
+  run(seconds(1), false);
+  EXPECT_TRUE(std::all_of(heard.end() - rate / 2, heard.end(), [](int16_t s) { return s == 0; }));
+}
+
 TEST_F(Playing, TypesThatNobodyNamed) {
   const std::array<uint8_t, 3> payload{1, 2, 3};
   player.packet(now, 1, 1, 96, payload);

@@ -104,5 +104,36 @@ TEST(Speaker, FramesTheCodecCannot) {
             codec::FormatReason::unknown_name);
 }
 
+TEST(Speaker, ATwinGoesOnAsTheOtherDoes) {
+  for (const Format& f : {Format{0, "PCMU", 8000, 1, ""},
+                          {9, "G722", 8000, 1, ""},
+                          {96, "opus", 48000, 2, ""},
+                          {97, "L16", 44100, 2, ""}}) {
+    auto speaker = Speaker::make({f, 16000, 20, 5});
+    ASSERT_TRUE(speaker.ok());
+    std::vector<int16_t> in(speaker->frame_samples());
+    size_t n = 0;
+    const auto next = [&] {
+      for (int16_t& s : in) s = static_cast<int16_t>(8000 * std::sin(0.05 * static_cast<double>(n++ % 6151)));
+    };
+    for (int i = 0; i < 20; ++i) {
+      next();
+      (void)speaker->say(in);
+    }
+    auto twin = speaker->twin();
+    ASSERT_TRUE(twin) << f.name;
+    for (int i = 0; i < 20; ++i) {
+      next();
+      const auto one = speaker->say(in);
+      const auto two = twin->say(in);
+      ASSERT_TRUE(one && two);
+      EXPECT_TRUE(
+          std::equal(one->payload.begin(), one->payload.end(), two->payload.begin(), two->payload.end()))
+          << f.name << " " << i;
+      EXPECT_FALSE(two->marker);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tandem::playout
