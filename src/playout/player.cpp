@@ -87,6 +87,7 @@ void Player::restart() {
   for (Source& s : sources_)
     if (s.decoder) s.decoder->reset();
   silent_ = false;
+  begin_ = end_ = voice_end_ = 0;
 }
 
 JitterCounts Player::jitter_counts() const { return buffer_.counts(); }
@@ -197,7 +198,8 @@ void Player::push(Source& source, std::span<int16_t> sound) {
 /// Brings the delay to what is wanted, and follows the sender's clock: a period at a time, where it is not
 /// heard.
 void Player::steer(Instant now) {
-  if (!playing_ || concealing_ || now - steered_ < steering_pause) return;
+  const bool voice = voice_end_ > begin_;  // in a background no clock is followed
+  if (!voice || !playing_ || concealing_ || now - steered_ < steering_pause) return;
   const size_t twenty = size_t{config_.audio_rate} / 50;
   if (queued() < twenty) return;
   const Duration off = delay(now) - buffer_.wanted();
@@ -216,7 +218,7 @@ void Player::steer(Instant now) {
     counts_.shortened += sound.size() - left;
     end_ = begin_ + left;
   }
-  voice_end_ = end_;  // what was steered is voice
+  voice_end_ = end_;
 }
 
 }  // namespace tandem::playout

@@ -239,6 +239,15 @@ TEST_F(Playing, WithoutComfortNoise) {
   EXPECT_TRUE(std::all_of(heard.end() - rate / 2, heard.end(), [](int16_t s) { return s == 0; }));
 }
 
+TEST_F(Playing, NothingIsLeftOfTheSourceBefore) {
+  run(seconds(1));
+  std::array<int16_t, frame / 2> half;
+  EXPECT_TRUE(player.render(now, half));
+  player.restart();
+  EXPECT_FALSE(player.render(now, half));
+  EXPECT_TRUE(std::all_of(half.begin(), half.end(), [](int16_t s) { return s == 0; }));
+}
+
 TEST_F(Playing, TypesThatNobodyNamed) {
   const std::array<uint8_t, 3> payload{1, 2, 3};
   player.packet(now, 1, 1, 96, payload);
