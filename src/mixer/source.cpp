@@ -15,36 +15,76 @@ bool is_narrow(const playout::Format& f) {
 
 bool is_noise(const playout::Format& f) { return iequals(f.name, "CN"); }
 
-}  // namespace
-
-Source::Source(std::vector<playout::Format> heard) { reformat(std::move(heard)); }
-
-void Source::reformat(std::vector<playout::Format> heard) {
-  learnt_ = learnt();
-  current_ = draining_ = nullptr;
-  voices_.clear();
-  for (const playout::Format& f : heard) {
-    if (is_noise(f) || iequals(f.name, "telephone-event")) continue;
-    const uint32_t rate = is_narrow(f) ? narrow_rate : audio_rate;
-    auto v = std::find_if(voices_.begin(), voices_.end(),
-                          [&](const Voice& x) { return x.clock_rate == f.clock_rate && x.rate == rate; });
-    if (v == voices_.end()) v = voices_.insert(v, Voice{f.clock_rate, rate, {}, nullptr});
-    v->formats.push_back(f);
-  }
-  for (const playout::Format& f : heard)
-    if (is_noise(f))
-      for (Voice& v : voices_)
-        if (v.clock_rate == f.clock_rate) v.formats.push_back(f);
+bool is_sound(const playout::Format& f) {
+  return is_narrow(f) || iequals(f.name, "G722") || iequals(f.name, "opus") || iequals(f.name, "L16");
 }
 
-Source::Voice* Source::voice_of(uint8_t payload_type) {
+void add(playout::PlayerCounts& sum, const playout::PlayerCounts& c) {
+  sum.rendered += c.rendered;
+  sum.concealed += c.concealed;
+  sum.noise += c.noise;
+  sum.shortened += c.shortened;
+  sum.lengthened += c.lengthened;
+  sum.refused += c.refused;
+}
+
+void add(playout::JitterCounts& sum, const playout::JitterCounts& c) {
+  sum.played += c.played;
+  sum.duplicate += c.duplicate;
+  sum.late += c.late;
+  sum.dropped += c.dropped;
+}
+
+}  // namespace
+
+void Source::reformat(const std::vector<playout::Format>& heard) {
+  learnt_ = learnt();
+  drained();
+  for (auto& v : voices_) {
+    if (v.get() == current_) {
+      past_ = std::move(v);
+      draining_ = past_.get();
+    } else if (v->player) {
+      add(counted_, v->player->counts());
+      add(jitter_counted_, v->player->jitter_counts());
+    }
+  }
+  current_ = nullptr;
+  voices_.clear();
+  for (const playout::Format& f : heard) {
+    if (!is_sound(f)) continue;
+    const uint32_t rate = is_narrow(f) ? narrow_rate : audio_rate;
+    auto v = std::find_if(voices_.begin(), voices_.end(),
+                          [&](const auto& x) { return x->clock_rate == f.clock_rate && x->rate == rate; });
+    if (v == voices_.end()) {
+      if (voices_.size() == most_voices) continue;
+      v = voices_.insert(v, std::make_unique<Voice>(Voice{f.clock_rate, rate, {}, nullptr}));
+    }
+    (*v)->formats.push_back(f);
+  }
+  for (const playout::Format& f : heard)
+    for (const auto& v : voices_)
+      if (is_noise(f) && v->clock_rate == f.clock_rate) v->formats.push_back(f);
+}
+
+/// The one before has nothing more to say.
+void Source::drained() {
+  if (draining_) draining_->player->restart();
+  draining_ = nullptr;
+  if (!past_) return;
+  add(counted_, past_->player->counts());
+  add(jitter_counted_, past_->player->jitter_counts());
+  past_.reset();
+}
+
+Source::Voice* Source::voice_of(uint8_t payload_type) const {
   const auto has = [payload_type](const Voice& v) {
     return std::any_of(v.formats.begin(), v.formats.end(),
                        [&](const playout::Format& f) { return f.payload_type == payload_type; });
   };
   if (current_ && has(*current_)) return current_;
-  const auto v = std::find_if(voices_.begin(), voices_.end(), has);
-  return v == voices_.end() ? nullptr : &*v;
+  const auto v = std::find_if(voices_.begin(), voices_.end(), [&](const auto& x) { return has(*x); });
+  return v == voices_.end() ? nullptr : v->get();
 }
 
 bool Source::packet(Instant now, uint16_t sequence, uint32_t timestamp, uint8_t payload_type, Bytes payload) {
@@ -59,8 +99,10 @@ bool Source::packet(Instant now, uint16_t sequence, uint32_t timestamp, uint8_t 
     if (const Duration wanted = learnt(); wanted > Duration::zero()) v->player->learn(wanted);
   }
   if (v != current_) {
-    if (draining_) draining_->player->restart();
-    draining_ = current_ && current_ != v ? current_ : nullptr;
+    if (current_) {
+      drained();
+      draining_ = current_;
+    }
     current_ = v;
   }
   v->player->packet(now, sequence, timestamp, payload_type, payload);
@@ -68,9 +110,8 @@ bool Source::packet(Instant now, uint16_t sequence, uint32_t timestamp, uint8_t 
 }
 
 void Source::restart() {
-  for (Voice& v : voices_)
-    if (v.player) v.player->restart();
-  draining_ = nullptr;
+  drained();
+  if (current_) current_->player->restart();
 }
 
 bool Source::play(Voice& voice, Instant now) {
@@ -80,13 +121,10 @@ bool Source::play(Voice& voice, Instant now) {
 
 bool Source::render(Instant now) {
   warm_ = std::exchange(ready_, false);
-  if (!current_) return false;
+  if (!current_ && !draining_) return false;
   narrow_before_ = narrow_;
-  bool talks = play(*current_, now);
-  if (draining_ && (talks || !(talks = play(*draining_, now)))) {
-    draining_->player->restart();
-    draining_ = nullptr;
-  }
+  bool talks = current_ && play(*current_, now);
+  if (draining_ && (talks || !(talks = play(*draining_, now)))) drained();
   if (talks) {
     activity_.hear(rendered_rate_ == narrow_rate ? std::span<const int16_t>(narrow_) : frame_);
   } else {
@@ -96,8 +134,8 @@ bool Source::render(Instant now) {
 }
 
 void Source::ready() {
-  ready_ = true;
   if (rendered_rate_ != narrow_rate) return;
+  ready_ = true;
   if (!resampler_) resampler_ = codec::Resampler::make(narrow_rate, audio_rate);
   std::array<int16_t, frame_samples + 1> wide;  // the room it asks for
   if (!warm_) {                                 // what it would know, had it heard the frame before
@@ -109,30 +147,18 @@ void Source::ready() {
 }
 
 playout::PlayerCounts Source::counts() const {
-  playout::PlayerCounts sum;
-  for (const Voice& v : voices_) {
-    if (!v.player) continue;
-    const playout::PlayerCounts& c = v.player->counts();
-    sum.rendered += c.rendered;
-    sum.concealed += c.concealed;
-    sum.noise += c.noise;
-    sum.shortened += c.shortened;
-    sum.lengthened += c.lengthened;
-    sum.refused += c.refused;
-  }
+  playout::PlayerCounts sum = counted_;
+  for (const auto& v : voices_)
+    if (v->player) add(sum, v->player->counts());
+  if (past_) add(sum, past_->player->counts());
   return sum;
 }
 
 playout::JitterCounts Source::jitter_counts() const {
-  playout::JitterCounts sum;
-  for (const Voice& v : voices_) {
-    if (!v.player) continue;
-    const playout::JitterCounts c = v.player->jitter_counts();
-    sum.played += c.played;
-    sum.duplicate += c.duplicate;
-    sum.late += c.late;
-    sum.dropped += c.dropped;
-  }
+  playout::JitterCounts sum = jitter_counted_;
+  for (const auto& v : voices_)
+    if (v->player) add(sum, v->player->jitter_counts());
+  if (past_) add(sum, past_->player->jitter_counts());
   return sum;
 }
 
@@ -144,8 +170,8 @@ Duration Source::learnt() const { return current_ ? current_->player->learnt() :
 
 void Source::learn(Duration wanted) {
   learnt_ = wanted;
-  for (Voice& v : voices_)
-    if (v.player) v.player->learn(wanted);
+  for (const auto& v : voices_)
+    if (v->player) v->player->learn(wanted);
 }
 
 }  // namespace tandem::mixer

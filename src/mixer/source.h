@@ -12,14 +12,17 @@ namespace tandem::mixer {
 
 class Source {
  public:
-  explicit Source(std::vector<playout::Format> heard);
+  static constexpr size_t most_voices = 8;
+
+  explicit Source(const std::vector<playout::Format>& heard) { reformat(heard); }
 
   /// False: the type is none of those heard.
   bool packet(Instant now, uint16_t sequence, uint32_t timestamp, uint8_t payload_type, Bytes payload);
   /// Another SSRC.
   void restart();
-  /// Other types from now on; what has been learnt of the network stays.
-  void reformat(std::vector<playout::Format> heard);
+  /// Other types from now on; what has come already is still heard, and what was learnt of the network stays.
+  /// Types that nothing decodes are passed over, and so are those past most_voices different clocks.
+  void reformat(const std::vector<playout::Format>& heard);
 
   /// The next 20 ms. Narrow sound stays narrow: whether somebody talks is heard at 8 kHz as well. False:
   /// there was nothing to play.
@@ -49,20 +52,24 @@ class Source {
     std::vector<playout::Format> formats;
     std::unique_ptr<playout::Player> player;
   };
-  Voice* voice_of(uint8_t payload_type);
+  Voice* voice_of(uint8_t payload_type) const;
   bool play(Voice& voice, Instant now);
+  void drained();
 
-  std::vector<Voice> voices_;
-  Voice* current_ = nullptr;   // the last packet's
-  Voice* draining_ = nullptr;  // the one before, until the current one has something to say
-  Duration learnt_{};          // zero: nothing yet
+  std::vector<std::unique_ptr<Voice>> voices_;
+  Voice* current_ = nullptr;       // the last packet's
+  Voice* draining_ = nullptr;      // the one before, until the current one has something to say
+  std::unique_ptr<Voice> past_;    // draining, and none of those heard any longer
+  playout::PlayerCounts counted_;  // by players that are gone
+  playout::JitterCounts jitter_counted_;
+  Duration learnt_{};  // zero: nothing yet
   Activity activity_;
   uint32_t rendered_rate_ = 0;  // of the last frame; 0: silence
   Frame frame_{};
   std::array<int16_t, narrow_samples> narrow_{}, narrow_before_{};
   std::unique_ptr<codec::Resampler> resampler_;
-  bool ready_ = false;  // ready() was called for this frame
-  bool warm_ = false;   // and for the one before: the resampler knows it
+  bool ready_ = false;  // the resampler has had this frame
+  bool warm_ = false;   // and the one before
 };
 
 }  // namespace tandem::mixer

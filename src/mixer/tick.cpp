@@ -24,7 +24,7 @@ constexpr float pause_dbov = -50;
 Ramp ramp_to(float from, float target, bool finished_talking, float full) {
   if (target > from) return {from, target, from == 0 ? onset : frame_samples};
   if (target == 0 && from > 0 && finished_talking) {
-    const float to = from - full * closing;
+    const float to = from - std::max(from, full) * closing;
     return {from, to < 0.01F ? 0.0F : to, frame_samples};
   }
   return {from, target, frame_samples};

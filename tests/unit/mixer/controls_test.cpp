@@ -67,6 +67,11 @@ TEST_F(Four, Gain) {
   EXPECT_TRUE(c.mixer.set_gain(id(0), 0).ok());
   c.run(500);
   EXPECT_EQ(who(), "123 23 13 12");
+  c.phones[2]->says = silence();
+  c.run(200);
+  EXPECT_TRUE(c.mixer.set_gain(id(2), 0).ok());
+  c.run(1000);
+  EXPECT_FALSE(c.mixer.roster()[2].mixed) << "who was just being faded out";
   EXPECT_TRUE(c.mixer.set_gain(id(0), 1000).ok());
   EXPECT_EQ(c.mixer.member(id(0))->gain, 4);
   EXPECT_TRUE(c.mixer.set_gain(id(0), std::nanf("")).ok());

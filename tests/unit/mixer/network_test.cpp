@@ -201,6 +201,35 @@ TEST(Network, AnotherDescriptionInMidCall) {
   EXPECT_EQ(next.got.size(), got);
 }
 
+TEST(Network, AnotherPayloadTypeInMidCall) {
+  Conference c;
+  Phone& listener = c.join(l16(16000));
+  Phone& p = c.join(opus());
+  p.says = tone(500);
+  c.run(1000);
+  playout::Format other = opus();
+  other.payload_type = 111;
+  ASSERT_TRUE(c.mixer.reformat(p.id, {other}, other, 20).ok());
+  p.format = other;
+  const uint64_t played = c.mixer.counts(c.now, p.id)->jitter.played;
+  c.run(1000);
+  EXPECT_LE(longest_gap(std::span(listener.heard).subspan(audio_rate / 2)), 40u);
+  EXPECT_GT(c.mixer.counts(c.now, p.id)->jitter.played, played + 45) << "earlier players count";
+  EXPECT_EQ(p.got.back().payload_type, 111);
+}
+
+TEST(Network, ADescriptionWithoutEnd) {
+  Mixer mixer{MixerConfig{}};
+  MemberConfig config;
+  for (uint8_t i = 0; i < 100; ++i) config.heard.push_back({i, "L16", 8000U + i, 1, ""});
+  config.heard.push_back({100, "AMR", 8000, 1, ""});
+  const MemberId id = *mixer.join(config);
+  const std::array<uint8_t, 320> octets{};
+  for (uint8_t i = 0; i < 101; ++i) mixer.packet(Instant{1}, id, i, 0, i, octets);
+  EXPECT_EQ(mixer.counts().unknown_packets, 101 - Source::most_voices);
+  EXPECT_EQ(mixer.counts(Instant{1}, id)->player.refused, Source::most_voices - 1) << "of clocks L16 has not";
+}
+
 TEST(Network, WhoNeedsNoCodec) {
   Conference c;
   EXPECT_EQ(c.mixer.join({{pcmu()}, playout::Format{99, "AMR", 8000, 1, ""}}).reason(), Refusal::no_codec);
