@@ -31,6 +31,10 @@ const char* to_string(Reason r) {
       return "bad_sound";
     case Reason::bad_snapshot:
       return "bad_snapshot";
+    case Reason::unknown_room:
+      return "unknown_room";
+    case Reason::room_full:
+      return "room_full";
     case Reason::not_recorded:
       return "not_recorded";
     case Reason::port_taken:
@@ -46,6 +50,7 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
       ports(p),
       rng(r),
       endpoints(c.endpoints),
+      rooms(c.rooms),
       counters_{
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"relayed\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"consumed\""),
@@ -61,7 +66,8 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
                            "legs whose media came from another address than their SDP's"),
           counters.counter("media_ports_exhausted_total", "port pairs that could not be had"),
           counters.gauge("media_endpoints", "endpoints open"),
-          counters.gauge("media_ports", "media ports open")} {
+          counters.gauge("media_ports", "media ports open"),
+          counters.gauge("media_rooms", "conferences with somebody in them")} {
   config.media_lines = std::min<uint8_t>(config.media_lines, most_media_lines);
   config.latch_packets = std::max<uint8_t>(config.latch_packets, 1);
   config.far_latch_packets = std::max<uint8_t>(config.far_latch_packets, 1);
@@ -74,6 +80,7 @@ void EngineState::emit(const Endpoint& e, MediaEvent::Kind kind, char digit) {
 void EngineState::close(Now now, EndpointId id) {
   Endpoint* e = endpoints.find(id);
   if (!e) return;
+  if (e->room) leave(*e);
   unjoin(now, *e);
   for (Stream& s : e->streams) close_ports(s);
   endpoints.erase(id);
@@ -110,6 +117,7 @@ Status<Reason> EngineState::join(Now now, Endpoint& a, Endpoint& b, Stage stage)
   a.partner = b.id;
   b.partner = a.id;
   for (Endpoint* e : {&a, &b}) {
+    if (e->room) leave(*e);
     e->feed = Feed::partner;
     e->answered = e->answered || stage == Stage::answered;
     ++e->revision;
@@ -157,6 +165,7 @@ Status<Reason> EngineState::play(Now now, Endpoint& e, Programme programme) {
 
 Status<Reason> EngineState::echo(Now now, Endpoint& e) {
   if (!e.remote) return Failure{Reason::no_remote};
+  if (e.room) leave(e);
   for (Stream& s : e.streams)
     if (s.own.echo_ssrc == 0) s.own.echo_ssrc = static_cast<uint32_t>(rng.next()) | 1;
   e.feed = Feed::echo;
@@ -170,11 +179,12 @@ Status<Reason> EngineState::echo(Now now, Endpoint& e) {
 }
 
 void EngineState::stop(Now now, Endpoint& e) {
-  if (e.feed == Feed::partner) return;
-  e.feed = Feed::partner;
+  if (e.feed == Feed::partner || e.feed == Feed::room) return;
+  e.feed = e.room ? Feed::room : Feed::partner;
+  e.room_starts = true;
   e.voice.end();
   e.voice_at = Instant::never();
-  e.report_at = Instant::never();
+  if (!e.room) e.report_at = Instant::never();
   ++e.revision;
   restart_silence(now, e);
   reroute(e);
@@ -382,6 +392,42 @@ std::vector<port::SoundFile> Engine::wanted(EndpointId id) const {
         files.push_back(cue.file);
   return files;
 }
+
+Result<RoomId, Reason> Engine::room(const RoomConfig& config) { return state_->room(config); }
+
+Status<Reason> Engine::enter(Now now, EndpointId id, RoomId room, const Seat& seat) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return Failure{Reason::unknown_endpoint};
+  return state_->enter(now, *e, room, seat);
+}
+
+void Engine::leave(Now now, EndpointId id) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e || !e->room) return;
+  state_->leave(*e);
+  state_->restart_silence(now, *e);
+  state_->route(*e);
+}
+
+void Engine::seat(EndpointId id, const Seat& seat) {
+  if (Endpoint* e = state_->endpoints.find(id)) state_->seat(*e, seat);
+}
+
+void Engine::set_lecture(RoomId room, bool on) {
+  if (Room* r = state_->room_of(room)) r->mixer.set_lecture({on, true});
+}
+
+bool Engine::lecture(RoomId room) const {
+  const Room* r = state_->room_of(room);
+  return r && r->mixer.lecture().on;
+}
+
+RoomId Engine::room_of(EndpointId id) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  return e ? e->room : RoomId{};
+}
+
+std::vector<Occupant> Engine::roster(RoomId room) const { return state_->roster(room); }
 
 void Engine::use(port::Recorder& recorder) { state_->recorder = &recorder; }
 

@@ -33,6 +33,7 @@
 namespace tandem::media {
 
 using EndpointId = SlotId;
+using RoomId = SlotId;
 
 enum class Reason : uint8_t {
   ports_exhausted,     // the realm's range is used up (503)
@@ -45,6 +46,8 @@ enum class Reason : uint8_t {
   unknown_endpoint,    // a stale id
   bad_sound,           // a programme without cues, or of sounds that are not at port::sound_rate
   bad_snapshot,        // bytes that are no media part
+  unknown_room,        // a stale id: the last occupant has left
+  room_full,           // RoomConfig::members, or EngineConfig::rooms, reached (486)
   not_recorded,        // the recorder refuses, or there is none; or the leg is being recorded already
   port_taken,          // a restore found a stranger on its port
   count_,
@@ -69,6 +72,7 @@ enum class Stage : uint8_t { early, answered };
 
 struct EngineConfig {
   size_t endpoints = 100'000;
+  size_t rooms = 1'000;                    // conferences at a time
   uint8_t media_lines = 8;                 // per description, at most 8
   Duration learning_window = seconds(30);  // after an SDP change or join() a NATed source may be latched
   uint8_t latch_packets = 2;               // plausible packets of one stream it takes from a likely host
@@ -121,6 +125,29 @@ struct Cue {
 struct Programme {
   std::vector<Cue> cues;
   uint32_t rounds = 1;  // how often all of them; 0: for ever
+};
+
+/// A conference (room `mixer`): everybody in it hears all others.
+struct RoomConfig {
+  std::string name;      // unique among the engine's
+  size_t members = 200;  // at most
+  size_t talkers = 8;    // mixed at a time: the loudest
+};
+
+/// What may be decided about who is in a conference.
+struct Seat {
+  bool muted = false;     // is not heard
+  bool deafened = false;  // hears nobody
+  bool lecturer = false;  // heard while there is a lecture
+  bool operator==(const Seat&) const = default;
+};
+
+struct Occupant {
+  EndpointId endpoint;
+  uint64_t trail = 0;  // EndpointConfig::trail
+  Seat seat;
+  bool talks = false;   // muted or not
+  uint8_t level = 127;  // of its last 20 ms, in -dBov (RFC 6464)
 };
 
 /// What one leg sent us and what we sent it, over all its m-lines (the audio line for codec, jitter and MOS).
@@ -227,6 +254,20 @@ class Engine {
   Status<Reason> echo(Now now, EndpointId id);
   /// Ends play() or echo(); a joined leg hears its partner again.
   void stop(Now now, EndpointId id);
+
+  // ---- conferences ----
+  /// The conference of that name; it is opened when there is none, and closes with its last occupant.
+  Result<RoomId, Reason> room(const RoomConfig& config);
+  /// The leg leaves its partner, or another conference, and hears this one. What is being played to it is
+  /// heard to its end first, and it is heard meanwhile.
+  Status<Reason> enter(Now now, EndpointId id, RoomId room, const Seat& seat = {});
+  void leave(Now now, EndpointId id);
+  void seat(EndpointId id, const Seat& seat);
+  /// Only lecturers are heard.
+  void set_lecture(RoomId room, bool on);
+  bool lecture(RoomId room) const;
+  RoomId room_of(EndpointId id) const;
+  std::vector<Occupant> roster(RoomId room) const;
 
   // ---- recording ----
   /// Where recordings go. It outlives the engine; without one nothing is recorded.

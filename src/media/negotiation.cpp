@@ -161,6 +161,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     rtp->latch.extend(now.mono, config.learning_window);
   }
   ++e.revision;
+  if (e.room) reseat(e);
   restart_silence(now, e);
   reroute(e);
 }

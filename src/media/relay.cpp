@@ -200,6 +200,12 @@ void EngineState::on_rtp(Batch& batch, Flow& f, port::MediaPacket& p) {
 /// the receiver takes goes past it.
 bool EngineState::cross_bridge(Batch& batch, Flow& f, const rtp::Header& header, Bytes payload) {
   Endpoint* e = endpoints.find(f.endpoint);
+  if (e && e->room) {
+    const Clock* clock = f.clock_of(header.payload_type);
+    if (!clock || !clock->event) hear_in_room(batch.now, *e, header, payload);
+    ++batch.bridged;
+    return true;
+  }
   Endpoint* partner = e ? endpoints.find(e->partner) : nullptr;
   if (!e || !partner || f.stream >= e->streams.size()) return false;
   Stream& s = e->streams[f.stream];

@@ -97,7 +97,8 @@ void EngineState::route(Endpoint& e) {
         if (bridged && s.bridge->active()) to.rtcp.on = false;  // its reports are about what only we hear
       }
     }
-    if (!bridged) s.bridge.reset();
+    if (!bridged) s.bridge.reset();  // no bridge leads out of a conference
+    if (e.room && i == e.voice_stream) bridged = true;
     rtp->bridged = bridged;
     if (s.wire != Wire::rtp) rewrite = {};
     rtp->rtp_to = to.rtp;

@@ -346,6 +346,16 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
     out.set_feed(static_cast<uint32_t>(e->feed));
     if (e->feed == Feed::voice) write_voice(e->voice, out);
     out.set_voice_stream(static_cast<uint32_t>(e->voice_stream));
+    if (const Room* room = rooms.find(e->room)) {
+      auto& seat = *out.mutable_room();
+      seat.set_name(room->config.name);
+      seat.set_members(static_cast<uint32_t>(room->config.members));
+      seat.set_talkers(static_cast<uint32_t>(room->config.talkers));
+      seat.set_lecture(room->mixer.lecture().on);
+      seat.set_muted(e->seat.muted);
+      seat.set_deafened(e->seat.deafened);
+      seat.set_lecturer(e->seat.lecturer);
+    }
     out.set_answered(e->answered);
     out.set_first_packet(e->first_packet);
     out.set_timed_out(e->timed_out);
@@ -357,13 +367,28 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
   return part.SerializeAsString();
 }
 
+/// Back in its conference, which others of it may have opened here already.
+bool EngineState::sit_down(Now now, const proto::MediaSeat& in, Endpoint& e) {
+  RoomConfig c;
+  c.name = in.name();
+  c.members = in.members();
+  c.talkers = in.talkers();
+  const auto id = room(c);
+  if (!id.ok()) return false;
+  const uint64_t revision = e.revision;
+  if (!enter(now, e, *id, {in.muted(), in.deafened(), in.lecturer()}).ok()) return false;
+  room_of(*id)->mixer.set_lecture({in.lecture(), true});
+  e.revision = revision;
+  return true;
+}
+
 /// One endpoint with its ports; paths and timers come when all are there.
 Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint& in, Endpoint& e) {
   e.session_id = in.session_id();
   e.version = in.version();
   e.direct = in.direct();
   if (!read_description(in.remote(), e.remote) || !read_description(in.local(), e.local) ||
-      !read_checkpoint(in, now, e) || in.streams_size() > config.media_lines || in.feed() > 2)
+      !read_checkpoint(in, now, e) || in.streams_size() > config.media_lines || in.feed() > 3)
     return Failure{Reason::bad_snapshot};
   for (const auto& stream : in.streams()) {
     const size_t index = e.streams.size();
@@ -428,9 +453,11 @@ Result<std::vector<EndpointId>, Reason> EngineState::restore(Now now, std::strin
       return fail(Reason::bad_snapshot);
     endpoints.find(ids[i])->partner = ids[partner - 1];
   }
-  for (const EndpointId id : ids) {
-    Endpoint& e = *endpoints.find(id);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    Endpoint& e = *endpoints.find(ids[i]);
     route(e);
+    const auto& in = part.endpoints(static_cast<int>(i));
+    if (in.has_room() && !sit_down(now, in.room(), e)) return fail(Reason::room_full);
     const Programme* programme = e.feed == Feed::voice ? e.voice.programme() : nullptr;
     if (programme &&
         std::any_of(programme->cues.begin(), programme->cues.end(), [](const Cue& c) { return !c.sound; }))

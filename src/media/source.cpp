@@ -11,16 +11,15 @@ namespace {
 
 constexpr Duration most_catch_up = milliseconds(200);
 
-/// What we say to the leg: the first of its formats we can encode.
+std::string cname_of(const Endpoint& e) { return std::to_string(e.session_id); }
+
+}  // namespace
+
 const PayloadFormat* said_format(const Stream& s) {
   const auto f = std::find_if(s.remote_formats.begin(), s.remote_formats.end(),
                               [](const PayloadFormat& each) { return can_code(each); });
   return f == s.remote_formats.end() ? nullptr : &*f;
 }
-
-std::string cname_of(const Endpoint& e) { return std::to_string(e.session_id); }
-
-}  // namespace
 
 std::optional<size_t> EngineState::voice_stream(const Endpoint& e) const {
   for (size_t i = 0; i < e.streams.size(); ++i) {
@@ -102,6 +101,10 @@ void EngineState::restart_silence(Now now, Endpoint& e) {
 void EngineState::on_timeout(Now now, port::MediaOut& out) {
   TimerQueue<TimerKey>::Due due;
   while (timers.pop_due(now.mono, due)) {
+    if (due.key.kind == TimerKind::room) {
+      play_room(now, due.key.endpoint, due.deadline, out);
+      continue;
+    }
     Endpoint* e = endpoints.find(due.key.endpoint);
     if (!e) continue;
     switch (due.key.kind) {
@@ -119,6 +122,8 @@ void EngineState::on_timeout(Now now, port::MediaOut& out) {
         break;
       case TimerKind::silence:
         if (e->silence_at == due.deadline) check_silence(now, *e);
+        break;
+      case TimerKind::room:
         break;
     }
   }
@@ -181,6 +186,7 @@ void EngineState::play_voice(Now now, Endpoint& e, port::MediaOut& out) {
 bool EngineState::speaks(const Endpoint& e, size_t index) const {
   switch (e.feed) {
     case Feed::voice:
+    case Feed::room:
       return index == e.voice_stream;
     case Feed::echo:
       return true;

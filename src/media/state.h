@@ -13,12 +13,14 @@
 #include "media/security.h"
 #include "media/tap.h"
 #include "media/own_voice.h"
+#include "media/room.h"
 #include "rtp/rtcp.h"
 #include "sdp/description.h"
 
 namespace tandem::proto {
 class MediaEndpoint;
-}
+class MediaSeat;
+}  // namespace tandem::proto
 
 namespace tandem::media {
 
@@ -77,6 +79,9 @@ struct Stream {
   double round_trip_ms = 0;
 };
 
+/// What we say to the leg: the first of its formats we can encode.
+const PayloadFormat* said_format(const Stream& s);
+
 /// What to return to when an offer is refused.
 struct Checkpoint {
   std::optional<sdp::Description> remote;
@@ -89,7 +94,7 @@ struct Checkpoint {
   std::vector<std::optional<Latches>> latches;  // by stream; nothing where no ports were open
 };
 
-enum class Feed : uint8_t { partner, voice, echo };
+enum class Feed : uint8_t { partner, voice, echo, room };
 
 struct Endpoint {
   EndpointConfig config;
@@ -117,6 +122,12 @@ struct Endpoint {
   Instant bridge_at = Instant::never();
   Instant report_at = Instant::never();
   Instant silence_at = Instant::never();
+  RoomId room;  // it is in; then it has no partner, and Feed::partner no meaning
+  mixer::MemberId member;
+  Seat seat;
+  bool room_starts = false;  // its stream goes on from another source
+  uint32_t room_base = 0;    // between our timestamps and the mixer's
+  std::optional<uint32_t> room_ssrc;
   std::unique_ptr<Tap> tap;  // of voice_stream
   Instant tap_at = Instant::never();
 };
@@ -184,9 +195,9 @@ class EngineState {
   void arm_silence(Endpoint& e, Instant at);
   /// Starts or restarts the time-out's count: something about the call changed.
   void restart_silence(Now now, Endpoint& e);
-  enum class TimerKind : uint8_t { voice, report, silence, bridge, tap };
+  enum class TimerKind : uint8_t { voice, report, silence, bridge, tap, room };
   struct TimerKey {
-    EndpointId endpoint;
+    SlotId endpoint;  // or room
     TimerKind kind = TimerKind::voice;
   };
   TimerQueue<TimerKey> timers;
@@ -198,6 +209,19 @@ class EngineState {
   bool is_bridged_to(const Endpoint& e, size_t index) const;
   void play_bridges(Now now, Endpoint& e, port::MediaOut& out);
   void play_bridge(Now now, Stream& s, Endpoint& partner, port::MediaOut& out);
+
+  // ---- conference.cpp ----
+  SlotMap<Room> rooms;
+  Result<RoomId, Reason> room(const RoomConfig& c);
+  Room* room_of(RoomId id);
+  Status<Reason> enter(Now now, Endpoint& e, RoomId id, const Seat& seat);
+  void leave(Endpoint& e);
+  void seat(Endpoint& e, const Seat& seat);
+  void reseat(Endpoint& e);
+  void hear_in_room(Now now, Endpoint& e, const rtp::Header& header, Bytes payload);
+  void arm_room(RoomId id, Room& r, Instant at);
+  void play_room(Now now, RoomId id, Instant deadline, port::MediaOut& out);
+  std::vector<Occupant> roster(RoomId id);
 
   // ---- tapping.cpp ----
   Result<port::RecordingId, Reason> record(Now now, Endpoint& e, const port::RecordingOrder& order);
@@ -231,6 +255,7 @@ class EngineState {
   bool open_missing_ports(Endpoint& e, const sdp::Description& d, std::vector<size_t>& opened);
 
   // snapshot.cpp
+  bool sit_down(Now now, const proto::MediaSeat& in, Endpoint& e);
   Status<Reason> restore_endpoint(Now now, const proto::MediaEndpoint& in, Endpoint& e);
 
   // relay.cpp
@@ -282,6 +307,7 @@ class EngineState {
     Counter& ports_exhausted;
     Counter& open_endpoints;
     Counter& open_ports;
+    Counter& open_rooms;
   };
   Counters counters_;
 };
