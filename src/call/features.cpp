@@ -60,7 +60,7 @@ std::vector<std::pair<Kind, bool>> settings_of(port::Feature kind) {
 /// Why a caller cannot talk with us alone.
 Cause no_media(media::Reason reason) {
   const int status = status_of(reason);
-  return Cause::from_status(status, status == 488 ? "G.711 only" : "No media ports");
+  return Cause::from_status(status, status == 488 ? "No codec of ours" : "No media ports");
 }
 
 }  // namespace
