@@ -186,14 +186,39 @@ TEST(Passage, WhoBeginsAndStopsTalkingHearsTheOtherAllTheWhile) {
     for (int i = 0; i < 4; ++i) {
       hears.says = tone(620, -15);
       c.run(700 + 60 * static_cast<uint32_t>(i));
-      hears.says = silence();
-      c.run(2500);
+      if (i % 2 == 0) {
+        hears.says = silence();
+      } else {  // in the middle of a word
+        ASSERT_TRUE(c.mixer.mute(hears.id, true).ok());
+      }
+      c.run(4000);
+      ASSERT_TRUE(c.mixer.mute(hears.id, false).ok());
     }
     EXPECT_GT(c.mixer.counts().own_encodes, 100u);
     EXPECT_EQ(c.mixer.counts().abrupt, 0u);
     EXPECT_LT(worst_residue(hears.heard, 1000), most) << format.name << ", and without changes " << unchanged;
     EXPECT_LT(hears.hears(620, 400), -45);
   }
+}
+
+TEST(Passage, TheWayBackWaitsForAPause) {
+  Conference c;
+  Phone& other = c.join(l16(16000));
+  Phone& talker = c.join(g722());
+  c.join(g722());
+  talker.says = tone(620);
+  const auto own_after_mute = [&](const Voice& meanwhile) {
+    other.says = tone(1000);
+    c.run(1000);
+    (void)c.mixer.mute(talker.id, true);
+    other.says = meanwhile;
+    const uint64_t encoded = c.mixer.counts(c.now, talker.id)->own_encodes;
+    c.run(4000);
+    (void)c.mixer.mute(talker.id, false);
+    return c.mixer.counts(c.now, talker.id)->own_encodes - encoded;
+  };
+  EXPECT_NEAR(static_cast<double>(own_after_mute(tone(1000))), 152, 3) << "three seconds, and the fade";
+  EXPECT_NEAR(static_cast<double>(own_after_mute(silence())), 15, 3) << "240 ms, and the fade";
 }
 
 /// The sharpest bend: the largest second difference.
