@@ -139,8 +139,9 @@ class Mixer {
   /// The member's packets have another SSRC now.
   void restart(MemberId id);
 
-  /// 20 ms. To be called fifty times a second; who is late calls it as often as it missed. The payloads are
-  /// good until the next call of anything that is not const; members with the same format share theirs.
+  /// 20 ms. To be called fifty times a second, with the time it is due: who is late calls it once for each
+  /// time it missed. The payloads are good until the next call of anything that is not const; members with
+  /// the same format share theirs.
   std::span<const Outgoing> tick(Instant now);
   /// The floor's mix of the last tick, as who is silent hears it: for a recording.
   const Frame& mix() const { return bus(BusId::floor).out; }
@@ -149,7 +150,8 @@ class Mixer {
 
   /// Those mixed now, the loudest first.
   std::span<const Talker> talkers() const { return talkers_; }
-  /// Who is to be seen: the loudest, once it has been so for half a second, and until somebody else is.
+  /// Who is to be seen: the loudest of the floor, once it has been so for half a second, and until somebody
+  /// else is.
   std::optional<MemberId> dominant() const;
   std::vector<RosterEntry> roster() const;
   std::optional<MemberCounts> counts(Instant now, MemberId id) const;

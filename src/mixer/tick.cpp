@@ -129,7 +129,10 @@ void Mixer::choose() {
 
 void Mixer::follow_dominant() {
   if (dominant_ && !members_.find(dominant_)) dominant_ = {};
-  const MemberId loudest = talkers_.empty() ? MemberId{} : talkers_.front().member;
+  const auto first =
+      std::max_element(on_floor_.begin(), on_floor_.end(),
+                       [](const Candidate& a, const Candidate& b) { return a.loudness < b.loudness; });
+  const MemberId loudest = first == on_floor_.end() ? MemberId{} : first->id;
   if (!loudest || loudest == dominant_) {
     challenger_ = {};
     return;

@@ -152,9 +152,14 @@ TEST_F(Four, WhoIsToBeSeen) {
   EXPECT_EQ(c.mixer.dominant(), id(2)) << "not yet";
   c.run(1500);
   EXPECT_EQ(c.mixer.dominant(), id(0));
-  EXPECT_TRUE(c.mixer.leave(id(0)).ok());
+  (void)c.mixer.set_lecturer(id(3), true);
+  c.mixer.set_lecture({true, true});
+  c.run(1500);
+  EXPECT_EQ(c.mixer.dominant(), id(3)) << "not of the audience";
+  EXPECT_EQ(c.mixer.talkers().front().member, id(0)) << "whom the lecturers hear";
+  EXPECT_TRUE(c.mixer.leave(id(3)).ok());
   c.run(20);
-  EXPECT_NE(c.mixer.dominant(), id(0));
+  EXPECT_NE(c.mixer.dominant(), id(3));
 }
 
 std::shared_ptr<const Sound> sound_of(double hertz, uint32_t rate, double seconds, double dbm0 = -20) {
