@@ -3,10 +3,9 @@
 // gives the payloads to send. No sockets, no clock, no RTP headers beyond payload type, sequence number,
 // timestamp and marker: ports, SSRCs and keys are the owner's.
 //
-//   packet() ── Source: play out, talks? ──┐
-//                                          ├── the loudest ── Bus: sum, limiter ── Stream a format ── all
-//                                          listeners
-//   play() ──── Playback ──────────────────┘                    └─ minus oneself ── OwnStream ── one talker
+//   packet() ── Source ──┐                      ┌── Stream of a format ── all who listen
+//                        ├── the loudest ── Bus ┤
+//   play() ── Playback ──┘                      └── minus oneself ── OwnStream ── a talker
 //
 // Everybody hears all but itself. Who is not heard hears the same as all others who are not, so that sum is
 // limited once and encoded once a format. A talker has a stream of its own while it talks.
