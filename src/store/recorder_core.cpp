@@ -258,7 +258,8 @@ void RecorderCore::encode(Recording& r) {
 void RecorderCore::write(Now now, Recording& r) {
   r.flush_at = now.mono + options_.flush;
   if (!r.writer || !r.writer->settle()) return;
-  if (checked(now, r, r.bytes.flush())) static_cast<void>(r.notes.flush());
+  // The notes first: a .part file without notes beside it is one whose notes have their name already.
+  if (checked(now, r, r.notes.flush())) static_cast<void>(checked(now, r, r.bytes.flush()));
 }
 
 bool RecorderCore::finish(Now now, Recording& r) {
@@ -267,7 +268,10 @@ bool RecorderCore::finish(Now now, Recording& r) {
     return checked(now, r, disk_.rename(file.path(), file.path().substr(0, file.path().size() - 5)));
   };
   if (r.stage == Stage::writing) {
-    if (!r.writer->finish()) return r.writer.reset(), false;
+    if (!r.writer->finish()) {
+      r.writer.reset();
+      return false;
+    }
     NoteFields fields = {{"length_ms", ms(time_of(r.timeline.taken(), r.order.rate))},
                          {"gap_ms", ms(time_of(r.gap_samples, r.order.rate))},
                          {"end", std::string(r.timeline.full() ? "cut" : "whole")}};
@@ -276,7 +280,7 @@ bool RecorderCore::finish(Now now, Recording& r) {
     r.stage = Stage::encoded;
   }
   if (r.stage == Stage::encoded) {
-    if (!checked(now, r, r.bytes.sync()) || !checked(now, r, r.notes.sync())) return false;
+    if (!checked(now, r, r.notes.sync()) || !checked(now, r, r.bytes.sync())) return false;
     r.stage = Stage::synced;
   }
   if (r.stage == Stage::synced) {
@@ -372,7 +376,9 @@ void RecorderCore::recover_file(Now now, const std::string& folder, const std::s
     tell(Level::notice, "recording.empty_removed", {{"file", part}});
     return;
   }
-  if (mended.ok()) {
+  // Killed between the two renames it is whole but for its name, and its notes say so.
+  const bool named = !disk_.size(notes + ".part").ok() && disk_.size(notes).ok();
+  if (mended.ok() && !named) {
     if (auto more = disk_.open_append(notes + ".part"); more.ok())
       static_cast<void>(
           (*more)->append(note_line("recovered", now.wall, {{"length_ms", ms(mended->length)}})));

@@ -63,13 +63,13 @@ class WavWriter final : public SoundWriter {
     bytes_.append(h);
   }
   bool write(std::span<const int16_t> frames) override {
-    std::string out;
-    out.reserve(frames.size() * 2);
-    for (const int16_t s : frames)
-      if (mu_law_)
-        out += static_cast<char>(to_mu_law(s));
-      else
-        put(out, static_cast<uint16_t>(s), 2);
+    std::string out(frames.size() * (mu_law_ ? 1 : 2), '\0');
+    char* to = out.data();
+    for (const int16_t s : frames) {
+      const auto bits = static_cast<uint16_t>(s);
+      *to++ = static_cast<char>(mu_law_ ? to_mu_law(s) : bits & 0xff);
+      if (!mu_law_) *to++ = static_cast<char>(bits >> 8);
+    }
     bytes_.append(out);
     return true;
   }

@@ -465,6 +465,18 @@ TEST_F(Recorder, ATornFileIsMadeWholeWhereverItIsTorn) {
   }
 }
 
+TEST_F(Recorder, KilledBetweenTheTwoNamesKeepsItsNotes) {
+  const auto id = bench.open("x");
+  bench.speak(id, tone(500, rate, 1), tone(1800, rate, 1), rate);
+  bench.close(id, rate);
+  const std::string bytes = file_bytes(path("x.wav")), notes = file_bytes(path("x.json"));
+  std::filesystem::rename(path("x.wav"), path("x.wav.part"));
+  Bench again(disk, scratch / "");
+  again.core.recover(again.now);
+  EXPECT_EQ(file_bytes(path("x.wav")), bytes);
+  EXPECT_EQ(file_bytes(path("x.json")), notes);
+}
+
 TEST_F(Recorder, AtTheEndOfTheRunEverythingIsClosedWhereItIs) {
   const auto a = bench.open("a"), b = bench.open("b", RecordingFormat::opus);
   for (const auto id : {a, b}) bench.speak(id, tone(500, rate, 45, -12), tone(1800, rate, 45, -20), rate);
