@@ -34,7 +34,7 @@ class Loader {
     for (const std::string& folder : options_.folders) {
       std::error_code error;
       if (!fs::is_directory(folder, error)) {
-        tell("sounds.folder_absent", {{"folder", folder}});
+        tell(port::Level::warning, "sounds.folder_absent", {{"folder", folder}});
         continue;
       }
       for (const std::string& language : names_in(folder, true)) load_language(folder, language);
@@ -57,7 +57,8 @@ class Loader {
             const std::string& file) {
     const std::string below = language + "/" + file;
     const auto unusable = [&](std::string_view why) {
-      tell("sounds.prompt_unusable", {{"file", folder + "/" + below}, {"why", std::string(why)}});
+      tell(port::Level::warning, "sounds.prompt_unusable",
+           {{"file", folder + "/" + below}, {"why", std::string(why)}});
     };
     if (count_ >= options_.max_prompts || bytes_ >= options_.max_bytes)
       return unusable("as many prompts as the limit allows");
@@ -70,8 +71,9 @@ class Loader {
     library_.add(language, name, std::move(*sound));
   }
 
-  void tell(std::string_view name, std::vector<std::pair<std::string_view, std::string>> fields) {
-    if (events_) events_({port::Level::warning, name, 0, std::move(fields)});
+  void tell(port::Level level, std::string_view name,
+            std::vector<std::pair<std::string_view, std::string>> fields) {
+    if (events_) events_({level, name, 0, std::move(fields)});
   }
 
   const PromptLoadOptions& options_;
