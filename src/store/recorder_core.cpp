@@ -259,7 +259,9 @@ void RecorderCore::write(Now now, Recording& r) {
   r.flush_at = now.mono + options_.flush;
   if (!r.writer || !r.writer->settle()) return;
   // The notes first: a .part file without notes beside it is one whose notes have their name already.
-  if (checked(now, r, r.notes.flush())) static_cast<void>(checked(now, r, r.bytes.flush()));
+  auto done = r.notes.flush();
+  if (done.ok()) done = r.bytes.flush();
+  static_cast<void>(checked(now, r, done));
 }
 
 bool RecorderCore::finish(Now now, Recording& r) {
@@ -280,7 +282,9 @@ bool RecorderCore::finish(Now now, Recording& r) {
     r.stage = Stage::encoded;
   }
   if (r.stage == Stage::encoded) {
-    if (!checked(now, r, r.notes.sync()) || !checked(now, r, r.bytes.sync())) return false;
+    auto done = r.notes.sync();
+    if (done.ok()) done = r.bytes.sync();
+    if (!checked(now, r, done)) return false;
     r.stage = Stage::synced;
   }
   if (r.stage == Stage::synced) {
