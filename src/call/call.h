@@ -157,6 +157,7 @@ struct OpenAsk {
     domain_seat,  // of the call
     hop_seat,     // of the trunk a branch is about to try
     forward_target,
+    sound,  // a file that parties wait to hear
   } what;
   port::AskId id = 0;
   uint64_t attempt = 0;

@@ -153,6 +153,8 @@ void CallFlow::on_media(const media::MediaEvent& e) {
       event(port::Level::notice, "call.media_timeout", {{"party", p->user}});
       return release_all(Cause::from_q850(102, "RTP timeout"));
     }
+    case media::MediaEvent::Kind::sound_wanted:
+      return ask_sounds(*p);
     case media::MediaEvent::Kind::played:
       if (call_.feature && call_.feature_leg == p->id) finish_feature();
       return;
@@ -201,6 +203,8 @@ void CallFlow::on_answer(const OpenAsk& open, const port::Answer& answer) {
       return on_line_found(answer, true);
     case OpenAsk::What::park_probe:
       return on_park_probe(answer);
+    case OpenAsk::What::sound:
+      return on_sound(answer);
   }
 }
 
@@ -283,6 +287,37 @@ void CallFlow::ask(OpenAsk::What what, port::Question question, int branch) {
 void CallFlow::play(Party& p, const codec::ToneSequence& tones) {
   p.music = true;
   if (!layer_.engine.play(turn_.now, p.endpoint, tones).ok()) event(port::Level::debug, "call.no_tone");
+}
+
+/// For who waits: the operator's file, else a melody of our own.
+void CallFlow::play_music(Party& p) {
+  const std::string& name = layer_.config.hold_music;
+  if (name.empty()) return play(p, codec::ToneSequence::music());
+  p.music = true;
+  const media::Cue cue{{}, {}, {port::SoundPlace::sounds, name}, nullptr};
+  if (!layer_.engine.play(turn_.now, p.endpoint, media::Programme{{cue}, 0}).ok())
+    return event(port::Level::debug, "call.no_tone");
+  ask_sounds(p);
+}
+
+/// What the party's programme waits for.
+void CallFlow::ask_sounds(const Party& p) {
+  for (const port::SoundFile& file : layer_.engine.wanted(p.endpoint))
+    ask(OpenAsk::What::sound, port::AskSound{file});
+}
+
+void CallFlow::on_sound(const port::Answer& answer) {
+  const auto* sound = std::get_if<port::SoundResult>(&answer);
+  if (sound && !sound->ok())
+    event(port::Level::warning, "call.no_sound", {{"why", std::string(port::to_text(sound->reason()))}});
+  for (auto& p : call_.parties) {
+    for (const port::SoundFile& file : layer_.engine.wanted(p->endpoint)) {
+      if (sound && sound->ok())
+        layer_.engine.supply(p->endpoint, file, **sound);
+      else
+        play(*p, codec::ToneSequence::music());
+    }
+  }
 }
 
 void CallFlow::join(Party& a, Party& b) {

@@ -105,7 +105,7 @@ void CallFlow::feature(const route::FeatureCall& f) {
   if (f.kind == port::Feature::echo) {
     if (!layer_.engine.echo(turn_.now, caller->endpoint).ok()) event(port::Level::warning, "call.no_echo");
   } else {
-    play(*caller, f.kind == port::Feature::say_number ? test_tone() : codec::ToneSequence::music());
+    f.kind == port::Feature::say_number ? play(*caller, test_tone()) : play_music(*caller);
   }
   Pairing& pair = open_pair(*caller, *caller);
   pair.cdr.answer = turn_.now.wall;

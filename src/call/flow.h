@@ -207,6 +207,9 @@ class CallFlow {
   void know_dialog(Party& party);
   void ask(OpenAsk::What what, port::Question question, int branch = -1);
   void play(Party& party, const codec::ToneSequence& tones);
+  void play_music(Party& party);
+  void ask_sounds(const Party& party);
+  void on_sound(const port::Answer& answer);
   void join(Party& a, Party& b);
   Party* party(LegId leg) { return call_.find(leg); }
   Party* origin() { return call_.setup ? call_.find(call_.setup->origin) : nullptr; }

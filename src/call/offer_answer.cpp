@@ -396,7 +396,7 @@ void CallFlow::update_hold(Party& p) {
   if (music == partner->music) return;
   partner->music = music;
   if (music)
-    play(*partner, codec::ToneSequence::music());
+    play_music(*partner);
   else
     layer_.engine.stop(turn_.now, partner->endpoint);
   event(port::Level::info, music ? "call.held" : "call.resumed", {{"party", partner->user}});

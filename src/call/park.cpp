@@ -69,7 +69,7 @@ void CallFlow::park_in(std::string_view slot) {
   const uint32_t patience = row && row->timeout_seconds ? row->timeout_seconds : layer_.config.park_seconds;
   call_.park_until = turn_.now.mono + seconds(patience);
   layer_.engine.unjoin(turn_.now, waiting->endpoint);
-  play(*waiting, codec::ToneSequence::music());
+  play_music(*waiting);
   waiting->music = true;
   line(*waiting, port::LineCall::State::parked);
   park_line(*waiting, port::LineCall::State::parked);

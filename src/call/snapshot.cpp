@@ -402,7 +402,7 @@ Call* Layer::call_from(Now now, std::string_view bytes) {
     return nullptr;
   }
   for (const auto& a : part.asks())
-    call->asks.push_back({clamp_enum(a.what(), OpenAsk::What::forward_target), 0, a.attempt(), a.branch()});
+    call->asks.push_back({clamp_enum(a.what(), OpenAsk::What::sound), 0, a.attempt(), a.branch()});
   Call& ref = *call;
   for (const auto& p : ref.parties) dialogs[p->sip->local_tag()] = {ref.id, p->id};
   if (!ref.merge_key.empty()) merged[ref.merge_key] = ref.id;
@@ -451,6 +451,8 @@ void CallFlow::ask_again() {
       case OpenAsk::What::park_probe:
         probe_slot();
         break;
+      case OpenAsk::What::sound:
+        break;  // the media room says what its programmes miss
       case OpenAsk::What::feature:
       case OpenAsk::What::forward_target:
       case OpenAsk::What::pickup:

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "media/codecs.h"
+#include "port/sound.h"
 
 namespace tandem::node {
 namespace {
@@ -167,6 +168,16 @@ void check_codecs(const std::vector<std::string>& codecs, std::vector<Problem>& 
   }
 }
 
+void check_sounds(const SoundSettings& c, std::vector<Problem>& problems) {
+  if (c.hold_music.empty()) return;
+  if (!port::is_sound_name(c.hold_music))
+    problems.push_back(
+        {"sounds.hold_music",
+         fmt::format("'{}' is no name of a file in sounds.folder, such as hold/harp.mp3", c.hold_music), ""});
+  if (c.folder.empty())
+    problems.push_back({"sounds.hold_music", "music needs the folder it lies in", "sounds.folder"});
+}
+
 void check_sip(const SipSettings& c, std::vector<Problem>& problems) {
   for (size_t i = 0; i < c.digest.size(); ++i)
     if (c.digest[i] != "SHA-512-256" && c.digest[i] != "SHA-256" && c.digest[i] != "MD5")
@@ -214,6 +225,10 @@ void describe(NodeConfig& c, Schema& s) {
             "prompts of yours, as LANGUAGE/NAME.wav, in place of the built ones, and music; empty: none");
     in.text("language", c.sounds.language, "what is spoken to whom no other language is set for: en, ko");
     in.duration("longest", c.sounds.longest, seconds(1), hours(2), "a longer file is not played");
+    in.text(
+        "hold_music", c.sounds.hold_music,
+        "a file in the folder, such as hold/harp.mp3, over and over for who is on hold or parked; empty: a "
+        "melody of ours");
   });
   s.section("recordings", "what is recorded", [&](Schema& in) {
     in.text("folder", c.recordings.folder,
@@ -249,6 +264,7 @@ std::vector<Problem> problems_with(const NodeConfig& c) {
   check_realms(c.realms, problems);
   check_sip(c.sip, problems);
   check_codecs(c.media.codecs, problems);
+  check_sounds(c.sounds, problems);
   if (c.web.certificate.empty() != c.web.key.empty())
     problems.push_back({c.web.key.empty() ? "web.certificate" : "web.key", "certificate and key go together",
                         c.web.key.empty() ? "web.key" : "web.certificate"});

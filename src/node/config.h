@@ -75,6 +75,7 @@ struct SoundSettings {
   std::string folder;  // the operator's prompts and music; empty: none
   std::string language = "en";
   Duration longest = minutes(15);  // of one file
+  std::string hold_music;          // a file in `folder`; empty: a melody of ours
 };
 
 struct RecordingSettings {

@@ -128,6 +128,7 @@ WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uin
   s.calls.symmetric_media = config.media.symmetric;
   s.calls.bypass_media = config.media.bypass;
   s.calls.codecs = config.media.codecs;
+  s.calls.hold_music = config.sounds.hold_music;
   s.calls.srtp = srtp_policy(config.media.srtp);
   s.calls.session_expires = config.sip.session_expires;
   s.calls.min_se = config.sip.min_se;

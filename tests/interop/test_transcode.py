@@ -4,26 +4,27 @@ import itertools
 import math
 import shutil
 
-from harness import HOST, TONE_AMPLITUDE, Baresip, Suite, check, tone_share, wait_for
+from harness import HOST, TONE_AMPLITUDE, Baresip, Suite, check, tone_share, wait_for, write_tone
 
 suite = Suite()
 node = suite.node("codecs")
+songs = suite.folder / "songs"
 count = 0
 TONE_RMS = TONE_AMPLITUDE / math.sqrt(2)
 CODECS = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1", "opus": "opus/48000/2"}
 
 
-def phone(user, hertz, codec, options=""):
+def phone(user, hertz, codec, options="", of=node):
     global count
     count += 1
-    p = suite.closing(Baresip(node.folder, f"{count}-{user}-{codec}", user, node.users[user], node.sip, hertz, codec=CODECS[codec], options=options))
-    p.wait_registered(node)
+    p = suite.closing(Baresip(of.folder, f"{count}-{user}-{codec}", user, of.users[user], of.sip, hertz, codec=CODECS[codec], options=options))
+    p.wait_registered(of)
     return p
 
 
-def call(a, b, user):
+def call(a, b, user, of=node):
     mark = a.mark()
-    a.command("dial", f"sip:{user}@{HOST}:{node.sip}")
+    a.command("dial", f"sip:{user}@{HOST}:{of.sip}")
     a.event("CALL_ESTABLISHED", since=mark)
     b.event("CALL_ESTABLISHED")
 
@@ -84,6 +85,19 @@ def hold():
     a.command("hangup")
 
 
+def song(hall, codec):
+    """A file of the operator's: 1,250 Hz, whatever the phone on hold speaks."""
+    a, b = phone("1001", 440, "PCMA", of=hall), phone("1002", 620, codec, of=hall)
+    call(a, b, "1002", of=hall)
+    b.heard(440)
+    a.command("hold")
+    b.heard(1250)
+    a.command("resume")
+    b.heard(440)
+    a.command("hangup")
+    hall.wait_no_calls()
+
+
 def main():
     if not shutil.which("baresip"):
         suite.cannot("baresip", "the program is not installed")
@@ -95,6 +109,11 @@ def main():
     suite.run("SRTP at both legs, two codecs", pair, "PCMA", "opus", SDES, SDES)
     suite.run("a transfer to a phone that speaks another codec", transfer)
     suite.run("hold with music, and resume", hold)
+    (songs / "hold").mkdir(parents=True)
+    write_tone(songs / "hold" / "tone.wav", 1250, seconds=3)
+    hall = suite.node("hall", config={"sounds": {"folder": str(songs), "hold_music": "hold/tone.wav"}}).start()
+    for codec in ("PCMU", "G722", "opus"):
+        suite.run(f"music on hold from a file, {codec}", song, hall, codec)
     suite.finish()
 
 

@@ -251,6 +251,10 @@ struct Switch {
           dns.records.push_back(r);
         }
       reply = dns;
+    } else if (const auto* f = std::get_if<port::AskSound>(&a.question)) {
+      const auto it = sounds.find(f->file.name);
+      reply = it == sounds.end() ? port::SoundResult(Failure{port::SoundFailure::not_found})
+                                 : port::SoundResult(it->second);
     } else if (std::holds_alternative<port::SetFeature>(a.question)) {
       reply = fail_directory ? port::Answer(port::AskFailure::unavailable) : port::Answer(port::Stored{1});
     }
@@ -324,6 +328,7 @@ struct Switch {
   std::map<SocketAddress, std::string> users;
   std::map<SocketAddress, std::string> trunks;
   std::map<std::string, std::vector<std::string>> names;
+  std::map<std::string, port::SoundPtr> sounds;  // by the name of their file
   std::shared_ptr<Lines> lines;
   std::shared_ptr<Seats> seats = std::make_shared<Seats>();
   std::map<std::string, int> events_seen;

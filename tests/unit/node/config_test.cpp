@@ -25,6 +25,20 @@ bool says(const std::vector<Problem>& problems, std::string_view part) {
 
 TEST(NodeConfig, AGoodOneHasNoProblems) { EXPECT_TRUE(problems_with(good()).empty()); }
 
+TEST(NodeConfig, CodecsAndMusicAreChecked) {
+  NodeConfig c = good();
+  c.media.codecs = {"PCMA", "opus", "AMR"};
+  EXPECT_TRUE(says(problems_with(c), "media.codecs[2]: 'AMR' is no codec of ours"));
+  c.media.codecs = {"PCMA", "L16/16000"};
+  EXPECT_TRUE(problems_with(c).empty());
+  c.sounds.hold_music = "harp.mp3";
+  EXPECT_TRUE(says(problems_with(c), "music needs the folder it lies in"));
+  c.sounds.folder = "/srv/sounds";
+  EXPECT_TRUE(problems_with(c).empty());
+  c.sounds.hold_music = "../harp.mp3";
+  EXPECT_TRUE(says(problems_with(c), "'../harp.mp3' is no name of a file"));
+}
+
 TEST(NodeConfig, NamesWhatDoesNotFitTogether) {
   NodeConfig c = good();
   c.realms.clear();
