@@ -28,7 +28,7 @@ void AgentState::transmit(const Generation& g, BaseId base, const SocketAddress&
   w.add(attribute::username, g.remote.ufrag + ":" + g.local.ufrag);
   w.add_u32(attribute::priority, bases[base].reflexive_priority);
   w.add_u64(t.role == Role::controlling ? attribute::ice_controlling : attribute::ice_controlled,
-            tie_breaker);
+            t.tie_breaker);
   if (t.use_candidate) w.add(attribute::use_candidate, "");
   w.add_integrity(as_bytes(g.remote.pwd)).add_fingerprint();
   if (w.ok()) out.datagrams.push_back({base, to, w.octets()});

@@ -36,9 +36,8 @@ std::optional<Path> AgentState::path(StreamId id, uint16_t component) const {
   for (const Generation* g : {&s->current, static_cast<const Generation*>(s->previous.get())}) {
     if (g == nullptr) continue;
     const auto& selection = g->components[component - 1].selection;
-    if (!selection) continue;
-    if (!selection->consent.lost) return path_of(*g, selection->base, selection->remote, selection->mapped);
-    if (g == &s->current) return std::nullopt;
+    if (selection && !selection->consent.lost)
+      return path_of(*g, selection->base, selection->remote, selection->mapped);
   }
   if (!s->current.running() || config.mode == Mode::lite) return std::nullopt;
   const Pair* best = best_valid(s->current, component);

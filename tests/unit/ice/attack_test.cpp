@@ -70,6 +70,31 @@ struct Victim {
   Outbox out;
 };
 
+/// The request the agent sends first, as it went out.
+struct Asked {
+  Asked() : v(Mode::full, Role::controlling) {
+    v.start();
+    v.w.net.watch = [this](const SocketAddress&, const SocketAddress&, const Octets& bytes) {
+      wire.push_back(bytes);
+      return false;
+    };
+    Description d;
+    d.credentials = {"peer", std::string(22, 'p')};
+    d.candidates = {*Candidate::parse("1 1 UDP 1 198.51.100.7 7 typ host")};
+    v.side.hear(d);
+    v.w.pass(milliseconds(10));
+  }
+  Octets answer(const std::string& pwd, bool with_address = true) {
+    const auto request = stun::Message::parse(wire.at(0));
+    stun::Writer w(stun::Class::success, stun::method::binding, request->transaction());
+    if (with_address) w.add_xor_address(attribute::xor_mapped_address, at("192.0.2.1:5000"));
+    w.add_integrity(as_bytes(pwd)).add_fingerprint();
+    return w.octets();
+  }
+  Victim v;
+  std::vector<Octets> wire;
+};
+
 TEST(Stranger, GetsNoAnswerAndCostsNothing) {
   Victim v;
   v.start();
@@ -188,6 +213,49 @@ TEST(Peer, CannotMakeUsChangeRolesForEver) {
   EXPECT_EQ(v.count(Reason::too_many_roles), 92u);
 }
 
+TEST(Peer, AnswersEveryCheckWith487) {
+  Asked a;
+  a.v.w.net.watch = [&](const SocketAddress& from, const SocketAddress&, const Octets& bytes) {
+    if (from != at("192.0.2.1:5000")) return true;
+    const auto m = stun::Message::parse(bytes);
+    stun::Writer w(stun::Class::error, stun::method::binding, m->transaction());
+    w.add_error(487, "Role Conflict").add_integrity(as_bytes(std::string(22, 'p'))).add_fingerprint();
+    a.v.w.net.send(a.v.w.now.mono, at("198.51.100.7:7"), nullptr, at("192.0.2.1:5000"), w.octets());
+    return false;
+  };
+  a.v.w.net.attach(at("198.51.100.7:7"), nullptr, [](const SocketAddress&, const Octets&) {});
+  a.v.w.pass(seconds(30));
+  EXPECT_EQ(a.v.side.count(Event::Kind::role), 8u);
+  EXPECT_EQ(a.v.count(Reason::too_many_roles), 1u);
+  EXPECT_LE(a.v.side.sent, 12u) << "and the pair has failed";
+}
+
+TEST(Peer, ACopyOfACheckTriggersNothingNew) {
+  Victim v;
+  v.start();
+  Description peer;
+  peer.credentials = {"peer", std::string(22, 'p')};
+  v.side.hear(peer);
+  size_t checks = 0;
+  v.w.net.watch = [&](const SocketAddress&, const SocketAddress&, const Octets& bytes) {
+    const auto m = stun::Message::parse(bytes);
+    checks += m->message_class() == stun::Class::request ? 1 : 0;
+    return false;
+  };
+  const auto hear = [&](const Octets& bytes) {
+    v.side.receive(0, at("198.51.100.7:7"), bytes);
+    v.w.pass(milliseconds(60));
+  };
+  const Octets check = Forge(v.side.says(), "peer").octets();
+  hear(check);
+  EXPECT_EQ(checks, 1u);
+  hear(check);
+  hear(check);
+  EXPECT_EQ(checks, 1u);
+  hear(Forge(v.side.says(), "peer").octets());
+  EXPECT_EQ(checks, 2u) << "another of the peer's is another matter (section 7.3.1.4)";
+}
+
 TEST(Peer, ALiteAgentStaysControlled) {
   Victim v(Mode::lite);
   v.start();
@@ -286,31 +354,6 @@ TEST(Peer, MoreStreamsOrBasesThanAllowed) {
 
 // ---- answers ---------------------------------------------------------------------------------------------
 
-/// The request the agent sends first, as it went out.
-struct Asked {
-  Asked() : v(Mode::full, Role::controlling) {
-    v.start();
-    v.w.net.watch = [this](const SocketAddress&, const SocketAddress&, const Octets& bytes) {
-      wire.push_back(bytes);
-      return false;
-    };
-    Description d;
-    d.credentials = {"peer", std::string(22, 'p')};
-    d.candidates = {*Candidate::parse("1 1 UDP 1 198.51.100.7 7 typ host")};
-    v.side.hear(d);
-    v.w.pass(milliseconds(10));
-  }
-  Octets answer(const std::string& pwd, bool with_address = true) {
-    const auto request = stun::Message::parse(wire.at(0));
-    stun::Writer w(stun::Class::success, stun::method::binding, request->transaction());
-    if (with_address) w.add_xor_address(attribute::xor_mapped_address, at("192.0.2.1:5000"));
-    w.add_integrity(as_bytes(pwd)).add_fingerprint();
-    return w.octets();
-  }
-  Victim v;
-  std::vector<Octets> wire;
-};
-
 TEST(Answer, MustBeAuthentic) {
   Asked a;
   a.v.send(a.answer("guess"), "198.51.100.7:7");
@@ -403,6 +446,41 @@ TEST(Nomination, OfALitePeerThatChangesItsMind) {
     nominate(1100, "198.51.100.9:9");
     EXPECT_EQ(v.side.agent->path(0, 1)->remote, at("198.51.100.9:9"));
   }
+}
+
+TEST(Nomination, OfAnAggressivePeerIsCheckedOnlyWhenItIsBetter) {
+  Victim v;
+  v.start();
+  Description peer;
+  peer.credentials = {"peer", std::string(22, 'p')};
+  v.side.hear(peer);
+  std::vector<SocketAddress> checked;
+  v.w.net.watch = [&](const SocketAddress& from, const SocketAddress& to, const Octets& bytes) {
+    const auto m = stun::Message::parse(bytes);
+    if (from != at("192.0.2.1:5000") || m->message_class() != stun::Class::request) return false;
+    checked.push_back(to);
+    stun::Writer w(stun::Class::success, stun::method::binding, m->transaction());
+    w.add_xor_address(attribute::xor_mapped_address, from)
+        .add_integrity(as_bytes(std::string(22, 'p')))
+        .add_fingerprint();
+    v.side.receive(0, to, w.octets());
+    return false;
+  };
+  const auto nominate = [&](uint32_t priority, const char* from) {
+    Forge f(v.side.says(), "peer");
+    f.use_candidate = true;
+    f.priority = priority;
+    v.side.receive(0, at(from), f.octets());
+    v.w.pass(milliseconds(120));
+  };
+  nominate(1000, "198.51.100.7:7");
+  EXPECT_EQ(v.side.state(), State::completed);
+  nominate(900, "198.51.100.8:8");
+  EXPECT_EQ(checked, (std::vector{at("198.51.100.7:7")}));
+  nominate(1100, "198.51.100.9:9");
+  EXPECT_EQ(checked.size(), 2u);
+  EXPECT_EQ(v.side.agent->path(0, 1)->remote, at("198.51.100.9:9"));
+  EXPECT_EQ(v.side.count(Event::Kind::selected), 2u);
 }
 
 TEST(Nomination, IsTheControllingSidesOnly) {

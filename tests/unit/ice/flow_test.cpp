@@ -233,6 +233,67 @@ TEST(Flow, AWorkingPairIsNominatedAtOnceWhenNoBetterOneIsLeft) {
   EXPECT_LE(w.now.mono - begin, milliseconds(120)) << "three round trips of 20 ms, and Ta";
 }
 
+TEST(Flow, AValidPairWaitsForABetterOne) {
+  for (const bool patient : {true, false}) {
+    World w;
+    w.a.config.settle = patient ? seconds(1) : milliseconds(300);
+    // The first datagrams over the better pair are lost; the second come half a second later.
+    w.net.watch = [&](const SocketAddress& from, const SocketAddress&, const Octets&) {
+      return from.ip.is_v4() || w.now.mono > Instant{1'400'000'000};
+    };
+    for (Side* s : {&w.a, &w.b}) s->start();
+    w.a.socket(at("[2001:db8::1]:5000"));
+    w.a.socket(at("192.0.2.1:5000"));
+    w.b.socket(at("[2001:db8::2]:6000"));
+    w.b.socket(at("192.0.2.2:6000"));
+    w.gather();
+    w.exchange();
+    ASSERT_TRUE(w.both(State::completed));
+    EXPECT_EQ(w.a.agent->path(0, 1)->remote.ip.is_v6(), patient);
+  }
+}
+
+TEST(Flow, WhatHasWorkedIsTriedForTheOtherComponentFirst) {
+  World w;
+  w.a.start(2);
+  w.b.start(2);
+  for (uint16_t c : {1, 2}) {
+    w.a.socket({IpAddress::v4(192, 0, 2, 1), static_cast<uint16_t>(5000 + c)}, nullptr, c);
+    w.b.socket({IpAddress::v4(192, 0, 2, 2), static_cast<uint16_t>(6000 + c)}, nullptr, c);
+  }
+  w.gather();
+  Description answer = w.b.says();
+  for (int i = 0; i < 20; ++i) {
+    Candidate dead = *Candidate::parse("1 1 UDP 5000 198.51.100.1 9 typ host");
+    dead.foundation = "dead" + std::to_string(i);
+    dead.address.port = static_cast<uint16_t>(1000 + i);
+    answer.candidates.push_back(dead);
+  }
+  std::optional<Instant> second;
+  w.net.watch = [&](const SocketAddress& from, const SocketAddress&, const Octets&) {
+    if (from.port == 5002 && !second) second = w.now.mono;
+    return true;
+  };
+  const Instant begin = w.now.mono;
+  w.a.hear(answer);
+  ASSERT_TRUE(w.run(seconds(5), [&] { return second.has_value(); }));
+  EXPECT_LE(*second - begin, milliseconds(100)) << "not behind twenty others";
+}
+
+TEST(Flow, ANominationWhoseAnswersAreLostIsRepeatedWhenThePeerAsksForConsent) {
+  World w;
+  std::optional<stun::TransactionId> first;
+  w.net.watch = [&](const SocketAddress&, const SocketAddress&, const Octets& bytes) {
+    const auto m = stun::Message::parse(bytes);
+    if (m && m->find(stun::attribute::use_candidate) && !first) first = m->transaction();
+    return !(m && m->message_class() == stun::Class::success && first == m->transaction());
+  };
+  two_hosts(w);
+  w.exchange();
+  ASSERT_TRUE(w.both(State::completed, seconds(7)));
+  w.expect_symmetric();
+}
+
 TEST(Flow, LateCandidatesTrickle) {
   World w;
   for (Side* s : {&w.a, &w.b}) {
