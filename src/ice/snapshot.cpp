@@ -288,6 +288,7 @@ bool AgentState::restore(Now now, std::string_view bytes) {
     if (!read(stream, place, config, now, streams.emplace_back())) return false;
   }
   recompute_priorities();
+  arm(now);
   return true;
 }
 

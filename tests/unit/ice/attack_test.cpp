@@ -256,6 +256,25 @@ TEST(Peer, ACopyOfACheckTriggersNothingNew) {
   EXPECT_EQ(checks, 2u) << "another of the peer's is another matter (section 7.3.1.4)";
 }
 
+TEST(Peer, AnswersOneCheckWith487AndTheOthersKeepWhatTheyClaimed) {
+  Asked a;
+  const auto first = stun::Message::parse(a.wire.at(0));
+  (void)a.v.side.trickle(*Candidate::parse("2 1 UDP 1 198.51.100.9 9 typ host")).ok();
+  a.v.w.pass(milliseconds(100));
+  ASSERT_EQ(a.wire.size(), 2u);
+  const Octets second = a.wire[1];
+  stun::Writer w(stun::Class::error, stun::method::binding, stun::Message::parse(second)->transaction());
+  w.add_error(487, "Role Conflict").add_integrity(as_bytes(std::string(22, 'p'))).add_fingerprint();
+  a.v.send(w.octets(), "198.51.100.9:9");
+  ASSERT_EQ(a.v.side.agent->role(), Role::controlled);
+  a.v.w.pass(milliseconds(600));
+  // A copy with a new tie-breaker would be a new claim to the old role.
+  size_t copies = 0;
+  for (const Octets& o : a.wire) copies += o == a.wire[0] ? 1 : 0;
+  EXPECT_EQ(copies, 2u);
+  EXPECT_TRUE(first->u64(attribute::ice_controlling));
+}
+
 TEST(Peer, ALiteAgentStaysControlled) {
   Victim v(Mode::lite);
   v.start();

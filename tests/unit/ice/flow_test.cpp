@@ -264,7 +264,7 @@ TEST(Flow, WhatHasWorkedIsTriedForTheOtherComponentFirst) {
   w.gather();
   Description answer = w.b.says();
   for (int i = 0; i < 20; ++i) {
-    Candidate dead = *Candidate::parse("1 1 UDP 5000 198.51.100.1 9 typ host");
+    Candidate dead = *Candidate::parse("1 2 UDP 5000 198.51.100.1 9 typ host");
     dead.foundation = "dead" + std::to_string(i);
     dead.address.port = static_cast<uint16_t>(1000 + i);
     answer.candidates.push_back(dead);

@@ -147,6 +147,40 @@ TEST(Snapshot, InTheMiddleOfARestart) {
   EXPECT_TRUE(w.can_talk());
 }
 
+TEST(Snapshot, ANominationThatWaitsForOurCheckIsKept) {
+  World w;
+  for (Side* s : {&w.a, &w.b}) s->start();
+  w.a.socket(at("192.0.2.1:5000"));
+  w.b.socket(at("192.0.2.2:6000"));
+  w.gather();
+  // No check of the controlled side gets through until it has heard the nomination.
+  bool nominated = false, blocked = true;
+  w.net.watch = [&](const SocketAddress& from, const SocketAddress&, const Octets& bytes) {
+    const auto m = stun::Message::parse(bytes);
+    nominated |= m && m->find(stun::attribute::use_candidate);
+    return !(blocked && m && from == at("192.0.2.2:6000") && m->message_class() == stun::Class::request);
+  };
+  w.exchange();
+  ASSERT_TRUE(w.run(seconds(5), [&] { return w.a.state() == State::completed; }));
+  ASSERT_TRUE(nominated);
+  w.b.reboot();
+  blocked = false;
+  ASSERT_TRUE(w.run(seconds(2), [&] { return w.b.state() == State::completed; })) << "nobody nominates again";
+}
+
+TEST(Snapshot, EndOfCandidatesIsKept) {
+  World w;
+  for (Side* s : {&w.a, &w.b}) s->start();
+  w.a.socket(at("192.0.2.1:5000"));
+  w.gather();
+  Description nothing = w.b.says();
+  nothing.end_of_candidates = true;
+  w.a.hear(nothing);
+  w.a.reboot();
+  w.pass(seconds(41));
+  EXPECT_EQ(w.a.state(), State::failed);
+}
+
 TEST(Snapshot, LiteAndDisconnectedOnes) {
   World w;
   w.b.config.mode = Mode::lite;
