@@ -7,6 +7,7 @@
 #include <string>
 
 #include "call/call_layer.h"
+#include "dtls/twin_endpoint.h"
 
 namespace {
 
@@ -62,7 +63,8 @@ struct Worker {
   Contacts contacts;
   call::CallConfig config;
   sip::TokenMint mint{{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, 0, 0, rng};
-  media::Engine engine{media::EngineConfig{}, ports, rng, counters};
+  dtls::TwinEndpoint keys{rng};
+  media::Engine engine{media::EngineConfig{}, ports, rng, counters, keys};
   sip::TransactionLayer tx{config.timers, {}, mint, sent_by, counters};
   call::CallLayer calls{{tx, mint, engine, rng, counters, contacts}, config, route::Plan::empty()};
   port::Outbox out;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dtls/twin_endpoint.h"
 #include "media/engine.h"
 #include "rtp/packet.h"
 
@@ -51,7 +52,8 @@ void relay(benchmark::State& state) {
   CountedPorts ports;
   SeededRng rng(1);
   CounterSet counters;
-  media::Engine engine({}, ports, rng, counters);
+  dtls::TwinEndpoint keys(rng);
+  media::Engine engine({}, ports, rng, counters, keys);
   Now now{{1'000'000'000}, {1'700'000'000'000'000'000}};
   std::vector<Leg> legs;
   const auto calls = static_cast<uint32_t>(state.range(0));
@@ -114,7 +116,8 @@ void setup(benchmark::State& state) {
   CountedPorts ports;
   SeededRng rng(1);
   CounterSet counters;
-  media::Engine engine({}, ports, rng, counters);
+  dtls::TwinEndpoint keys(rng);
+  media::Engine engine({}, ports, rng, counters, keys);
   const Now now{{1'000'000'000}, {1'700'000'000'000'000'000}};
   const std::string offer_text = description(1, 1);
   const std::string answer_text = description(1, 2);

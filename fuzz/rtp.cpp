@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "dtls/twin_endpoint.h"
 #include "media/engine.h"
 #include "rtp/packet.h"
 
@@ -44,7 +45,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CountedPorts ports;
   SeededRng rng(1);
   CounterSet counters;
-  media::Engine engine({}, ports, rng, counters);
+  dtls::TwinEndpoint keys(rng);
+  media::Engine engine({}, ports, rng, counters, keys);
   Now now{{1'000'000'000}, {1'700'000'000'000'000'000}};
   const auto a = engine.open({}).value();
   const auto b = engine.open({}).value();

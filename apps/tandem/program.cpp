@@ -140,9 +140,12 @@ Status<std::string> Program::Impl::first_token() {
 std::unique_ptr<port::Worker> Program::Impl::make_worker(uint16_t index, port::MediaPorts& ports,
                                                          uint64_t epoch, const node::NodeKeys& keys) {
   rngs.push_back(std::make_unique<net::SystemRng>());
+  // One certificate a node, shown by each worker for itself.
+  if (!certificate) certificate = dtls::Certificate::make(net::now().wall, *rngs.back());
+  dtls_endpoints.push_back(std::make_unique<dtls::OpensslEndpoint>(*certificate));
   auto worker =
       std::make_unique<node::Worker>(node::make_settings(config, keys, epoch, index, workers, realms), plan(),
-                                     ports, *rngs.back(), net::now());
+                                     ports, *rngs.back(), *dtls_endpoints.back(), net::now());
   worker->outbox().trace_sip = config.log.trace_sip || hep != nullptr;
   worker->outbox().event_level = log.level();
   worker_counters.push_back(&worker->counters());

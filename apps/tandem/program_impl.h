@@ -4,6 +4,7 @@
 #include <mutex>
 #include <thread>
 
+#include "dtls/openssl_endpoint.h"
 #include "net/http_server.h"
 #include "net/runtime.h"
 #include "net/system_rng.h"
@@ -101,7 +102,9 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   std::shared_ptr<const port::PromptLibrary> prompts;
   std::unique_ptr<store::SoundService> sounds;
   std::unique_ptr<store::RecorderThread> recorder;
-  std::vector<std::unique_ptr<net::SystemRng>> rngs;  // one a worker
+  std::vector<std::unique_ptr<net::SystemRng>> rngs;                   // one a worker
+  std::optional<dtls::Certificate> certificate;                        // of the node's media; made at start
+  std::vector<std::unique_ptr<dtls::OpensslEndpoint>> dtls_endpoints;  // one a worker
   std::unique_ptr<net::Runtime> runtime;
   std::unique_ptr<ops::Api> api;
   std::unique_ptr<net::HttpServer> web;

@@ -15,7 +15,8 @@
 
 namespace tandem::media {
 enum class Srtp : uint8_t;
-}
+enum class SrtpKeying : uint8_t;
+}  // namespace tandem::media
 
 namespace tandem::call {
 
@@ -56,6 +57,7 @@ struct CallConfig {
   /// the two have nothing in common, dearest last. Empty: media only passes.
   std::vector<std::string> codecs;
   media::Srtp srtp{};                // passed: see media/engine.h
+  media::SrtpKeying srtp_keying{};   // sdes
   bool bypass_media = false;         // legs of one realm send to each other; we neither hear nor count them
   bool follow_redirects = true;      // 3xx from subscribers' phones (never from trunks)
   bool reliable_provisional = true;  // 100rel where the peer supports it and there is early media

@@ -155,6 +155,10 @@ void CallFlow::on_media(const media::MediaEvent& e) {
     }
     case media::MediaEvent::Kind::sound_wanted:
       return ask_sounds(*p);
+    case media::MediaEvent::Kind::unkeyed:
+      if (p->state != Party::State::up) return;
+      event(port::Level::notice, "call.media_unkeyed", {{"party", p->user}});
+      return release_all(Cause::from_q850(102, "DTLS handshake failed"));
     case media::MediaEvent::Kind::played:
       if (call_.feature && call_.feature_leg == p->id) finish_feature();
       return;

@@ -18,7 +18,7 @@ bool same_format(const sdp::Format& a, const sdp::Format& b) {
 }
 
 /// A new offer that changes addresses, ports and directions only: who heard the old one need not hear this
-/// one. `own_keys`: SDES ends at us, and is no news for the other side either.
+/// one. `own_keys`: SDES and DTLS end at us, and are no news for the other side either.
 bool same_session(const sdp::Description& before, const sdp::Description& now, bool own_keys) {
   if (before.media_count() != now.media_count()) return false;
   for (size_t i = 0; i < now.media_count(); ++i) {
@@ -26,14 +26,14 @@ bool same_session(const sdp::Description& before, const sdp::Description& now, b
     const sdp::MediaLine b = now.media(i);
     if (a.kind != b.kind || a.proto != b.proto || (a.port == 0) != (b.port == 0)) return false;
     for (const std::string_view name : {"crypto", "fingerprint", "setup"})
-      if (!(own_keys && name == "crypto") && !same_attribute(before, now, i, name)) return false;
+      if (!own_keys && !same_attribute(before, now, i, name)) return false;
     const auto known = before.formats(i);
     for (const sdp::Format& f : now.formats(i))
       if (std::none_of(known.begin(), known.end(), [&](const sdp::Format& k) { return same_format(k, f); }))
         return false;
   }
-  return before.attribute(sdp::Description::session, "fingerprint") ==
-         now.attribute(sdp::Description::session, "fingerprint");
+  return own_keys || before.attribute(sdp::Description::session, "fingerprint") ==
+                         now.attribute(sdp::Description::session, "fingerprint");
 }
 
 void all_sendrecv(sdp::Description& d) {
@@ -65,10 +65,12 @@ int status_of(media::Reason reason) {
   }
 }
 
-/// RTP/AVP and RTP/SAVP are one where we decrypt and encrypt.
+/// RTP/AVP, RTP/SAVP and UDP/TLS/RTP/SAVP are one where we decrypt and encrypt, with an F or without.
 bool same_profile(std::string_view a, std::string_view b, Bridging bridging) {
   if (!bridging.keys) return a == b;
   const auto plain = [](std::string_view proto) {
+    if (!proto.empty() && (proto.back() == 'F' || proto.back() == 'f')) proto.remove_suffix(1);
+    if (istarts_with(proto, "UDP/TLS/RTP/SAVP")) return proto.substr(13);
     return istarts_with(proto, "RTP/SAVP")  ? proto.substr(5)
            : istarts_with(proto, "RTP/AVP") ? proto.substr(4)
                                             : proto;
@@ -105,7 +107,7 @@ bool covers(const sdp::Description& told_to_sender, const sdp::Description& send
   return true;
 }
 
-/// SDES is between the leg and us.
+/// SDES and DTLS are between the leg and us.
 bool CallFlow::ends_keys(const Party& p) const {
   return layer_.engine.srtp(p.endpoint) != media::Srtp::passed;
 }
@@ -129,6 +131,7 @@ bool CallFlow::open_media(Party& p, const port::Path& path) {
   config.anchored = !layer_.config.bypass_media;
   config.transcode = transcodes();
   config.srtp = srtp_of(p);
+  config.srtp_keying = layer_.config.srtp_keying;
   config.only_codecs = !p.codecs.empty();
   config.codecs = config.only_codecs ? p.codecs : layer_.config.codecs;
   config.media_timeout = layer_.config.media_timeout;

@@ -100,6 +100,8 @@ class Endpoint {
   virtual Fingerprint fingerprint(FingerprintHash hash) const = 0;
   virtual std::unique_ptr<Association> open(const Options& options) = 0;
   const Troubles& troubles() const { return troubles_; }
+  /// For who keeps a datagram from its associations.
+  Troubles& troubles() { return troubles_; }
 
  protected:
   Troubles troubles_;

@@ -45,10 +45,12 @@ const char* to_string(Reason r) {
   return "unknown";
 }
 
-EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, CounterSet& counters)
+EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, CounterSet& counters,
+                         dtls::Endpoint& keys)
     : config(c),
       ports(p),
       rng(r),
+      dtls(keys),
       endpoints(c.endpoints),
       rooms(c.rooms),
       counters_{
@@ -61,6 +63,14 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"originated\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"not_authentic\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"not_encrypted\""),
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"no_keys\""),
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"keying\""),
+          counters.counter("media_dtls_established_total", "DTLS handshakes that gave keys"),
+          counters.counter("media_dtls_unkeyed_total",
+                           "answered legs whose DTLS handshake was not done in time"),
+          counters.counter("media_not_protected_total",
+                           "descriptions refused because media would not have been as secret as it must be"),
+          {},
           counters.counter("media_timeouts_total", "legs that fell silent"),
           counters.counter("media_latched_total",
                            "legs whose media came from another address than their SDP's"),
@@ -68,6 +78,10 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
           counters.gauge("media_endpoints", "endpoints open"),
           counters.gauge("media_ports", "media ports open"),
           counters.gauge("media_rooms", "conferences with somebody in them")} {
+  for (size_t i = 0; i < dtls::reason_count; ++i)
+    counters_.dtls_troubles[i] = &counters.counter(
+        "media_dtls_troubles_total", "DTLS datagrams, attempts and handshakes that failed, by reason",
+        std::string("reason=\"").append(dtls::to_string(static_cast<dtls::Reason>(i))).append("\""));
   config.media_lines = std::min<uint8_t>(config.media_lines, most_media_lines);
   config.latch_packets = std::max<uint8_t>(config.latch_packets, 1);
   config.far_latch_packets = std::max<uint8_t>(config.far_latch_packets, 1);
@@ -254,8 +268,9 @@ void EngineState::audio_statistics(const Stream& s, const Flow& f, LegStatistics
 
 // ---- the public face ----
 
-Engine::Engine(const EngineConfig& config, port::MediaPorts& ports, Rng& rng, CounterSet& counters)
-    : state_(std::make_unique<EngineState>(config, ports, rng, counters)) {}
+Engine::Engine(const EngineConfig& config, port::MediaPorts& ports, Rng& rng, CounterSet& counters,
+               dtls::Endpoint& keys)
+    : state_(std::make_unique<EngineState>(config, ports, rng, counters, keys)) {}
 
 Engine::~Engine() {
   // Sockets outlive nobody: a worker that goes gives its ports back.

@@ -30,6 +30,10 @@
 #include "port/sound.h"
 #include "sdp/description.h"
 
+namespace tandem::dtls {
+class Endpoint;
+}
+
 namespace tandem::media {
 
 using EndpointId = SlotId;
@@ -56,15 +60,19 @@ const char* to_string(Reason r);
 
 enum class SdpRole : uint8_t { offer, answer };
 
-/// What is done about a leg's SDES (RFC 4568). Between two legs that are both `passed`, encrypted media goes
-/// through with the keys of its ends; of the others, each is decrypted and encrypted here.
+/// What is done about a leg's SRTP, keyed by SDES (RFC 4568) or DTLS (RFC 5763). Between two legs that are
+/// both `passed`, encrypted media goes through with the keys of its ends; of the others, each is decrypted
+/// and encrypted here.
 enum class Srtp : uint8_t {
   passed,
   refused,   // RTP/SAVP is answered 488, plain RTP is offered
   accepted,  // what the leg offers; offered to it as a choice when the other leg is encrypted
-  offered,   // as a choice, always: RTP/AVP with a=crypto
-  required,  // RTP/SAVP or nothing
+  offered,   // as a choice, always: RTP/AVP with a=crypto or a=fingerprint
+  required,  // RTP/SAVP, UDP/TLS/RTP/SAVP, or nothing
 };
+
+/// How a leg that is offered SRTP is to get its keys. What a leg offers is answered as it was offered.
+enum class SrtpKeying : uint8_t { sdes, dtls };
 
 /// How far two joined legs are. Before the answer only the SDP's address and likely hosts may be the source
 /// of a leg's media: a stranger who sends to every port shall neither hear early media nor win the latch.
@@ -94,6 +102,7 @@ struct EndpointConfig {
   std::vector<std::string> codecs;
   bool only_codecs = false;  // of what the other side speaks nothing else is offered
   Srtp srtp = Srtp::passed;
+  SrtpKeying srtp_keying = SrtpKeying::sdes;
   bool anchored = true;         // false: may be shown the other leg's own addresses, and media goes past us
   Duration media_timeout = {};  // neither this side nor its partner heard for so long: an event; 0: never
   uint64_t trail = 0;           // the call's id, handed back in events
@@ -107,6 +116,7 @@ struct MediaEvent {
     digit,         // an RFC 4733 event began: `digit` is 0-9, *, #, A-D
     played,        // what was played has come to its end
     sound_wanted,  // a programme was restored whose file (Engine::wanted) has to be read again
+    unkeyed,       // an answered leg is encrypted, and its DTLS handshake has not come to an end within 30 s
   };
   Kind kind;
   EndpointId endpoint;
@@ -181,7 +191,9 @@ class EngineState;
 /// Everything a worker knows of media. No I/O but binding ports through MediaPorts.
 class Engine {
  public:
-  Engine(const EngineConfig& config, port::MediaPorts& ports, Rng& rng, CounterSet& counters);
+  /// Those referred to outlive it; `keys` is nobody else's.
+  Engine(const EngineConfig& config, port::MediaPorts& ports, Rng& rng, CounterSet& counters,
+         dtls::Endpoint& keys);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

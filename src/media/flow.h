@@ -36,7 +36,7 @@ struct Rewrite {
 
 /// What the packets of this port are.
 enum class Wire : uint8_t {
-  rtp,     // RTP/AVP and RTP/AVPF, and RTP/SAVP whose keys we have
+  rtp,     // RTP/AVP and RTP/AVPF, and whatever is decrypted here
   srtp,    // RTP/SAVP...: headers in the clear, the rest is not ours to read
   dtls,    // UDP/TLS/RTP/SAVP...: as srtp, with handshakes on the same port
   opaque,  // udptl and other datagrams without an RTP header
@@ -58,6 +58,8 @@ struct alignas(64) Flow {
   uint64_t sent_packets = 0;
   uint64_t sent_octets = 0;
   Secured* secured = nullptr;  // of the stream: packets come and leave here encrypted
+  bool locked = false;         // they do, or not at all: without `secured` nothing passes
+  bool dtls = false;           // handshakes on this port are with us
   bool rtcp = false;           // the odd port of the pair
   bool tapped = false;         // recorded: what comes in here, and what leaves
   bool mux = false;            // RTCP comes on the RTP port too (RFC 5761)

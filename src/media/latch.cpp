@@ -37,6 +37,12 @@ bool Latch::likely(const SocketAddress& from, const LatchPolicy& policy) const {
   return from != s_.former && (from.ip == s_.expected.ip || from.ip == policy.signalling);
 }
 
+bool Latch::plausible(Instant now, const SocketAddress& from, const LatchPolicy& policy) const {
+  if (s_.confirmed) return from == s_.source || gives_way(now, from, policy);
+  if (s_.expected && from == s_.expected) return true;
+  return policy.symmetric && now <= s_.window_end && likely(from, policy);
+}
+
 /// Whether the confirmed source would make room for `from`.
 bool Latch::gives_way(Instant now, const SocketAddress& from, const LatchPolicy& policy) const {
   // Whoever the SDP had left was believed again only for want of anybody else.

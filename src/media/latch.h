@@ -76,6 +76,10 @@ class Latch {
   bool is_source(const SocketAddress& from) const { return s_.confirmed && s_.source == from; }
   Verdict offer(Instant now, const SocketAddress& from, const Evidence& evidence, const LatchPolicy& policy);
 
+  /// Whether it may be who the leg's handshake is with: the source, the SDP's address, or inside the window a
+  /// likely host. It is believed when its certificate was seen.
+  bool plausible(Instant now, const SocketAddress& from, const LatchPolicy& policy) const;
+
   bool confirmed() const { return s_.confirmed; }
   bool away() const { return s_.confirmed && s_.source != s_.expected; }
   const SocketAddress& expected() const { return s_.expected; }

@@ -97,7 +97,7 @@ Status<Reason> EngineState::set_remote(Now now, Endpoint& e, const sdp::Descript
   if (remote.media_count() > config.media_lines) return Failure{Reason::too_many_media};
   if (role == SdpRole::answer && e.config.srtp != Srtp::passed && e.local &&
       !keeps_protection(remote, *e.local))
-    return Failure{Reason::not_protected};
+    return not_protected();
   if (role == SdpRole::offer) remember(e);
   e.remote = remote;
   if (role == SdpRole::answer) e.checkpoint.reset();
@@ -106,30 +106,11 @@ Status<Reason> EngineState::set_remote(Now now, Endpoint& e, const sdp::Descript
   return Done{};
 }
 
-/// Contexts from what both sides have agreed on. While an offer is open that is what was agreed before: the
-/// one who offers new keys goes on with the old ones until it has an answer (RFC 4568 section 7.1.4).
-void EngineState::secure(Endpoint& e) {
-  const auto& remote = e.checkpoint ? e.checkpoint->remote : e.remote;
-  const auto& local = e.checkpoint ? e.checkpoint->local : e.local;
-  for (size_t i = 0; i < e.streams.size(); ++i) {
-    Stream& s = e.streams[i];
-    const auto keys = e.config.srtp != Srtp::passed && !e.direct && remote && local
-                          ? agreed_keys(*remote, *local, i)
-                          : std::nullopt;
-    if (!keys)
-      s.secured.reset();
-    else if (s.secured)
-      s.secured->rekey(keys->theirs, keys->ours);
-    else
-      s.secured = std::make_unique<Secured>(keys->theirs, keys->ours, refusals);
-  }
-}
-
 void EngineState::apply_terms(Now now, Endpoint& e) {
   const size_t remote_count = e.remote ? e.remote->media_count() : 0;
   const size_t local_count = e.local ? e.local->media_count() : 0;
   e.streams.resize(std::max({e.streams.size(), remote_count, local_count}));
-  secure(e);
+  secure(now, e);
   for (size_t i = 0; i < e.streams.size(); ++i) {
     Stream& s = e.streams[i];
     const bool theirs = i < remote_count;
@@ -138,7 +119,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     const sdp::MediaLine local_line = ours ? e.local->media(i) : sdp::MediaLine{};
     const sdp::MediaLine& named = theirs ? remote_line : local_line;
     s.kind = named.kind;
-    s.wire = s.secured ? Wire::rtp : wire_of(named.proto);
+    s.wire = s.locked ? Wire::rtp : wire_of(named.proto);
     s.live = !e.direct && s.has_ports && theirs && ours && can_anchor(remote_line) && local_line.port != 0;
     s.mux = theirs && ours && e.remote->has_attribute(i, "rtcp-mux") && e.local->has_attribute(i, "rtcp-mux");
     s.ptime_ms = theirs ? ptime_of(*e.remote, i) : frame_ms;
@@ -150,7 +131,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     if (!rtp || !rtcp) continue;
     rtp->wire = rtcp->wire = s.wire;
     rtp->mux = s.mux;
-    rtp->secured = rtcp->secured = s.secured.get();
+    lock(s);
     set_clocks(*rtp, s);
     if (!theirs || remote_line.port == 0) continue;
     // "Nowhere" (hold by 0.0.0.0) is no move: the source stays who it was.
@@ -222,12 +203,23 @@ std::string EngineState::stamp(Endpoint& e, sdp::Description& local) {
   return text;
 }
 
-/// SDES for what is about to be told to the leg. False: its policy refuses every line.
+Failure<Reason> EngineState::not_protected() {
+  counters_.not_protected.add();
+  return {Reason::not_protected};
+}
+
+/// SDES or DTLS for what is about to be told to the leg. False: its policy refuses every line.
 bool EngineState::protect(const Endpoint& e, sdp::Description& local, SdpRole role, bool secret) {
-  const sdp::Description* before = e.local ? &*e.local : nullptr;
-  if (role == SdpRole::answer)
-    return !e.remote || protect_answer(local, *e.remote, e.config.srtp, before, rng);
-  protect_offer(local, e.config.srtp, secret, before, rng);
+  Protection how;
+  how.policy = e.config.srtp;
+  how.keying = e.config.srtp_keying;
+  how.fingerprint = dtls.fingerprint(dtls::FingerprintHash::sha_256);
+  how.before = e.local ? &*e.local : nullptr;
+  if (e.config.symmetric) how.signalling = e.config.signalling;
+  for (const Stream& s : e.streams)
+    how.roles.push_back(s.dtls ? std::optional(s.dtls->rtp->role()) : std::nullopt);
+  if (role == SdpRole::answer) return !e.remote || protect_answer(local, *e.remote, how, rng);
+  protect_offer(local, how, secret, rng);
   return true;
 }
 
@@ -265,10 +257,14 @@ Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp
   if (keyed || (!direct && other && other->config.srtp != Srtp::passed)) {
     for (size_t i = 0; i < local.media_count(); ++i) secret = secret || is_keyed(local, i);
     // What comes under keys that are not ours to use cannot be told to a leg that gets ours.
-    if (secret && other && other->config.srtp == Srtp::passed) return Failure{Reason::not_protected};
+    if (secret && other && other->config.srtp == Srtp::passed) return not_protected();
+    if (role == SdpRole::offer && other && !can_protect(local, other->config.srtp)) return not_protected();
     lay_open(local);  // keys are between us and the leg they came from
   }
   const bool transcode = !direct && c.transcode;
+  if (role == SdpRole::answer && e.remote && !direct)  // each leg multiplexes by itself (RFC 5761 5.1.1)
+    for (size_t i = 0; i < std::min(local.media_count(), e.remote->media_count()); ++i)
+      if (!e.remote->has_attribute(i, "rtcp-mux")) local.remove_attribute(i, "rtcp-mux");
   if (role == SdpRole::offer) {
     if (!c.codecs.empty() && !offer_audio(local, c.codecs, {.only = c.only_codecs, .more = transcode}))
       return Failure{Reason::no_common_codec};
@@ -277,7 +273,7 @@ Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp
     if (keyed) lay_open(offered);
     answer_within(local, offered);
   }
-  if (keyed && !protect(e, local, role, secret)) return Failure{Reason::not_protected};
+  if (keyed && !protect(e, local, role, secret)) return not_protected();
   return publish(now, e, std::move(local), role, direct);
 }
 
@@ -300,7 +296,7 @@ Result<std::string, Reason> EngineState::answer(Now now, Endpoint& e, sdp::Direc
     local.add_rejected_media(*e.remote, i);
   }
   if (!accepted) return Failure{Reason::no_common_codec};
-  if (keyed && !protect(e, local, SdpRole::answer, false)) return Failure{Reason::not_protected};
+  if (keyed && !protect(e, local, SdpRole::answer, false)) return not_protected();
   return publish(now, e, std::move(local), SdpRole::answer, false);
 }
 

@@ -16,6 +16,8 @@ struct EngineState::Batch {
   uint64_t malformed = 0;
   uint64_t stray = 0;
   uint64_t not_authentic = 0;
+  uint64_t no_keys = 0;
+  uint64_t keying = 0;
 };
 
 /// With thousands of calls every flow is out of the cache when its packet comes. A batch tells in advance
@@ -57,6 +59,10 @@ void EngineState::on_media(Now now, std::span<port::MediaPacket> packets, port::
         on_rtcp(batch, f, p);
         break;
       case rtp::Kind::dtls:
+        if (f.dtls) {
+          on_dtls(batch, f, p);
+          break;
+        }
         if (f.wire == Wire::dtls) {
           on_opaque(batch, f, p);
           break;
@@ -74,6 +80,8 @@ void EngineState::on_media(Now now, std::span<port::MediaPacket> packets, port::
   if (batch.malformed) counters_.malformed.add(batch.malformed);
   if (batch.stray) counters_.stray.add(batch.stray);
   if (batch.not_authentic) counters_.not_authentic.add(batch.not_authentic);
+  if (batch.no_keys) counters_.no_keys.add(batch.no_keys);
+  if (batch.keying) counters_.keying.add(batch.keying);
 }
 
 bool EngineState::admit(Batch& batch, Flow& f, const SocketAddress& from, const Latch::Evidence& evidence) {
@@ -113,6 +121,10 @@ void EngineState::accepted_first(Flow& f) {
 
 /// Decrypts where the packet lies. False: it is nobody's, or has been.
 bool EngineState::unprotect(Batch& batch, Flow& f, port::MediaPacket& p, bool rtcp) {
+  if (!f.secured) {
+    ++batch.no_keys;
+    return false;
+  }
   const auto size = rtcp ? f.secured->open_rtcp(p.bytes) : f.secured->open_rtp(p.bytes);
   if (!size) {
     ++batch.not_authentic;
@@ -131,6 +143,10 @@ void EngineState::forward(Batch& batch, const Destination& to, const port::Media
   }
   Flow& exit = flows[to.port.slot];
   Bytes bytes = p.bytes;
+  if (exit.locked && !exit.secured) {
+    ++batch.no_keys;
+    return;
+  }
   if (exit.tapped) tap_packet(batch.now, exit, Tap::hears, bytes);
   if (exit.secured) {
     const auto size = exit.secured->close_rtp({p.bytes.data(), p.bytes.size() + p.tailroom}, p.bytes.size());
@@ -151,7 +167,11 @@ void EngineState::forward_rtcp(Batch& batch, const Destination& to, const port::
   }
   Flow& exit = flows[to.port.slot];
   Bytes bytes = p.bytes;
-  if (exit.secured) {
+  if (exit.locked) {
+    if (!exit.secured) {
+      ++batch.no_keys;
+      return;
+    }
     const auto size = exit.secured->close_rtcp({p.bytes.data(), p.bytes.size() + p.tailroom}, p.bytes.size());
     if (!size) return counters_.not_encrypted.add();
     bytes = {p.bytes.data(), *size};
@@ -163,7 +183,7 @@ void EngineState::forward_rtcp(Batch& batch, const Destination& to, const port::
 
 void EngineState::on_rtp(Batch& batch, Flow& f, port::MediaPacket& p) {
   // Before anything is believed of it: what is not authentic moves no latch and no statistics.
-  if (f.secured && !f.rtcp && !unprotect(batch, f, p, false)) return;
+  if (f.locked && !f.rtcp && !unprotect(batch, f, p, false)) return;
   const auto header = rtp::Header::parse(p.bytes, f.wire != Wire::rtp);
   if (f.rtcp || !header) {
     ++f.malformed;
@@ -255,6 +275,15 @@ void EngineState::send_event(Batch& batch, const Flow& f, const Bridge& bridge, 
   exit.sent_octets += 4;
 }
 
+void EngineState::on_dtls(Batch& batch, Flow& f, const port::MediaPacket& p) {
+  if (on_handshake(batch.now, f, p.remote, p.bytes, batch.out)) {
+    ++batch.keying;
+    return;
+  }
+  ++f.foreign;
+  ++batch.foreign;
+}
+
 void EngineState::on_opaque(Batch& batch, Flow& f, port::MediaPacket& p) {
   if (f.rtcp || p.bytes.empty()) {
     ++f.malformed;
@@ -297,7 +326,7 @@ bool EngineState::admit_rtcp(Batch& batch, Flow& f, const SocketAddress& from, u
 }
 
 void EngineState::on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p) {
-  if (f.secured && !unprotect(batch, f, p, true)) return;
+  if (f.locked && !unprotect(batch, f, p, true)) return;
   const auto reader = rtp::RtcpReader::open(p.bytes, f.wire != Wire::rtp);
   if (!reader || (!f.rtcp && !f.mux)) {
     ++f.malformed;

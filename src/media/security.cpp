@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "media/dtls_lines.h"
 #include "rtp/packet.h"
 #include "srtp/sdes.h"
 
@@ -14,18 +15,17 @@ namespace {
 constexpr std::array<srtp::Suite, 2> offered = {srtp::Suite::aes_cm_128_hmac_sha1_80,
                                                 srtp::Suite::aead_aes_256_gcm};
 
-constexpr std::string_view open_profile = "RTP/AVP";     // and RTP/AVPF
-constexpr std::string_view secret_profile = "RTP/SAVP";  // and RTP/SAVPF
+// Each also with an F at its end (RFC 4585, RFC 5124).
+constexpr std::string_view open_profile = "RTP/AVP";
+constexpr std::string_view secret_profile = "RTP/SAVP";
+constexpr std::string_view dtls_profile = "UDP/TLS/RTP/SAVP";
 
 bool is_open(std::string_view proto) { return istarts_with(proto, open_profile); }
-bool is_secret(std::string_view proto) { return istarts_with(proto, secret_profile); }
+bool is_secret(std::string_view proto) {
+  return istarts_with(proto, secret_profile) || istarts_with(proto, dtls_profile);
+}
 
 bool is_rtp(const sdp::MediaLine& m) { return m.port != 0 && (is_open(m.proto) || is_secret(m.proto)); }
-
-/// RTP/SAVP with a fingerprint is how some ask for DTLS.
-bool has_dtls(const sdp::Description& d, size_t i) {
-  return d.has_attribute(i, "fingerprint") || d.has_attribute(sdp::Description::session, "fingerprint");
-}
 
 std::vector<srtp::Crypto> usable(const sdp::Description& d, size_t i) {
   std::vector<srtp::Crypto> out;
@@ -40,11 +40,10 @@ const srtp::Crypto* with_tag(const std::vector<srtp::Crypto>& in, uint32_t tag, 
   return found == in.end() ? nullptr : &*found;
 }
 
-void set_profile(sdp::Description& d, size_t i, bool secret) {
+void set_profile(sdp::Description& d, size_t i, std::string_view profile) {
   const std::string_view proto = d.media(i).proto;
-  if (is_secret(proto) == secret) return;
   const bool feedback = !proto.empty() && (proto.back() == 'F' || proto.back() == 'f');
-  d.set_proto(i, std::string(secret ? secret_profile : open_profile) + (feedback ? "F" : ""));
+  d.set_proto(i, std::string(profile) + (feedback ? "F" : ""));
 }
 
 std::vector<srtp::Crypto> known_keys(const sdp::Description* before, size_t i) {
@@ -58,10 +57,85 @@ void add_crypto(sdp::Description& d, size_t i, uint32_t tag, srtp::Suite suite,
                   srtp::write_crypto(tag, kept ? kept->key : srtp::MasterKey::generate(suite, rng)));
 }
 
+/// As it was keyed before, else as the policy says.
+bool prefers_dtls(const Protection& how, size_t i) {
+  if (!how.before || i >= how.before->media_count()) return how.keying == SrtpKeying::dtls;
+  if (asks_for_dtls(*how.before, i)) return true;
+  return usable(*how.before, i).empty() && how.keying == SrtpKeying::dtls;
+}
+
+std::optional<dtls::Role> role_of(const Protection& how, size_t i) {
+  return i < how.roles.size() ? how.roles[i] : std::nullopt;
+}
+
+/// Of an offer: a role there is stays (RFC 8842 section 5.5).
+dtls::Setup setup_of(std::optional<dtls::Role> role) {
+  if (!role) return dtls::Setup::actpass;
+  return *role == dtls::Role::client ? dtls::Setup::active : dtls::Setup::passive;
+}
+
+/// One line of an answer. Nothing: there is no association for holdconn to keep.
+std::optional<std::string_view> setup_for(const DtlsLine& asked, const sdp::Description& offer,
+                                          const Protection& how, size_t i) {
+  const auto role = role_of(how, i);
+  if (asked.held) return role ? std::optional<std::string_view>("holdconn") : std::nullopt;
+  const dtls::Setup theirs = asked.setup.value_or(dtls::Setup::actpass);
+  if (theirs != dtls::Setup::actpass) return dtls::to_string(dtls::answer_to(theirs));
+  if (role) return dtls::to_string(setup_of(role));
+  // Who stands behind a NAT cannot be reached where it says: its ClientHello has to show where it is.
+  const auto place = offer.rtp_address(i);
+  if (how.signalling && (!place || place->ip != how.signalling)) return dtls::to_string(dtls::Setup::passive);
+  return dtls::to_string(dtls::answer_to(theirs));
+}
+
+/// RTCP on the port that has the handshake saves the other one.
+void add_mux(sdp::Description& d, size_t i) {
+  if (!d.has_attribute(i, "rtcp-mux")) d.add_attribute(i, "rtcp-mux");
+}
+
+enum class Line : uint8_t { taken, refused, other };
+
+/// A line of the answer to one that asks for DTLS.
+Line answer_dtls(sdp::Description& answer, const sdp::Description& offer, const Protection& how, size_t i) {
+  const std::string_view proto = offer.media(i).proto;
+  const auto asked = dtls_line(offer, i);
+  const auto setup = asked && how.policy != Srtp::refused ? setup_for(*asked, offer, how, i) : std::nullopt;
+  if (!setup) return istarts_with(proto, dtls_profile) ? Line::refused : Line::other;
+  answer.set_proto(i, proto);
+  add_dtls(answer, i, how.fingerprint, *setup);
+  if (offer.has_attribute(i, "rtcp-mux")) add_mux(answer, i);
+  return Line::taken;
+}
+
+constexpr uint32_t settled_after =
+    100;  // packets under new keys: what is still under way is not the old ones'
+
 }  // namespace
 
 Secured::Secured(const srtp::MasterKey& theirs, const srtp::MasterKey& ours, srtp::Refusals& refusals)
-    : in_(theirs, refusals), out_(ours, refusals) {}
+    : refusals_(&refusals), in_(theirs, refusals), out_(ours, refusals) {}
+
+void Secured::replace(const srtp::MasterKey& theirs, const srtp::MasterKey& ours) {
+  if (!(theirs == in_.key())) {
+    former_.emplace(std::move(in_));
+    under_new_ = 0;
+    in_ = srtp::Receiver(theirs, *refusals_);
+  }
+  rekey(theirs, ours);
+}
+
+Result<size_t, srtp::Reason> Secured::open_rtp(MutableBytes packet) {
+  const auto size = in_.unprotect_rtp(packet, packet.size());
+  if (!former_) return size;
+  if (!size) return former_->unprotect_rtp(packet, packet.size());
+  if (++under_new_ >= settled_after) former_.reset();
+  return size;
+}
+
+Result<size_t, srtp::Reason> Secured::open_rtcp(MutableBytes packet) {
+  const auto size = in_.unprotect_rtcp(packet, packet.size());
+  return size || !former_ ? size : former_->unprotect_rtcp(packet, packet.size());
+}
 
 void Secured::rekey(const srtp::MasterKey& theirs, const srtp::MasterKey& ours) {
   in_.rekey(theirs);
@@ -95,7 +169,7 @@ bool Secured::restore(Bytes sender, Bytes receiver) {
 }
 
 bool is_keyed(const sdp::Description& d, size_t i) {
-  return is_rtp(d.media(i)) && !has_dtls(d, i) && !usable(d, i).empty();
+  return asks_for_dtls(d, i) || (is_rtp(d.media(i)) && !usable(d, i).empty());
 }
 
 std::optional<AgreedKeys> agreed_keys(const sdp::Description& remote, const sdp::Description& local,
@@ -110,66 +184,103 @@ std::optional<AgreedKeys> agreed_keys(const sdp::Description& remote, const sdp:
 }
 
 void lay_open(sdp::Description& d) {
+  own_dtls(d);
   for (size_t i = 0; i < d.media_count(); ++i) {
     const sdp::MediaLine m = d.media(i);
-    if ((!is_open(m.proto) && !is_secret(m.proto)) || has_dtls(d, i)) continue;
-    if (is_secret(m.proto) && usable(d, i).empty() && m.port != 0)
+    if (!is_open(m.proto) && !is_secret(m.proto)) continue;
+    const bool by_dtls = asks_for_dtls(d, i);
+    if (!by_dtls && is_secret(m.proto) && usable(d, i).empty() && m.port != 0)
       continue;  // keyed in a way that is not ours
     d.remove_attribute(i, "crypto");
-    set_profile(d, i, false);
+    remove_dtls(d, i);
+    // Sound without a=rtcp-fb loses nothing without the F, and telephones refuse RTP/AVPF.
+    if (iequals(m.kind, "audio") && !d.has_attribute(i, "rtcp-fb"))
+      d.set_proto(i, open_profile);
+    else if (is_secret(m.proto))
+      set_profile(d, i, open_profile);
   }
 }
 
-void protect_offer(sdp::Description& offer, Srtp policy, bool secret, const sdp::Description* before,
-                   Rng& rng) {
+void protect_offer(sdp::Description& offer, const Protection& how, bool secret, Rng& rng) {
   const bool wanted =
-      policy == Srtp::required || policy == Srtp::offered || (policy == Srtp::accepted && secret);
-  if (!wanted) return;
+      how.policy == Srtp::required || how.policy == Srtp::offered || (how.policy == Srtp::accepted && secret);
+  if (how.policy == Srtp::refused) return;
   for (size_t i = 0; i < offer.media_count(); ++i) {
     const sdp::MediaLine m = offer.media(i);
     if (m.port == 0 || !is_open(m.proto)) continue;
-    const auto known = known_keys(before, i);
-    uint32_t tag = 0;
-    for (const srtp::Suite suite : offered) add_crypto(offer, i, ++tag, suite, known, rng);
-    set_profile(offer, i, policy == Srtp::required);
+    // What is encrypted stays so, whatever has become of the other leg.
+    const bool kept = how.before && i < how.before->media_count() && is_keyed(*how.before, i);
+    if (!wanted && !kept) continue;
+    const bool secret_only = how.policy == Srtp::required || (kept && is_secret(how.before->media(i).proto));
+    const bool by_dtls = prefers_dtls(how, i);
+    if (by_dtls) {
+      add_dtls(offer, i, how.fingerprint, dtls::to_string(setup_of(role_of(how, i))));
+      add_mux(offer, i);
+    } else {
+      const auto known = known_keys(how.before, i);
+      uint32_t tag = 0;
+      for (const srtp::Suite suite : offered) add_crypto(offer, i, ++tag, suite, known, rng);
+    }
+    if (secret_only) set_profile(offer, i, by_dtls ? dtls_profile : secret_profile);
   }
 }
 
-bool protect_answer(sdp::Description& answer, const sdp::Description& offer, Srtp policy,
-                    const sdp::Description* before, Rng& rng) {
+bool protect_answer(sdp::Description& answer, const sdp::Description& offer, const Protection& how,
+                    Rng& rng) {
   bool had = false, left = false;
   for (size_t i = 0; i < std::min(answer.media_count(), offer.media_count()); ++i) {
     if (answer.media(i).port == 0) continue;
     had = true;
     const sdp::MediaLine asked = offer.media(i);
-    if (!is_rtp(asked) || has_dtls(offer, i)) {
+    if (!is_rtp(asked)) {
+      left = true;
+      continue;
+    }
+    const Line by_dtls = asks_for_dtls(offer, i) ? answer_dtls(answer, offer, how, i) : Line::other;
+    if (by_dtls == Line::taken) {
       left = true;
       continue;
     }
     const auto theirs = usable(offer, i);
-    const bool may = policy != Srtp::refused && !theirs.empty();
-    if (!may && (is_secret(asked.proto) || policy == Srtp::required)) {
+    const bool may = how.policy != Srtp::refused && !theirs.empty();
+    if (by_dtls == Line::refused || (!may && (is_secret(asked.proto) || how.policy == Srtp::required))) {
       answer.reject_media(i);
       continue;
     }
     left = true;
-    set_profile(answer, i, is_secret(asked.proto));
+    answer.set_proto(i, asked.proto);
     if (!may) continue;
     // The first we can use: they stand in the order of preference (RFC 4568 section 5.1.2).
-    add_crypto(answer, i, theirs.front().tag, theirs.front().key.suite(), known_keys(before, i), rng);
+    add_crypto(answer, i, theirs.front().tag, theirs.front().key.suite(), known_keys(how.before, i), rng);
   }
   return left || !had;
 }
 
 bool keeps_protection(const sdp::Description& answer, const sdp::Description& offer) {
   for (size_t i = 0; i < std::min(answer.media_count(), offer.media_count()); ++i) {
-    if (answer.media(i).port == 0 || !is_keyed(offer, i)) continue;
-    if (!is_secret(offer.media(i).proto) && !is_secret(answer.media(i).proto) &&
-        answer.attributes(i, "crypto").empty())
-      continue;  // it was free to leave it
-    if (!agreed_keys(answer, offer, i)) return false;
+    if (answer.media(i).port == 0) continue;
+    const std::string_view asked = offer.media(i).proto, said = answer.media(i).proto;
+    const bool by_dtls = asks_for_dtls(offer, i);
+    if (!by_dtls && asks_for_dtls(answer, i) && istarts_with(said, dtls_profile)) return false;
+    if (!is_keyed(offer, i)) continue;
+    const bool left = by_dtls ? !asks_for_dtls(answer, i) : answer.attributes(i, "crypto").empty();
+    if (!is_secret(asked) && !is_secret(said) && left) continue;  // it was free to leave it
+    if (by_dtls ? !agreed_dtls(answer, offer, i).has_value() : !agreed_keys(answer, offer, i).has_value())
+      return false;
   }
   return true;
+}
+
+bool can_protect(const sdp::Description& offer, Srtp policy) {
+  bool had = false;
+  for (size_t i = 0; i < offer.media_count(); ++i) {
+    const sdp::MediaLine m = offer.media(i);
+    if (m.port == 0) continue;
+    const bool by_dtls = istarts_with(m.proto, dtls_profile);
+    if (!by_dtls || (policy != Srtp::refused && dtls_line(offer, i))) return true;
+    had = true;
+  }
+  return !had;
 }
 
 }  // namespace tandem::media

@@ -1,11 +1,14 @@
 #pragma once
-// SDES (RFC 4568) in the descriptions of one leg, and the contexts that follow from them. Each leg is keyed
-// by itself: what the other leg does about its own secrecy is no business of this one. Inside the room.
+// SDES (RFC 4568) and DTLS-SRTP (RFC 5763) in the descriptions of one leg, and the contexts that follow from
+// them. Each leg is keyed by itself: what the other leg does about its own secrecy is no business of this
+// one. Inside the room.
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "dtls/fingerprint.h"
+#include "dtls/setup.h"
 #include "media/engine.h"
 #include "sdp/description.h"
 #include "srtp/context.h"
@@ -19,14 +22,16 @@ class Secured {
 
   /// Keys that stay keep their rollover counters and replay windows (RFC 3711 section 3.3.1).
   void rekey(const srtp::MasterKey& theirs, const srtp::MasterKey& ours);
+  /// New keys that the two ends of a handshake come to at different times: what the peer still sends under
+  /// its old ones is taken, until packets under the new have come.
+  void replace(const srtp::MasterKey& theirs, const srtp::MasterKey& ours);
+
+  const srtp::MasterKey& theirs() const { return in_.key(); }
+  const srtp::MasterKey& ours() const { return out_.key(); }
 
   /// Sizes after, or why the packet is refused; a refused packet is as it was.
-  Result<size_t, srtp::Reason> open_rtp(MutableBytes packet) {
-    return in_.unprotect_rtp(packet, packet.size());
-  }
-  Result<size_t, srtp::Reason> open_rtcp(MutableBytes packet) {
-    return in_.unprotect_rtcp(packet, packet.size());
-  }
+  Result<size_t, srtp::Reason> open_rtp(MutableBytes packet);
+  Result<size_t, srtp::Reason> open_rtcp(MutableBytes packet);
   /// `buffer` holds a packet of `size` octets and has srtp::tail_room behind it.
   Result<size_t, srtp::Reason> close_rtp(MutableBytes buffer, size_t size);
   Result<size_t, srtp::Reason> close_rtcp(MutableBytes buffer, size_t size) {
@@ -43,8 +48,11 @@ class Secured {
  private:
   uint16_t shift_of(uint32_t ssrc, uint16_t sequence);
 
+  srtp::Refusals* refusals_;
   srtp::Receiver in_;
   srtp::Sender out_;
+  std::optional<srtp::Receiver> former_;
+  uint32_t under_new_ = 0;  // packets, while there is a former one
   /// After a restore our sequence numbers go on ahead of all that may have been used (srtp::restore_jump).
   struct Shift {
     uint32_t ssrc;
@@ -54,7 +62,7 @@ class Secured {
   std::vector<Shift> shifts_;
 };
 
-/// An RTP line keyed by SDES: RTP/SAVP with an a=crypto that can be used, or RTP/AVP with one.
+/// An RTP line that is to be encrypted: by DTLS, or by an a=crypto that can be used.
 bool is_keyed(const sdp::Description& d, size_t i);
 
 /// What the leg's two descriptions agree on for line `i`: the a=crypto of one tag that both have.
@@ -64,18 +72,27 @@ struct AgreedKeys {
 std::optional<AgreedKeys> agreed_keys(const sdp::Description& remote, const sdp::Description& local,
                                       size_t i);
 
-/// Takes SDES out of every RTP line. Those keyed by DTLS stay as they are.
+/// Takes SDES and DTLS out of every RTP line.
 void lay_open(sdp::Description& d);
 
-/// Puts SDES into the RTP lines of an offer to a leg; `before` is what the leg was told last, whose keys are
-/// kept. `secret`: the other leg's media is encrypted.
-void protect_offer(sdp::Description& offer, Srtp policy, bool secret, const sdp::Description* before,
-                   Rng& rng);
+/// What goes into a description for a leg.
+struct Protection {
+  Srtp policy = Srtp::passed;
+  SrtpKeying keying = SrtpKeying::sdes;          // where nothing has been agreed
+  dtls::Fingerprint fingerprint;                 // of our certificate
+  const sdp::Description* before = nullptr;      // what the leg was told last: its keys are kept
+  std::vector<std::optional<dtls::Role>> roles;  // ours, in the associations the lines have
+  IpAddress signalling;  // of a leg that may stand behind a NAT: the host its SIP comes from
+};
+
+/// Puts SDES or DTLS into the RTP lines of an offer to a leg. `secret`: the other leg's media is encrypted.
+void protect_offer(sdp::Description& offer, const Protection& how, bool secret, Rng& rng);
 /// The same of an answer to `offer`. Lines that policy or offer leave no way for are refused. False: none is
 /// left of what was there.
-bool protect_answer(sdp::Description& answer, const sdp::Description& offer, Srtp policy,
-                    const sdp::Description* before, Rng& rng);
+bool protect_answer(sdp::Description& answer, const sdp::Description& offer, const Protection& how, Rng& rng);
 /// Whether an answer of the leg to `offer` of ours keeps what the offer demanded: no silent downgrade.
 bool keeps_protection(const sdp::Description& answer, const sdp::Description& offer);
+/// Whether one of the RTP lines of an offer can be answered under that policy, or there are none.
+bool can_protect(const sdp::Description& offer, Srtp policy);
 
 }  // namespace tandem::media

@@ -191,6 +191,7 @@ void write_config(const EndpointConfig& c, proto::MediaEndpoint& out) {
   out.set_only_codecs(c.only_codecs);
   out.set_transcode(c.transcode);
   out.set_srtp(static_cast<uint32_t>(c.srtp));
+  out.set_srtp_keying(static_cast<uint32_t>(c.srtp_keying));
 }
 
 EndpointConfig read_config(const proto::MediaEndpoint& in) {
@@ -206,6 +207,7 @@ EndpointConfig read_config(const proto::MediaEndpoint& in) {
   c.only_codecs = in.only_codecs();
   c.transcode = in.transcode();
   if (in.srtp() <= static_cast<uint32_t>(Srtp::required)) c.srtp = static_cast<Srtp>(in.srtp());
+  c.srtp_keying = in.srtp_keying() == 1 ? SrtpKeying::dtls : SrtpKeying::sdes;
   return c;
 }
 
@@ -335,7 +337,9 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
       write(s.own, now, *stream.mutable_own());
       if (s.has_report) write(s.report, *stream.mutable_report());
       stream.set_round_trip_ms(s.round_trip_ms);
-      if (s.secured) {
+      if (s.dtls) {
+        write_keying(s, *stream.mutable_dtls());
+      } else if (s.secured) {
         stream.set_srtp_sender(s.secured->sender_record());
         stream.set_srtp_receiver(s.secured->receiver_record());
       }
@@ -410,10 +414,14 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
   apply_terms(now, e);
   for (size_t i = 0; i < e.streams.size() && static_cast<int>(i) < in.streams_size(); ++i) {
     const auto& stream = in.streams(static_cast<int>(i));
-    if (e.streams[i].secured &&
-        !e.streams[i].secured->restore(as_bytes(stream.srtp_sender()), as_bytes(stream.srtp_receiver())))
+    if (stream.has_dtls()) {
+      if (!read_keying(now, stream.dtls(), e, i)) return Failure{Reason::bad_snapshot};
+    } else if (Secured* keys = e.streams[i].secured.get();
+               keys && !keys->restore(as_bytes(stream.srtp_sender()), as_bytes(stream.srtp_receiver()))) {
       return Failure{Reason::bad_snapshot};
+    }
   }
+  arm_keying(e, Instant::never());
   e.revision = in.revision();
   e.feed = static_cast<Feed>(in.feed());
   e.voice_stream = in.voice_stream();

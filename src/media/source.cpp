@@ -46,6 +46,7 @@ void EngineState::due(const Flow& exit) {
 
 void EngineState::send_rtp(Now now, port::MediaOut& out, const Destination& to, Buffer packet) {
   const Flow& exit = flows[to.port.slot];
+  if (exit.locked && !exit.secured) return counters_.no_keys.add();
   if (exit.tapped) tap_packet(now, exit, Tap::hears, packet.bytes());
   if (exit.secured) {
     const auto size = exit.secured->close_rtp(packet.writable(), packet.size());
@@ -58,7 +59,8 @@ void EngineState::send_rtp(Now now, port::MediaOut& out, const Destination& to, 
 
 void EngineState::send_rtcp(port::MediaOut& out, const Destination& to, Buffer packet) {
   const Flow& exit = flows[to.port.slot];
-  if (exit.secured) {
+  if (exit.locked) {
+    if (!exit.secured) return counters_.no_keys.add();
     const auto size = exit.secured->close_rtcp(packet.writable(), packet.size());
     if (!size) return counters_.not_encrypted.add();
     packet.resize(*size);
@@ -122,6 +124,9 @@ void EngineState::on_timeout(Now now, port::MediaOut& out) {
         break;
       case TimerKind::silence:
         if (e->silence_at == due.deadline) check_silence(now, *e);
+        break;
+      case TimerKind::keying:
+        if (e->keying_at == due.deadline) on_keying(now, *e, out);
         break;
       case TimerKind::room:
         break;

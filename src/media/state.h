@@ -9,7 +9,9 @@
 #include "base/timers.h"
 #include "media/bridge.h"
 #include "media/engine.h"
+#include "media/dtls_lines.h"
 #include "media/flow.h"
+#include "media/handshake.h"
 #include "media/security.h"
 #include "media/tap.h"
 #include "media/own_voice.h"
@@ -18,6 +20,7 @@
 #include "sdp/description.h"
 
 namespace tandem::proto {
+class MediaDtls;
 class MediaEndpoint;
 class MediaSeat;
 }  // namespace tandem::proto
@@ -52,6 +55,22 @@ struct OwnStream {
   Instant peer_report_at;
 };
 
+/// DTLS of one m-line, under the terms agreed. Without rtcp-mux each port has its own association, and keys
+/// of its own (RFC 5764 section 5.1.1).
+struct DtlsKeying {
+  DtlsTerms terms;
+  std::unique_ptr<Handshake> rtp;
+  std::unique_ptr<Handshake> rtcp;  // null: multiplexed
+  std::unique_ptr<Handshake>& of(bool reports) { return reports ? rtcp : rtp; }
+};
+
+/// A handshake that came before the answer that tells whose it may be.
+struct EarlyHandshake {
+  bool rtcp = false;
+  SocketAddress from;
+  std::vector<uint8_t> bytes;
+};
+
 /// One m-line of an endpoint: its port pair and what both descriptions say of it.
 struct Stream {
   bool has_ports = false;
@@ -68,7 +87,12 @@ struct Stream {
   std::vector<PayloadFormat> local_formats;
   std::vector<PayloadFormat> remote_formats;
 
-  std::unique_ptr<Secured> secured;  // null: plain, or not ours to read
+  bool locked = false;                    // encrypted, and not passed on: without keys nothing flows
+  bool dtls_said = false;                 // either side speaks of DTLS, and it ends here
+  std::unique_ptr<Secured> secured;       // null: plain, not ours to read, or no keys yet
+  std::unique_ptr<Secured> secured_rtcp;  // of the RTCP port, when it has keys of its own
+  std::unique_ptr<DtlsKeying> dtls;
+  std::vector<EarlyHandshake> early;
   OwnStream own;
   std::unique_ptr<Bridge> bridge;  // to the partner, when it takes none of what this leg sends
   size_t bridge_to = 0;            // the partner's stream
@@ -130,15 +154,17 @@ struct Endpoint {
   std::optional<uint32_t> room_ssrc;
   std::unique_ptr<Tap> tap;  // of voice_stream
   Instant tap_at = Instant::never();
+  Instant keying_at = Instant::never();
 };
 
 class EngineState {
  public:
-  EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, CounterSet& counters);
+  EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, CounterSet& counters, dtls::Endpoint& keys);
 
   EngineConfig config;
   port::MediaPorts& ports;
   Rng& rng;
+  dtls::Endpoint& dtls;
   SlotMap<Endpoint> endpoints;
   std::vector<Flow> flows;  // by port slot
   std::vector<MediaEvent> events;
@@ -195,7 +221,7 @@ class EngineState {
   void arm_silence(Endpoint& e, Instant at);
   /// Starts or restarts the time-out's count: something about the call changed.
   void restart_silence(Now now, Endpoint& e);
-  enum class TimerKind : uint8_t { voice, report, silence, bridge, tap, room };
+  enum class TimerKind : uint8_t { voice, report, silence, bridge, tap, room, keying };
   struct TimerKey {
     SlotId endpoint;  // or room
     TimerKind kind = TimerKind::voice;
@@ -231,6 +257,18 @@ class EngineState {
   /// A packet the leg sent, or one on its way to it, not encrypted.
   void tap_packet(Now now, const Flow& f, Tap::Side side, Bytes packet);
 
+  // ---- keying.cpp ----
+  /// Contexts and handshakes from what both sides have agreed on.
+  void secure(Now now, Endpoint& e);
+  /// Tells the flows of `s` what protects them.
+  void lock(Stream& s);
+  void arm_keying(Endpoint& e, Instant latest);
+  void on_keying(Now now, Endpoint& e, port::MediaOut& out);
+  /// False: from a stranger.
+  bool on_handshake(Now now, Flow& f, const SocketAddress& from, Bytes bytes, port::MediaOut& out);
+  static void write_keying(const Stream& s, proto::MediaDtls& out);
+  bool read_keying(Now now, const proto::MediaDtls& in, Endpoint& e, size_t i);
+
   // ---- snapshot.cpp ----
   std::string snapshot(Now now, std::span<const EndpointId> wanted) const;
   Result<std::vector<EndpointId>, Reason> restore(Now now, std::string_view part);
@@ -248,11 +286,18 @@ class EngineState {
   void commit(Endpoint& e);
   Result<std::string, Reason> publish(Now now, Endpoint& e, sdp::Description local, SdpRole role,
                                       bool direct);
-  void secure(Endpoint& e);
   bool protect(const Endpoint& e, sdp::Description& local, SdpRole role, bool secret);
+  Failure<Reason> not_protected();
   Status<Reason> anchor(Endpoint& e, sdp::Description& local);
   std::string stamp(Endpoint& e, sdp::Description& local);
   bool open_missing_ports(Endpoint& e, const sdp::Description& d, std::vector<size_t>& opened);
+
+  // keying.cpp
+  void agree_dtls(Now now, Stream& s, const DtlsTerms& terms, bool mux);
+  void keyed(Endpoint& e, Stream& s, bool reports);
+  void overdue(Now now, Endpoint& e, Stream& s);
+  void replay_early(Now now, Stream& s, port::MediaOut& out);
+  void count_troubles();
 
   // snapshot.cpp
   bool sit_down(Now now, const proto::MediaSeat& in, Endpoint& e);
@@ -264,6 +309,7 @@ class EngineState {
   void on_rtp(Batch& batch, Flow& f, port::MediaPacket& p);
   void on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p);
   void on_opaque(Batch& batch, Flow& f, port::MediaPacket& p);
+  void on_dtls(Batch& batch, Flow& f, const port::MediaPacket& p);
   bool admit(Batch& batch, Flow& f, const SocketAddress& from, const Latch::Evidence& evidence);
   bool admit_rtcp(Batch& batch, Flow& f, const SocketAddress& from, uint32_t ssrc);
   void accepted_first(Flow& f);
@@ -302,6 +348,12 @@ class EngineState {
     Counter& originated;
     Counter& not_authentic;  // SRTP with a wrong tag, replayed or too old
     Counter& not_encrypted;  // of ours, and not sent: no index is left, or the packet had no room
+    Counter& no_keys;        // from or for a leg whose handshake is not done
+    Counter& keying;         // handshakes
+    Counter& keyed;
+    Counter& unkeyed;
+    Counter& not_protected;
+    std::array<Counter*, dtls::reason_count> dtls_troubles;
     Counter& timeouts;
     Counter& latched;
     Counter& ports_exhausted;

@@ -206,9 +206,13 @@ void describe(NodeConfig& c, Schema& s) {
     in.flag("bypass", c.media.bypass,
             "phones of one realm send media to each other, not through us: no NAT traversal, no hold or park "
             "music, no media time-out, no packets in records");
-    in.choice("srtp", c.media.srtp, {"passed", "refused", "accepted", "offered", "required"},
-              "SDES of phones and trunks: passed through with the keys of its ends; refused; accepted, and "
-              "offered as a choice to whom an encrypted caller calls; always offered as a choice; required");
+    in.choice(
+        "srtp", c.media.srtp, {"passed", "refused", "accepted", "offered", "required"},
+        "encryption of phones and trunks: passed through with the keys of its ends; refused; accepted, and "
+        "offered as a choice to whom an encrypted caller calls; always offered as a choice; required");
+    in.choice("srtp_keying", c.media.srtp_keying, {"sdes", "dtls"},
+              "how the keys of what is offered are agreed on: a=crypto, or a DTLS handshake; what a phone or "
+              "trunk offers is answered as it was offered");
     in.texts("codecs", c.media.codecs,
              "what phones and trunks are offered beside what the other side speaks, and what is decoded and "
              "encoded for them where two have nothing in common; empty: media only passes");

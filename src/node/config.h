@@ -69,6 +69,7 @@ struct MediaSettings {
   bool bypass = false;
   std::vector<std::string> codecs = {"PCMU", "PCMA", "G722", "opus", "G729"};
   std::string srtp = "accepted";
+  std::string srtp_keying = "sdes";
 };
 
 struct SoundSettings {

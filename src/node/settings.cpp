@@ -130,6 +130,8 @@ WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uin
   s.calls.codecs = config.media.codecs;
   s.calls.hold_music = config.sounds.hold_music;
   s.calls.srtp = srtp_policy(config.media.srtp);
+  s.calls.srtp_keying =
+      config.media.srtp_keying == "dtls" ? media::SrtpKeying::dtls : media::SrtpKeying::sdes;
   s.calls.session_expires = config.sip.session_expires;
   s.calls.min_se = config.sip.min_se;
   s.held_send_patience = config.store.held_send_patience;

@@ -14,7 +14,7 @@ constexpr Duration sweep_interval = seconds(10);
 }  // namespace
 
 Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p, port::MediaPorts& ports,
-                   Rng& r, Now now)
+                   Rng& r, dtls::Endpoint& keys, Now now)
     : settings(s),
       plan(std::move(p)),
       rng(r),
@@ -26,7 +26,7 @@ Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p
       registrar(s.registrar, r, counters),
       notifier(s.notifier, transactions, mint, *s.realms, counters),
       messages(s.messages, transactions, mint, *s.realms, counters),
-      engine(s.media, ports, r, counters),
+      engine(s.media, ports, r, counters, keys),
       calls({transactions, mint, engine, r, counters, contacts}, s.calls, plan),
       subscribers(s.subscribers, counters),
       lines(s.calls_per_line, counters),
@@ -232,8 +232,8 @@ Instant Worker::Impl::next_timeout() const {
 // ---- the contract, passed on -----------------------------------------------------------------------------
 
 Worker::Worker(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan,
-               port::MediaPorts& ports, Rng& rng, Now now)
-    : impl_(std::make_unique<Impl>(settings, std::move(plan), ports, rng, now)) {}
+               port::MediaPorts& ports, Rng& rng, dtls::Endpoint& keys, Now now)
+    : impl_(std::make_unique<Impl>(settings, std::move(plan), ports, rng, keys, now)) {}
 Worker::~Worker() = default;
 
 void Worker::on_received(Now now, port::Received received) { impl_->received(now, std::move(received)); }

@@ -24,13 +24,18 @@
 #include "registrar/registrar.h"
 #include "route/plan.h"
 
+namespace tandem::dtls {
+class Endpoint;
+}
+
 namespace tandem::node {
 
 class Worker final : public port::Worker {
  public:
-  /// `ports`, `rng` outlive the worker. The counters are the worker's own and may be read from any thread.
+  /// `ports`, `rng`, `keys` outlive the worker, and `keys` is nobody else's. The counters are the worker's
+  /// own and may be read from any thread.
   Worker(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan, port::MediaPorts& ports,
-         Rng& rng, Now now);
+         Rng& rng, dtls::Endpoint& keys, Now now);
   ~Worker() override;
 
   void on_received(Now now, port::Received received) override;

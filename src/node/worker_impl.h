@@ -54,7 +54,7 @@ class Contacts final : public call::ContactProvider {
 
 struct Worker::Impl {
   Impl(const WorkerSettings& settings, std::shared_ptr<const route::Plan> plan, port::MediaPorts& ports,
-       Rng& rng, Now now);
+       Rng& rng, dtls::Endpoint& keys, Now now);
 
   // ---- in (worker.cpp)
   void received(Now now, port::Received received);
