@@ -122,9 +122,11 @@ void SimNode::build(uint16_t workers) {
     slot.last_mail.resize(workers);
     slot.rng = std::make_unique<SeededRng>(rng_.next());
     slot.ports = std::make_unique<SimPorts>(ports_, i, rng_.next(), schedule_, sabotage_);
+    slot.key_rng = std::make_unique<SeededRng>(config_.node);  // the workers of a node show one certificate
+    slot.keys = std::make_unique<dtls::TwinEndpoint>(*slot.key_rng);
     slot.worker = std::make_unique<node::Worker>(
         node::make_settings(config, keys_for(config_.node), boot_->epoch, i, workers, *realms), plan,
-        *slot.ports, *slot.rng, now());
+        *slot.ports, *slot.rng, *slot.keys, now());
   }
   for (uint16_t i = 0; i < workers; ++i) flush(i);
   fresh_bytes_ = memory_of(Account::node).bytes - before;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dtls/twin_endpoint.h"
 #include "node/worker.h"
 #include "sim/faults.h"
 #include "sim/judge.h"
@@ -132,6 +133,8 @@ class SimNode final : public Host {
   struct Slot {
     std::unique_ptr<SeededRng> rng;
     std::unique_ptr<SimPorts> ports;
+    std::unique_ptr<SeededRng> key_rng;
+    std::unique_ptr<dtls::TwinEndpoint> keys;
     std::unique_ptr<node::Worker> worker;
     Instant wake = Instant::never();
     std::vector<Instant> last_mail;  // by sender: mails of one sender keep their order

@@ -103,7 +103,7 @@ struct Switch {
       if (d.max_calls) seats->limits[{port::SeatPool::Kind::domain, d.name}] = d.max_calls;
   }
   void build() {
-    engine = std::make_unique<media::Engine>(media::EngineConfig{}, *ports, rng, counters);
+    engine = std::make_unique<media::Engine>(media::EngineConfig{}, *ports, rng, counters, media_keys);
     tx = std::make_unique<sip::TransactionLayer>(config.timers, sip::TransactionLimits{}, mint, sent_by,
                                                  counters);
     calls = std::make_unique<CallLayer>(CallLayer::Parts{*tx, mint, *engine, rng, counters, contacts}, config,
@@ -305,8 +305,9 @@ struct Switch {
     EXPECT_EQ(tx->client_count(), 0u);
     EXPECT_TRUE(lines->at.empty());
     EXPECT_EQ(seats->taken(), 0u);
-    std::set<std::pair<uint64_t, uint32_t>> keys;
-    for (const auto& c : cdrs) EXPECT_TRUE(keys.insert({c.key.call, c.key.pair}).second) << "a record twice";
+    std::set<std::pair<uint64_t, uint32_t>> records;
+    for (const auto& c : cdrs)
+      EXPECT_TRUE(records.insert({c.key.call, c.key.pair}).second) << "a record twice";
   }
 
   CallConfig config;
@@ -317,6 +318,8 @@ struct Switch {
   TestContacts contacts;
   std::shared_ptr<media::FakePorts> ports;
   std::shared_ptr<const route::Plan> plan;
+  SeededRng key_rng{17};
+  dtls::TwinEndpoint media_keys{key_rng};
   std::unique_ptr<media::Engine> engine;
   std::unique_ptr<sip::TransactionLayer> tx;
   std::unique_ptr<CallLayer> calls;

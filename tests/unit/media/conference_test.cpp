@@ -219,7 +219,7 @@ TEST_F(Conference, GoesOnAfterASnapshot) {
   std::vector<Sent> last;
   std::vector<std::string> parts;  // each leg is a call of its own
   for (auto& p : phones) parts.push_back(w.engine->snapshot(w.now, std::vector{p->id}));
-  w.engine = std::make_unique<Engine>(w.config, w.ports, w.rng, w.counters);
+  w.engine = std::make_unique<Engine>(w.config, w.ports, w.rng, w.counters, *w.keys);
   for (size_t i = 0; i < phones.size(); ++i) {
     const auto ids = w.engine->restore(w.now, parts[i]);
     ASSERT_TRUE(ids.ok());

@@ -10,7 +10,7 @@ std::vector<EndpointId> reboot(World& w, const std::vector<EndpointId>& ids) {
   const std::string part = w.engine->snapshot(w.now, ids);
   w.engine.reset();
   EXPECT_EQ(w.ports.open(), 0u);
-  w.engine = std::make_unique<Engine>(w.config, w.ports, w.rng, w.counters);
+  w.engine = std::make_unique<Engine>(w.config, w.ports, w.rng, w.counters, *w.keys);
   w.now.mono = {5'000'000};
   return w.engine->restore(w.now, part).value();
 }
@@ -95,7 +95,7 @@ TEST(Snapshot, DeadlinesMoveWithTheWallClock) {
   w.pass(seconds(20));
   const std::string part = w.engine->snapshot(w.now, std::vector<EndpointId>{c.a, c.b});
   w.engine = nullptr;
-  w.engine = std::make_unique<Engine>(w.config, w.ports, w.rng, w.counters);
+  w.engine = std::make_unique<Engine>(w.config, w.ports, w.rng, w.counters, *w.keys);
   w.now.mono = {77};
   w.now.wall = w.now.wall + seconds(5);  // the restart took five seconds
   ASSERT_TRUE(w.engine->restore(w.now, part).ok());

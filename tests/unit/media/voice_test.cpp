@@ -191,7 +191,7 @@ TEST(OwnVoice, AfterASnapshotTheProgrammeGoesOnWhereItWas) {
   w.pass(milliseconds(610));
   const auto before = w.take_sent();
   const std::string part = w.engine->snapshot(w.now, std::vector{a});
-  w.engine = std::make_unique<Engine>(w.config, w.ports, w.rng, w.counters);  // another node
+  w.engine = std::make_unique<Engine>(w.config, w.ports, w.rng, w.counters, *w.keys);  // another node
   w.engine->use(prompts);
   const auto ids = w.engine->restore(w.now, part);
   ASSERT_TRUE(ids.ok());

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "dtls/twin_endpoint.h"
 #include "media/engine.h"
 #include "rtp/packet.h"
 #include "rtp/rtcp.h"
@@ -121,14 +122,18 @@ struct Voice {
 struct World {
   FakePorts ports;
   SeededRng rng{7};
+  SeededRng key_rng{17};
+  std::unique_ptr<dtls::Endpoint> keys;
   CounterSet counters;
   EngineConfig config;
   std::unique_ptr<Engine> engine;
   Now now{{1'000'000'000}, {1'700'000'000'000'000'000}};
   std::vector<Sent> sent;
 
-  explicit World(uint16_t pairs = 1000, EngineConfig c = {}) : ports(pairs), config(c) {
-    engine = std::make_unique<Engine>(config, ports, rng, counters);
+  explicit World(uint16_t pairs = 1000, EngineConfig c = {}, std::unique_ptr<dtls::Endpoint> with = nullptr)
+      : ports(pairs), keys(std::move(with)), config(c) {
+    if (!keys) keys = std::make_unique<dtls::TwinEndpoint>(key_rng);
+    engine = std::make_unique<Engine>(config, ports, rng, counters, *keys);
   }
 
   void drain(const port::MediaOut& out) {

@@ -5,6 +5,7 @@
 
 #include "auth/digest.h"
 #include "base/text.h"
+#include "dtls/twin_endpoint.h"
 #include "node/mail.h"
 #include "node/ownership.h"
 
@@ -52,8 +53,9 @@ class Workers : public ::testing::Test {
     rows.domains.push_back(domain);
     const auto plan = route::Plan::compile(rows, (*realms)->names());
     for (uint16_t i = 0; i < worker_count; ++i)
-      workers.push_back(std::make_unique<Worker>(make_settings(config, {}, 1, i, worker_count, *realms), plan,
-                                                 ports, rng, now));
+      workers.push_back(
+          std::make_unique<Worker>(make_settings(config, {}, 1, i, worker_count, *realms), plan, ports, rng,
+                                   *keys.emplace_back(std::make_unique<dtls::TwinEndpoint>(rng)), now));
     for (uint16_t i = 0; i < worker_count; ++i) work(i);
   }
 
@@ -153,6 +155,7 @@ class Workers : public ::testing::Test {
   Now now{{5'000'000'000}, {1'700'000'000'000'000'000}};
   Ports ports;
   SeededRng rng{7};
+  std::vector<std::unique_ptr<dtls::TwinEndpoint>> keys;
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::string> sent;
   std::map<std::string, int> rows_asked;
