@@ -16,6 +16,7 @@
 namespace tandem::media {
 enum class Srtp : uint8_t;
 enum class SrtpKeying : uint8_t;
+enum class Ice : uint8_t;
 }  // namespace tandem::media
 
 namespace tandem::call {
@@ -56,8 +57,10 @@ struct CallConfig {
   /// What a leg is offered beside what the other side speaks, and what is decoded and encoded for it where
   /// the two have nothing in common, dearest last. Empty: media only passes.
   std::vector<std::string> codecs;
-  media::Srtp srtp{};                // passed: see media/engine.h
-  media::SrtpKeying srtp_keying{};   // sdes
+  media::Srtp srtp{};               // passed: see media/engine.h
+  media::SrtpKeying srtp_keying{};  // sdes
+  media::Ice ice{};                 // removed
+  bool ice_lite = false;
   bool bypass_media = false;         // legs of one realm send to each other; we neither hear nor count them
   bool follow_redirects = true;      // 3xx from subscribers' phones (never from trunks)
   bool reliable_provisional = true;  // 100rel where the peer supports it and there is early media

@@ -155,6 +155,8 @@ void CallFlow::on_media(const media::MediaEvent& e) {
     }
     case media::MediaEvent::Kind::sound_wanted:
       return ask_sounds(*p);
+    case media::MediaEvent::Kind::unreachable:  // the media time-out ends what stays silent
+      return event(port::Level::notice, "call.media_unreachable", {{"party", p->user}});
     case media::MediaEvent::Kind::unkeyed:
       if (p->state != Party::State::up) return;
       event(port::Level::notice, "call.media_unkeyed", {{"party", p->user}});

@@ -132,6 +132,8 @@ bool CallFlow::open_media(Party& p, const port::Path& path) {
   config.transcode = transcodes();
   config.srtp = srtp_of(p);
   config.srtp_keying = layer_.config.srtp_keying;
+  config.ice = layer_.config.ice;
+  config.ice_lite = layer_.config.ice_lite;
   config.only_codecs = !p.codecs.empty();
   config.codecs = config.only_codecs ? p.codecs : layer_.config.codecs;
   config.media_timeout = layer_.config.media_timeout;

@@ -50,8 +50,7 @@ std::optional<DtlsLine> dtls_line(const sdp::Description& d, size_t i) {
     out.setup = dtls::parse_setup(*setup);
     if (!out.held && !out.setup) return std::nullopt;
   }
-  for (const std::string_view name : {"tls-id", "ice-ufrag"})
-    out.generation.append(value_of(d, i, name).value_or("")).push_back('\n');
+  out.generation = value_of(d, i, "tls-id").value_or("");
   return out;
 }
 
@@ -68,7 +67,13 @@ std::optional<DtlsTerms> agreed_dtls(const sdp::Description& remote, const sdp::
   DtlsTerms out;
   out.peer = theirs->fingerprints;
   out.generation = theirs->generation + ours->fingerprints.front().to_string();
-  out.place = remote.rtp_address(i).value_or(SocketAddress{});
+  // Of a leg that ICE connects the place is ICE's matter, and a restart of it begins nothing (RFC 8842
+  // section 4).
+  const bool connected = value_of(remote, i, "ice-ufrag") && value_of(local, i, "ice-ufrag");
+  if (!connected) {
+    out.generation += value_of(remote, i, "ice-ufrag").value_or("");
+    out.place = remote.rtp_address(i).value_or(SocketAddress{});
+  }
   if (theirs->held || ours->held) return out;
   const dtls::Setup we = ours->setup.value_or(dtls::Setup::actpass);
   // Who does not say it waits, when we have left it open (RFC 4145 section 4), and else leaves it to us.

@@ -21,7 +21,7 @@ struct DtlsLine {
   std::vector<dtls::Fingerprint> fingerprints;  // by hash functions that hold; at least one
   std::optional<dtls::Setup> setup;             // nothing: it is not said
   bool held = false;                            // a=setup:holdconn: the association stays as it is
-  std::string generation;                       // a=tls-id, a=ice-ufrag: with another a new one begins
+  std::string generation;                       // a=tls-id: with another a new one begins
 };
 /// Nothing when the line does not ask for DTLS, or in a way that cannot be used.
 std::optional<DtlsLine> dtls_line(const sdp::Description& d, size_t i);
@@ -30,7 +30,7 @@ std::optional<DtlsLine> dtls_line(const sdp::Description& d, size_t i);
 struct DtlsTerms {
   std::optional<dtls::Role> role;  // ours; nothing: as it was (holdconn)
   std::vector<dtls::Fingerprint> peer;
-  std::string generation;  // the peer's, and our fingerprint
+  std::string generation;  // the peer's, our fingerprint, and a=ice-ufrag where we leave ICE out
   SocketAddress place;     // the peer's in SDP; unset where it is nowhere
 
   /// Whether an association under these terms goes on under `next` (RFC 5763 section 6.6).

@@ -71,6 +71,13 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
           counters.counter("media_not_protected_total",
                            "descriptions refused because media would not have been as secret as it must be"),
           {},
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"check\""),
+          counters.counter("media_ice_completed_total", "m-lines whose ICE came to a selected pair"),
+          counters.counter("media_ice_unreachable_total",
+                           "m-lines for which ICE found no way, or lost the peer's consent"),
+          counters.counter("media_ice_mismatches_total",
+                           "m-lines answered without ICE: somebody had rewritten their address"),
+          {},
           counters.counter("media_timeouts_total", "legs that fell silent"),
           counters.counter("media_latched_total",
                            "legs whose media came from another address than their SDP's"),
@@ -82,6 +89,10 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
     counters_.dtls_troubles[i] = &counters.counter(
         "media_dtls_troubles_total", "DTLS datagrams, attempts and handshakes that failed, by reason",
         std::string("reason=\"").append(dtls::to_string(static_cast<dtls::Reason>(i))).append("\""));
+  for (size_t i = 0; i < ice::reason_count; ++i)
+    counters_.ice_troubles[i] = &counters.counter(
+        "media_ice_troubles_total", "ICE lines, candidates and datagrams refused, by reason",
+        std::string("reason=\"").append(ice::to_string(static_cast<ice::Reason>(i))).append("\""));
   config.media_lines = std::min<uint8_t>(config.media_lines, most_media_lines);
   config.latch_packets = std::max<uint8_t>(config.latch_packets, 1);
   config.far_latch_packets = std::max<uint8_t>(config.far_latch_packets, 1);

@@ -78,6 +78,13 @@ enum class SrtpKeying : uint8_t { sdes, dtls };
 /// of a leg's media: a stranger who sends to every port shall neither hear early media nor win the latch.
 enum class Stage : uint8_t { early, answered };
 
+/// What is done about a leg's ICE (RFC 8445). Each leg's is its own: nothing of it is passed on.
+enum class Ice : uint8_t {
+  removed,   // descriptions go without; media by their addresses and latches
+  accepted,  // what the leg offers is answered
+  offered,   // and it is offered
+};
+
 struct EngineConfig {
   size_t endpoints = 100'000;
   size_t rooms = 1'000;                    // conferences at a time
@@ -103,7 +110,9 @@ struct EndpointConfig {
   bool only_codecs = false;  // of what the other side speaks nothing else is offered
   Srtp srtp = Srtp::passed;
   SrtpKeying srtp_keying = SrtpKeying::sdes;
-  bool anchored = true;         // false: may be shown the other leg's own addresses, and media goes past us
+  Ice ice = Ice::removed;
+  bool ice_lite = false;  // we check nothing ourselves (RFC 8445 section 2.5): our addresses reach everybody
+  bool anchored = true;   // false: may be shown the other leg's own addresses, and media goes past us
   Duration media_timeout = {};  // neither this side nor its partner heard for so long: an event; 0: never
   uint64_t trail = 0;           // the call's id, handed back in events
 };
@@ -116,6 +125,7 @@ struct MediaEvent {
     digit,         // an RFC 4733 event began: `digit` is 0-9, *, #, A-D
     played,        // what was played has come to its end
     sound_wanted,  // a programme was restored whose file (Engine::wanted) has to be read again
+    unreachable,   // ICE found no way to one of the leg's m-lines, or the peer's consent has run out
     unkeyed,       // an answered leg is encrypted, and its DTLS handshake has not come to an end within 30 s
   };
   Kind kind;

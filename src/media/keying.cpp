@@ -158,7 +158,7 @@ bool EngineState::on_handshake(Now now, Flow& f, const SocketAddress& from, Byte
     if (s.early.size() >= most_early) s.early.erase(s.early.begin());
     s.early.push_back({f.rtcp, from, {bytes.begin(), bytes.end()}});
   }
-  if (!f.latch.plausible(now.mono, from, latch_policy(*e))) {
+  if (f.ice ? !validated(*e, f, from) : !f.latch.plausible(now.mono, from, latch_policy(*e))) {
     if (kept) return true;
     dtls.troubles().add(dtls::Reason::unvalidated_source);
     count_troubles();
@@ -166,7 +166,7 @@ bool EngineState::on_handshake(Now now, Flow& f, const SocketAddress& from, Byte
   }
   if (Handshake* h = s.dtls ? s.dtls->of(f.rtcp).get() : nullptr) {
     Handshake::Out sends;
-    const bool said = from == f.latch.expected() || f.latch.is_source(from);
+    const bool said = f.ice || from == f.latch.expected() || f.latch.is_source(from);
     const bool done = h->on_datagram(now, from, said, bytes, sends);
     send(f.port, sends, out);
     if (done) keyed(*e, s, f.rtcp);
@@ -188,7 +188,7 @@ void EngineState::keyed(Endpoint& e, Stream& s, bool reports) {
   lock(s);
   counters_.keyed.add();
   Flow* f = flow_of(reports ? s.rtcp.id : s.rtp.id);
-  if (f && !f->latch.is_source(h.peer())) {
+  if (f && !f->ice && !f->latch.is_source(h.peer())) {
     f->latch.confirm(h.peer());
     if (f->latch.away() && !reports) {
       counters_.latched.add();

@@ -69,9 +69,10 @@ void EngineState::remember(Endpoint& e) {
 }
 
 /// Offer and answer are both there: what the answer refused gives its ports back.
-void EngineState::commit(Endpoint& e) {
+void EngineState::commit(Now now, Endpoint& e) {
   for (Stream& s : e.streams)
     if (!s.live) close_ports(s);
+  close_portless_ice(now, e);
 }
 
 void EngineState::rollback(Now now, Endpoint& e) {
@@ -90,6 +91,8 @@ void EngineState::rollback(Now now, Endpoint& e) {
     if (Flow* f = flow_of(s.rtcp.id)) f->latch = back->latches[i]->rtcp;
   }
   if (e.streams.size() > back->latches.size()) e.streams.resize(back->latches.size());
+  roll_ice_back(now, e);
+  close_portless_ice(now, e);
   apply_terms(now, e);
 }
 
@@ -100,9 +103,12 @@ Status<Reason> EngineState::set_remote(Now now, Endpoint& e, const sdp::Descript
     return not_protected();
   if (role == SdpRole::offer) remember(e);
   e.remote = remote;
-  if (role == SdpRole::answer) e.checkpoint.reset();
+  if (role == SdpRole::answer) {
+    e.checkpoint.reset();
+    agree_ice(now, e);
+  }
   apply_terms(now, e);
-  if (role == SdpRole::answer) commit(e);
+  if (role == SdpRole::answer) commit(now, e);
   return Done{};
 }
 
@@ -133,6 +139,11 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     rtp->mux = s.mux;
     lock(s);
     set_clocks(*rtp, s);
+    if (e.ice && e.ice->agreed(i)) {
+      follow_ice(e, i);
+      continue;
+    }
+    rtp->ice = rtcp->ice = false;
     if (!theirs || remote_line.port == 0) continue;
     // "Nowhere" (hold by 0.0.0.0) is no move: the source stays who it was.
     if (const auto address = e.remote->rtp_address(i))
@@ -145,6 +156,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
   if (e.room) reseat(e);
   restart_silence(now, e);
   reroute(e);
+  run_ice(now, e, nullptr);
 }
 
 bool EngineState::open_missing_ports(Endpoint& e, const sdp::Description& d, std::vector<size_t>& opened) {
@@ -230,13 +242,19 @@ Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Desc
   if (role == SdpRole::offer) remember(e);
   if (!direct)
     if (const auto anchored = anchor(e, local); !anchored.ok()) return Failure{anchored.reason()};
+  if (!direct && e.config.ice != Ice::removed) {
+    if (role == SdpRole::offer)
+      offer_ice(now, e, local);
+    else if (e.remote)
+      answer_ice(now, e, local);
+  }
   e.direct = direct;
   std::string text = stamp(e, local);
   auto compact = sdp::Description::parse(text);
   e.local = compact ? std::move(compact).value() : std::move(local);
   if (role == SdpRole::answer) e.checkpoint.reset();
   apply_terms(now, e);
-  if (role == SdpRole::answer) commit(e);
+  if (role == SdpRole::answer) commit(now, e);
   return text;
 }
 

@@ -18,6 +18,7 @@ struct EngineState::Batch {
   uint64_t not_authentic = 0;
   uint64_t no_keys = 0;
   uint64_t keying = 0;
+  uint64_t checks = 0;
 };
 
 /// With thousands of calls every flow is out of the cache when its packet comes. A batch tells in advance
@@ -58,6 +59,14 @@ void EngineState::on_media(Now now, std::span<port::MediaPacket> packets, port::
       case rtp::Kind::rtcp:
         on_rtcp(batch, f, p);
         break;
+      case rtp::Kind::stun:
+        if (on_check(now, f, p, out)) {
+          ++batch.checks;
+          break;
+        }
+        ++f.malformed;
+        ++batch.malformed;
+        break;
       case rtp::Kind::dtls:
         if (f.dtls) {
           on_dtls(batch, f, p);
@@ -82,12 +91,19 @@ void EngineState::on_media(Now now, std::span<port::MediaPacket> packets, port::
   if (batch.not_authentic) counters_.not_authentic.add(batch.not_authentic);
   if (batch.no_keys) counters_.no_keys.add(batch.no_keys);
   if (batch.keying) counters_.keying.add(batch.keying);
+  if (batch.checks) counters_.checks.add(batch.checks);
 }
 
 bool EngineState::admit(Batch& batch, Flow& f, const SocketAddress& from, const Latch::Evidence& evidence) {
   if (f.latch.is_source(from)) return true;
   Endpoint* e = endpoints.find(f.endpoint);
   if (!e) return false;
+  if (f.ice) {
+    if (validated(*e, f, from)) return true;
+    ++f.foreign;
+    ++batch.foreign;
+    return false;
+  }
   switch (f.latch.offer(batch.now.mono, from, evidence, latch_policy(*e))) {
     case Latch::Verdict::refused:
       ++f.foreign;
@@ -304,6 +320,7 @@ void EngineState::on_opaque(Batch& batch, Flow& f, port::MediaPacket& p) {
 /// for the stream that comes from there.
 bool EngineState::admit_rtcp(Batch& batch, Flow& f, const SocketAddress& from, uint32_t ssrc) {
   if (f.latch.is_source(from)) return true;
+  if (f.ice) return admit(batch, f, from, {0, 0, false});
   if (!f.rtcp) {  // multiplexed: the RTP latch decides, and only the SDP's address may confirm it by a report
     if (f.mux && !f.latch.confirmed() && from == f.latch.expected())
       return admit(batch, f, from, {0, 0, false});

@@ -192,6 +192,8 @@ void write_config(const EndpointConfig& c, proto::MediaEndpoint& out) {
   out.set_transcode(c.transcode);
   out.set_srtp(static_cast<uint32_t>(c.srtp));
   out.set_srtp_keying(static_cast<uint32_t>(c.srtp_keying));
+  out.set_ice(static_cast<uint32_t>(c.ice));
+  out.set_ice_lite(c.ice_lite);
 }
 
 EndpointConfig read_config(const proto::MediaEndpoint& in) {
@@ -208,6 +210,8 @@ EndpointConfig read_config(const proto::MediaEndpoint& in) {
   c.transcode = in.transcode();
   if (in.srtp() <= static_cast<uint32_t>(Srtp::required)) c.srtp = static_cast<Srtp>(in.srtp());
   c.srtp_keying = in.srtp_keying() == 1 ? SrtpKeying::dtls : SrtpKeying::sdes;
+  if (in.ice() <= static_cast<uint32_t>(Ice::offered)) c.ice = static_cast<Ice>(in.ice());
+  c.ice_lite = in.ice_lite();
   return c;
 }
 
@@ -293,6 +297,20 @@ bool read_checkpoint(const proto::MediaEndpoint& in, Now now, Endpoint& e) {
          read_description(in.checkpoint().local(), e.checkpoint->local);
 }
 
+void write_connectivity(const Connectivity& ice, Now now, proto::MediaIce& out) {
+  out.set_agent(ice.agent.snapshot(now));
+  for (const Connectivity::Line& l : ice.lines) {
+    auto& line = *out.add_lines();
+    if (!l.stream) continue;
+    line.set_present(true);
+    line.set_stream(*l.stream);
+    line.set_components(l.components);
+    line.set_rtp(l.rtp);
+    line.set_rtcp(l.rtcp);
+    line.set_agreed(l.agreed);
+  }
+}
+
 void write_checkpoint(const Checkpoint& c, Now now, proto::MediaCheckpoint& out) {
   out.set_direct(c.direct);
   if (c.remote) out.set_remote(c.remote->to_string());
@@ -324,6 +342,7 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
     out.set_version(e->version);
     out.set_direct(e->direct);
     out.set_revision(e->revision);
+    if (e->ice) write_connectivity(*e->ice, now, *out.mutable_connectivity());
     if (e->checkpoint) write_checkpoint(*e->checkpoint, now, *out.mutable_checkpoint());
     for (const Stream& s : e->streams) {
       proto::MediaStream& stream = *out.add_streams();
@@ -386,6 +405,27 @@ bool EngineState::sit_down(Now now, const proto::MediaSeat& in, Endpoint& e) {
   return true;
 }
 
+/// On its ports, which are there. Selected pairs ask for consent at once.
+bool EngineState::restore_ice(Now now, const proto::MediaEndpoint& in, Endpoint& e) {
+  if (!in.has_connectivity()) return true;
+  const proto::MediaIce& part = in.connectivity();
+  auto agent =
+      ice::Agent::restore(now, part.agent(), ice_config(e, ice::Role::controlled), rng, ice_troubles);
+  if (!agent || part.lines_size() > config.media_lines) return false;
+  e.ice = std::make_unique<Connectivity>(std::move(agent).value());
+  for (const auto& l : part.lines()) {
+    Connectivity::Line& line = e.ice->lines.emplace_back();
+    if (!l.present()) continue;
+    line.stream = l.stream();
+    line.components = l.components() == 1 ? 1 : 2;
+    line.rtp = l.rtp();
+    line.rtcp = l.rtcp();
+    line.agreed = l.agreed();
+  }
+  e.ice->revision = e.ice->agent.revision();
+  return true;
+}
+
 /// One endpoint with its ports; paths and timers come when all are there.
 Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint& in, Endpoint& e) {
   e.session_id = in.session_id();
@@ -411,6 +451,7 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
     read(stream.rtp(), now, *flow_of(s.rtp.id));
     read(stream.rtcp(), now, *flow_of(s.rtcp.id));
   }
+  if (!restore_ice(now, in, e)) return Failure{Reason::bad_snapshot};
   apply_terms(now, e);
   for (size_t i = 0; i < e.streams.size() && static_cast<int>(i) < in.streams_size(); ++i) {
     const auto& stream = in.streams(static_cast<int>(i));
@@ -422,6 +463,7 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
     }
   }
   arm_keying(e, Instant::never());
+  run_ice(now, e, nullptr);
   e.revision = in.revision();
   e.feed = static_cast<Feed>(in.feed());
   e.voice_stream = in.voice_stream();

@@ -128,6 +128,9 @@ void EngineState::on_timeout(Now now, port::MediaOut& out) {
       case TimerKind::keying:
         if (e->keying_at == due.deadline) on_keying(now, *e, out);
         break;
+      case TimerKind::ice:
+        if (e->ice_at == due.deadline) on_ice_timeout(now, *e, out);
+        break;
       case TimerKind::room:
         break;
     }

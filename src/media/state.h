@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "base/timers.h"
+#include "ice/agent.h"
 #include "media/bridge.h"
+#include "media/connectivity.h"
 #include "media/engine.h"
 #include "media/dtls_lines.h"
 #include "media/flow.h"
@@ -155,6 +157,8 @@ struct Endpoint {
   std::unique_ptr<Tap> tap;  // of voice_stream
   Instant tap_at = Instant::never();
   Instant keying_at = Instant::never();
+  std::unique_ptr<Connectivity> ice;  // null: it goes by descriptions and latches
+  Instant ice_at = Instant::never();
 };
 
 class EngineState {
@@ -169,6 +173,7 @@ class EngineState {
   std::vector<Flow> flows;  // by port slot
   std::vector<MediaEvent> events;
   srtp::Refusals refusals;
+  ice::Troubles ice_troubles;
   std::shared_ptr<const port::PromptLibrary> prompts;
   port::Recorder* recorder = nullptr;
 
@@ -221,7 +226,7 @@ class EngineState {
   void arm_silence(Endpoint& e, Instant at);
   /// Starts or restarts the time-out's count: something about the call changed.
   void restart_silence(Now now, Endpoint& e);
-  enum class TimerKind : uint8_t { voice, report, silence, bridge, tap, room, keying };
+  enum class TimerKind : uint8_t { voice, report, silence, bridge, tap, room, keying, ice };
   struct TimerKey {
     SlotId endpoint;  // or room
     TimerKind kind = TimerKind::voice;
@@ -269,6 +274,15 @@ class EngineState {
   static void write_keying(const Stream& s, proto::MediaDtls& out);
   bool read_keying(Now now, const proto::MediaDtls& in, Endpoint& e, size_t i);
 
+  // ---- connecting.cpp ----
+  /// After anything that may have moved the agent; without `out` its datagrams leave with the next time-out.
+  void run_ice(Now now, Endpoint& e, port::MediaOut* out);
+  void on_ice_timeout(Now now, Endpoint& e, port::MediaOut& out);
+  /// False: nobody here does ICE on that port.
+  bool on_check(Now now, Flow& f, const port::MediaPacket& p, port::MediaOut& out);
+  bool validated(const Endpoint& e, const Flow& f, const SocketAddress& from) const;
+  ice::Config ice_config(const Endpoint& e, ice::Role role) const;
+
   // ---- snapshot.cpp ----
   std::string snapshot(Now now, std::span<const EndpointId> wanted) const;
   Result<std::vector<EndpointId>, Reason> restore(Now now, std::string_view part);
@@ -283,7 +297,7 @@ class EngineState {
 
   // negotiation.cpp
   void remember(Endpoint& e);
-  void commit(Endpoint& e);
+  void commit(Now now, Endpoint& e);
   Result<std::string, Reason> publish(Now now, Endpoint& e, sdp::Description local, SdpRole role,
                                       bool direct);
   bool protect(const Endpoint& e, sdp::Description& local, SdpRole role, bool secret);
@@ -299,7 +313,22 @@ class EngineState {
   void replay_early(Now now, Stream& s, port::MediaOut& out);
   void count_troubles();
 
+  // connecting.cpp
+  ice::Agent make_agent(const Endpoint& e, ice::Role role);
+  Connectivity::Line& ice_line_of(Now now, Endpoint& e, size_t i, uint16_t components);
+  void close_ice_line(Now now, Endpoint& e, size_t i);
+  static void drop_idle_ice(Endpoint& e);
+  void close_portless_ice(Now now, Endpoint& e);
+  void answer_ice(Now now, Endpoint& e, sdp::Description& local);
+  void offer_ice(Now now, Endpoint& e, sdp::Description& local);
+  static void write_ice(Now now, Endpoint& e, sdp::Description& local);
+  void agree_ice(Now now, Endpoint& e);
+  void roll_ice_back(Now now, Endpoint& e);
+  bool follow_ice(Endpoint& e, size_t i);
+  static void send_checks(const Endpoint& e, port::MediaOut& out);
+
   // snapshot.cpp
+  bool restore_ice(Now now, const proto::MediaEndpoint& in, Endpoint& e);
   bool sit_down(Now now, const proto::MediaSeat& in, Endpoint& e);
   Status<Reason> restore_endpoint(Now now, const proto::MediaEndpoint& in, Endpoint& e);
 
@@ -354,6 +383,11 @@ class EngineState {
     Counter& unkeyed;
     Counter& not_protected;
     std::array<Counter*, dtls::reason_count> dtls_troubles;
+    Counter& checks;  // STUN for an ICE session
+    Counter& ice_completed;
+    Counter& ice_unreachable;
+    Counter& ice_mismatches;
+    std::array<Counter*, ice::reason_count> ice_troubles;
     Counter& timeouts;
     Counter& latched;
     Counter& ports_exhausted;

@@ -213,6 +213,13 @@ void describe(NodeConfig& c, Schema& s) {
     in.choice("srtp_keying", c.media.srtp_keying, {"sdes", "dtls"},
               "how the keys of what is offered are agreed on: a=crypto, or a DTLS handshake; what a phone or "
               "trunk offers is answered as it was offered");
+    in.choice(
+        "ice", c.media.ice, {"removed", "accepted", "offered"},
+        "ICE of phones and trunks: taken out of what they are told; answered when they offer it; offered "
+        "to them, too");
+    in.flag("ice_lite", c.media.ice_lite,
+            "ICE makes no checks of its own (RFC 8445 section 2.5): only where every peer reaches our "
+            "addresses as they are advertised");
     in.texts("codecs", c.media.codecs,
              "what phones and trunks are offered beside what the other side speaks, and what is decoded and "
              "encoded for them where two have nothing in common; empty: media only passes");

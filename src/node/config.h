@@ -70,6 +70,8 @@ struct MediaSettings {
   std::vector<std::string> codecs = {"PCMU", "PCMA", "G722", "opus", "G729"};
   std::string srtp = "accepted";
   std::string srtp_keying = "sdes";
+  std::string ice = "accepted";
+  bool ice_lite = false;
 };
 
 struct SoundSettings {

@@ -132,6 +132,10 @@ WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uin
   s.calls.srtp = srtp_policy(config.media.srtp);
   s.calls.srtp_keying =
       config.media.srtp_keying == "dtls" ? media::SrtpKeying::dtls : media::SrtpKeying::sdes;
+  s.calls.ice = config.media.ice == "offered"    ? media::Ice::offered
+                : config.media.ice == "accepted" ? media::Ice::accepted
+                                                 : media::Ice::removed;
+  s.calls.ice_lite = config.media.ice_lite;
   s.calls.session_expires = config.sip.session_expires;
   s.calls.min_se = config.sip.min_se;
   s.held_send_patience = config.store.held_send_patience;
