@@ -72,10 +72,15 @@ void EngineState::close_portless_ice(Now now, Endpoint& e) {
 }
 
 /// Our side of an answer. What it says of ICE holds from now on.
-void EngineState::answer_ice(Now now, Endpoint& e, sdp::Description& local) {
+void EngineState::answer_ice(Now now, Endpoint& e, sdp::Description& local,
+                             const std::vector<size_t>& bundled) {
   const sdp::Description& offer = *e.remote;
   for (size_t i = 0; i < std::min(local.media_count(), offer.media_count()); ++i) {
     if (local.media(i).port == 0) continue;
+    if (joins(bundled, i)) {
+      close_ice_line(now, e, i);
+      continue;
+    }
     const auto theirs = ice_line(offer, i, ice_troubles);
     if (!theirs) {
       close_ice_line(now, e, i);
@@ -101,33 +106,45 @@ void EngineState::answer_ice(Now now, Endpoint& e, sdp::Description& local) {
     }
     line.agreed = true;
   }
-  write_ice(now, e, local);
+  write_ice(now, e, local, bundled);
 }
 
 /// Our side of an offer: what has been connected by ICE stays so, the rest as the policy says.
-void EngineState::offer_ice(Now now, Endpoint& e, sdp::Description& local) {
+void EngineState::offer_ice(Now now, Endpoint& e, sdp::Description& local,
+                            const std::vector<size_t>& bundled) {
   const bool anew = e.config.ice == Ice::offered;
   for (size_t i = 0; i < local.media_count(); ++i) {
     const bool connected = e.ice && e.ice->agreed(i);
-    if (local.media(i).port == 0 || (!anew && !connected)) continue;
+    if (local.media(i).port == 0 || (!anew && !connected) || joins(bundled, i)) continue;
     const bool rtp = local.media(i).proto.find("RTP/") != std::string_view::npos;
     if (rtp && !muxed(local, i)) local.add_attribute(i, "rtcp-mux");
     if (!e.ice) e.ice = std::make_unique<Connectivity>(make_agent(e, ice::Role::controlling));
     ice_line_of(now, e, i, rtp ? 2 : 1);
   }
-  write_ice(now, e, local);
+  write_ice(now, e, local, bundled);
 }
 
 ice::Agent EngineState::make_agent(const Endpoint& e, ice::Role role) {
   return {ice_config(e, role), rng, ice_troubles};
 }
 
-void EngineState::write_ice(Now now, Endpoint& e, sdp::Description& local) {
+/// Lines that join another's port repeat its credentials, as browsers do: RFC 9143 section 7.1.3 leaves them
+/// out, and there are peers that miss them.
+void EngineState::write_ice(Now now, Endpoint& e, sdp::Description& local,
+                            const std::vector<size_t>& bundled) {
   if (!e.ice) return;
   e.ice->agent.end_of_local(now, e.ice->out);
   for (size_t i = 0; i < local.media_count(); ++i)
     if (const Connectivity::Line* line = e.ice->line(i); line && local.media(i).port != 0)
       add_ice(local, i, e.ice->agent.local_description(*line->stream));
+  const Connectivity::Line* tag = bundled.empty() ? nullptr : e.ice->line(bundled.front());
+  for (size_t n = 1; tag && n < bundled.size(); ++n) {
+    ice::Description shared = e.ice->agent.local_description(*tag->stream);
+    shared.candidates.clear();
+    shared.remote_candidates.clear();
+    shared.end_of_candidates = false;
+    add_ice(local, bundled[n], shared);
+  }
 }
 
 /// The leg's answer to what we offered.
@@ -248,6 +265,7 @@ void EngineState::run_ice(Now now, Endpoint& e, port::MediaOut* out) {
       if (e.ice->agreed(i)) changed |= follow_ice(e, i);
     if (changed) {
       reroute(e);
+      want_picture(now, e);
       arm_keying(e, now.mono);  // a client of DTLS may have waited for the path
     }
   }

@@ -52,6 +52,7 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
       rng(r),
       dtls(keys),
       endpoints(c.endpoints),
+      bundled_flows(2 * size_t{most_media_lines} * c.endpoints),
       rooms(c.rooms),
       counters_{
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"relayed\""),
@@ -152,6 +153,8 @@ Status<Reason> EngineState::join(Now now, Endpoint& a, Endpoint& b, Stage stage)
   }
   route(a);
   route(b);
+  want_picture(now, a);
+  want_picture(now, b);
   return Done{};
 }
 

@@ -59,6 +59,7 @@ struct alignas(64) Flow {
   uint64_t sent_octets = 0;
   Secured* secured = nullptr;  // of the stream: packets come and leave here encrypted
   bool locked = false;         // they do, or not at all: without `secured` nothing passes
+  bool bundle = false;         // packets of several m-lines come here
   bool ice = false;            // nobody is believed but who has passed a check
   bool dtls = false;           // handshakes on this port are with us
   bool rtcp = false;           // the odd port of the pair

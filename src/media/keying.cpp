@@ -58,6 +58,14 @@ void EngineState::secure(Now now, Endpoint& e) {
     const auto keys = agreed && !terms ? agreed_keys(*remote, *local, i) : std::nullopt;
     s.dtls_said = terms || said(e.remote) || said(e.local);
     s.locked = terms || keys || (agreed ? said(remote) && said(local) : said(e.remote) || said(e.local));
+    if (e.bundle && e.bundle->joins(i)) {  // its packets go under the tag's keys
+      s.dtls.reset();
+      s.secured.reset();
+      s.secured_rtcp.reset();
+      s.early.clear();
+      s.dtls_said = false;
+      continue;
+    }
     if (!s.dtls_said) s.early.clear();
     if (terms) {
       agree_dtls(now, s, *terms, remote->has_attribute(i, "rtcp-mux") && local->has_attribute(i, "rtcp-mux"));
@@ -72,6 +80,8 @@ void EngineState::secure(Now now, Endpoint& e) {
     else
       s.secured = std::make_unique<Secured>(keys->theirs, keys->ours, refusals);
   }
+  for (size_t i = 0; e.bundle && i < e.streams.size(); ++i)
+    if (e.bundle->joins(i)) e.streams[i].locked = e.streams[e.bundle->tag()].locked;
   const bool waiting = !e.checkpoint && std::any_of(e.streams.begin(), e.streams.end(), [](const Stream& s) {
     return s.dtls && !s.early.empty();
   });
@@ -169,7 +179,7 @@ bool EngineState::on_handshake(Now now, Flow& f, const SocketAddress& from, Byte
     const bool said = f.ice || from == f.latch.expected() || f.latch.is_source(from);
     const bool done = h->on_datagram(now, from, said, bytes, sends);
     send(f.port, sends, out);
-    if (done) keyed(*e, s, f.rtcp);
+    if (done) keyed(now, *e, s, f.rtcp);
     arm_keying(*e, Instant::never());
   }
   count_troubles();
@@ -177,7 +187,7 @@ bool EngineState::on_handshake(Now now, Flow& f, const SocketAddress& from, Byte
 }
 
 /// The handshake is done: its keys hold, and its peer is who the port's packets come from.
-void EngineState::keyed(Endpoint& e, Stream& s, bool reports) {
+void EngineState::keyed(Now now, Endpoint& e, Stream& s, bool reports) {
   const Handshake& h = *s.dtls->of(reports);
   const dtls::Keys& keys = *h.keys();
   auto& secured = reports ? s.secured_rtcp : s.secured;
@@ -197,6 +207,7 @@ void EngineState::keyed(Endpoint& e, Stream& s, bool reports) {
   }
   ++e.revision;
   reroute(e);
+  want_picture(now, e);
 }
 
 /// Before the call is answered nobody waits for it; old keys, if there are any, go on.

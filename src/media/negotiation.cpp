@@ -98,11 +98,13 @@ void EngineState::rollback(Now now, Endpoint& e) {
 
 Status<Reason> EngineState::set_remote(Now now, Endpoint& e, const sdp::Description& remote, SdpRole role) {
   if (remote.media_count() > config.media_lines) return Failure{Reason::too_many_media};
+  sdp::Description theirs = remote;
+  if (e.config.ice != Ice::removed) spread_bundle(theirs);
   if (role == SdpRole::answer && e.config.srtp != Srtp::passed && e.local &&
-      !keeps_protection(remote, *e.local))
+      !keeps_protection(theirs, *e.local))
     return not_protected();
   if (role == SdpRole::offer) remember(e);
-  e.remote = remote;
+  e.remote = std::move(theirs);
   if (role == SdpRole::answer) {
     e.checkpoint.reset();
     agree_ice(now, e);
@@ -116,6 +118,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
   const size_t remote_count = e.remote ? e.remote->media_count() : 0;
   const size_t local_count = e.local ? e.local->media_count() : 0;
   e.streams.resize(std::max({e.streams.size(), remote_count, local_count}));
+  bundle_up(e);
   secure(now, e);
   for (size_t i = 0; i < e.streams.size(); ++i) {
     Stream& s = e.streams[i];
@@ -152,6 +155,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
       rtcp->latch.expect(now.mono, *address, config.learning_window);
     rtp->latch.extend(now.mono, config.learning_window);
   }
+  sort_bundle(e);
   ++e.revision;
   if (e.room) reseat(e);
   restart_silence(now, e);
@@ -159,10 +163,14 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
   run_ice(now, e, nullptr);
 }
 
-bool EngineState::open_missing_ports(Endpoint& e, const sdp::Description& d, std::vector<size_t>& opened) {
+bool EngineState::open_missing_ports(Endpoint& e, const sdp::Description& d,
+                                     const std::vector<size_t>& bundled, std::vector<size_t>& opened) {
   e.streams.resize(std::max(e.streams.size(), d.media_count()));
   for (size_t i = 0; i < d.media_count(); ++i) {
-    if (!can_anchor(d.media(i)) || e.streams[i].has_ports) continue;
+    Stream& s = e.streams[i];
+    if (!can_anchor(d.media(i)) || joins(bundled, i)) continue;
+    if (s.carrier) close_ports(s);  // it leaves the bundle
+    if (s.has_ports) continue;
     if (!open_ports(e.streams[i], e, i)) return false;
     opened.push_back(i);
   }
@@ -170,9 +178,9 @@ bool EngineState::open_missing_ports(Endpoint& e, const sdp::Description& d, std
 }
 
 /// Puts our addresses into `local`, binding what ports are missing.
-Status<Reason> EngineState::anchor(Endpoint& e, sdp::Description& local) {
+Status<Reason> EngineState::anchor(Endpoint& e, sdp::Description& local, const std::vector<size_t>& bundled) {
   std::vector<size_t> opened;
-  if (!open_missing_ports(e, local, opened)) {
+  if (!open_missing_ports(e, local, bundled, opened)) {
     for (const size_t i : opened) close_ports(e.streams[i]);
     return Failure{Reason::ports_exhausted};
   }
@@ -182,7 +190,7 @@ Status<Reason> EngineState::anchor(Endpoint& e, sdp::Description& local) {
       local.reject_media(i);
       continue;
     }
-    const Stream& s = e.streams[i];
+    const Stream& s = e.streams[joins(bundled, i) ? bundled.front() : i];
     local.set_media_port(i, s.rtp.local.port, s.rtcp.local.port);
     advertised = s.rtp.advertised;
   }
@@ -194,6 +202,30 @@ Status<Reason> EngineState::anchor(Endpoint& e, sdp::Description& local) {
   local.remove_ice();
   local.set_connection(advertised);
   return Done{};
+}
+
+/// The lines of `local` that are told to share a port: those of an offer that may, those of ours that do.
+std::vector<size_t> EngineState::to_bundle(const Endpoint& e, const sdp::Description& local,
+                                           SdpRole role) const {
+  if (e.config.ice == Ice::removed) return {};
+  if (role == SdpRole::answer) return e.remote ? may_bundle(*e.remote, local) : std::vector<size_t>{};
+  std::vector<size_t> lines;
+  if (e.bundle)
+    for (const size_t i : e.bundle->lines)
+      if (i < local.media_count() && can_anchor(local.media(i))) lines.push_back(i);
+  return !lines.empty() && lines.front() == e.bundle->tag() ? lines : std::vector<size_t>{};
+}
+
+/// Names of the lines are the leg's, once it has given them.
+void EngineState::say_bundle(const Endpoint& e, sdp::Description& local, SdpRole role,
+                             const std::vector<size_t>& bundled) {
+  const auto& names = role == SdpRole::answer ? e.remote : e.local;
+  for (size_t i = 0; names && i < local.media_count(); ++i)
+    if (role == SdpRole::answer || i < names->media_count()) take_mid(local, i, *names);
+  if (bundled.empty()) return;
+  add_group(local, bundled);
+  for (const size_t i : bundled)
+    if (!local.has_attribute(i, "rtcp-mux")) local.add_attribute(i, "rtcp-mux");
 }
 
 /// Our o= line to this leg. The version grows only with a change (RFC 3264 section 8), so a session refresh
@@ -240,13 +272,17 @@ Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Desc
                                                  bool direct) {
   if (local.media_count() > config.media_lines) return Failure{Reason::too_many_media};
   if (role == SdpRole::offer) remember(e);
-  if (!direct)
-    if (const auto anchored = anchor(e, local); !anchored.ok()) return Failure{anchored.reason()};
+  std::vector<size_t> bundled;
+  if (!direct) {
+    bundled = to_bundle(e, local, role);
+    if (const auto anchored = anchor(e, local, bundled); !anchored.ok()) return Failure{anchored.reason()};
+    say_bundle(e, local, role, bundled);
+  }
   if (!direct && e.config.ice != Ice::removed) {
     if (role == SdpRole::offer)
-      offer_ice(now, e, local);
+      offer_ice(now, e, local, bundled);
     else if (e.remote)
-      answer_ice(now, e, local);
+      answer_ice(now, e, local, bundled);
   }
   e.direct = direct;
   std::string text = stamp(e, local);
@@ -261,11 +297,15 @@ Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Desc
 Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp::Description& from,
                                                  SdpRole role, const Endpoint* other) {
   sdp::Description local = from;
+  if (other && other->config.ice != Ice::removed) spread_bundle(local);
+  remove_bundle_extensions(local);
   // RFC 3264: an answer has the offer's m-lines (section 6), an offer at least those of before (section 8).
   const std::optional<sdp::Description>& before = role == SdpRole::answer ? e.remote : e.local;
   if (before) {
     for (size_t i = local.media_count(); i < before->media_count(); ++i) local.add_rejected_media(*before, i);
     if (role == SdpRole::answer) local.truncate_media(before->media_count());
+    for (size_t i = 0; role == SdpRole::answer && i < local.media_count(); ++i)
+      if (before->media(i).port == 0 && local.media(i).port != 0) local.reject_media(i);
   }
   const EndpointConfig& c = e.config;
   const bool direct = other && other != &e && !c.anchored && !other->config.anchored &&

@@ -5,6 +5,7 @@
 namespace tandem::media {
 
 Flow* EngineState::flow_of(port::MediaPortId id) {
+  if (id.slot & bundled_bit) return bundled_flows.find({id.slot & ~bundled_bit, id.generation});
   if (!id || id.slot >= flows.size() || flows[id.slot].port != id) return nullptr;
   return &flows[id.slot];
 }
@@ -37,8 +38,36 @@ bool EngineState::open_ports(Stream& s, const Endpoint& e, size_t index) {
   return true;
 }
 
+void EngineState::adopt_bundled(Stream& s, const Endpoint& e, size_t index) {
+  for (const bool rtcp : {false, true}) {
+    const SlotId slot = bundled_flows.emplace();
+    (rtcp ? s.rtcp : s.rtp).id = {slot.slot | bundled_bit, slot.generation};
+  }
+  for (const bool rtcp : {false, true}) {
+    Flow& f = *flow_of((rtcp ? s.rtcp : s.rtp).id);
+    f.port = (rtcp ? s.rtcp : s.rtp).id;
+    f.sibling = (rtcp ? s.rtp : s.rtcp).id;
+    f.rtcp = rtcp;
+    f.endpoint = e.id;
+    f.stream = static_cast<uint8_t>(index);
+  }
+  const Stream& tag = e.streams[e.bundle->tag()];
+  s.rtp.local = tag.rtp.local;
+  s.rtp.advertised = tag.rtp.advertised;
+  s.carrier = tag.rtp.id;
+  s.has_ports = true;
+}
+
 void EngineState::close_ports(Stream& s) {
   if (!s.has_ports) return;
+  if (s.carrier) {
+    for (const port::MediaPortId id : {s.rtp.id, s.rtcp.id})
+      bundled_flows.erase({id.slot & ~bundled_bit, id.generation});
+    s.carrier = {};
+    s.has_ports = s.live = false;
+    s.rtp = s.rtcp = {};
+    return;
+  }
   for (const port::MediaPortId id : {s.rtp.id, s.rtcp.id}) {
     if (Flow* f = flow_of(id)) *f = Flow{};
     ports.close(id);

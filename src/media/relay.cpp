@@ -1,5 +1,6 @@
 // The hot path: one receive batch in, the packets to send out, rewritten where they lie.
 #include <algorithm>
+#include <bit>
 
 #include "media/state.h"
 #include "rtp/packet.h"
@@ -122,6 +123,7 @@ bool EngineState::admit(Batch& batch, Flow& f, const SocketAddress& from, const 
         reports->latch.forget();
       ++e->revision;
       reroute(*e);  // where the partner's packets go has changed
+      want_picture(batch.now, *e);
       return true;
   }
   return false;
@@ -208,6 +210,22 @@ void EngineState::on_rtp(Batch& batch, Flow& f, port::MediaPacket& p) {
   }
   if (!admit(batch, f, p.remote, {header->ssrc, header->sequence, true})) return;
 
+  if (f.bundle) {
+    f.last_accepted = batch.now.mono;
+    Flow* member = member_of(f, header->ssrc, header->payload_type);
+    if (!member) {
+      ++f.malformed;
+      ++batch.malformed;
+      return;
+    }
+    return take_rtp(batch, *member, *header, p);
+  }
+  take_rtp(batch, f, *header, p);
+}
+
+/// A packet of the leg's, in the flow of its line.
+void EngineState::take_rtp(Batch& batch, Flow& f, const rtp::Header& h, port::MediaPacket& p) {
+  const rtp::Header* header = &h;
   const auto octets = static_cast<uint32_t>(p.bytes.size() - header->payload_offset - header->padding);
   const Clock* clock = f.clock_of(header->payload_type);
   f.received.on_packet(batch.now.mono, header->ssrc, header->sequence, header->timestamp, octets,
@@ -353,8 +371,34 @@ void EngineState::on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p) {
   if (!admit_rtcp(batch, f, p.remote, rtp::load32(p.bytes.data() + 4))) return;
   f.last_accepted = batch.now.mono;
   f.active = true;
+  if (f.bundle) return share_rtcp(batch, f, *reader, p);
   if (f.wire == Wire::rtp) read_reports(batch, f, *reader);
   forward_rtcp(batch, f.rtcp_to, p);
+}
+
+/// What comes by the port of a bundle is for each line it is about.
+void EngineState::share_rtcp(Batch& batch, const Flow& f, const rtp::RtcpReader& reader,
+                             port::MediaPacket& p) {
+  const Endpoint* e = endpoints.find(f.endpoint);
+  if (!e || !e->bundle || f.wire != Wire::rtp) return;
+  uint32_t lines = concerned(*e, reader);
+  const std::vector<uint8_t> copy = (lines & (lines - 1)) != 0
+                                        ? std::vector<uint8_t>(p.bytes.begin(), p.bytes.end())
+                                        : std::vector<uint8_t>{};
+  for (bool first = true; lines != 0; lines &= lines - 1, first = false) {
+    Flow* member = flow_of(e->streams[static_cast<size_t>(std::countr_zero(lines))].rtp.id);
+    if (!member) continue;
+    read_reports(batch, *member, reader);
+    if (first) {
+      forward_rtcp(batch, member->rtcp_to, p);
+    } else if (member->rtcp_to.on) {
+      Buffer again = Buffer::with_capacity(copy.size() + srtp::tail_room);
+      again.resize(copy.size());
+      std::copy(copy.begin(), copy.end(), again.data());
+      send_rtcp(batch.out, member->rtcp_to, std::move(again));
+      ++batch.relayed;
+    }
+  }
 }
 
 void EngineState::read_event(Flow& f, Bytes payload, uint32_t timestamp) {

@@ -3,7 +3,6 @@
 #include "media/state.h"
 
 namespace tandem::media {
-namespace {
 
 /// The m-line of `partner` that stream `index` of `e` belongs to: the same place when the kinds agree (one
 /// offer and its answer), else the m-line of that kind with the same rank (legs that were joined later).
@@ -19,6 +18,8 @@ const Stream* counterpart(const Endpoint& e, size_t index, const Endpoint& partn
     if (iequals(p.kind, s.kind) && p.live && rank-- == 0) return &p;
   return nullptr;
 }
+
+namespace {
 
 /// Payload types `from` sends as its description names them, into those its partner expects for the same
 /// codec.
@@ -54,10 +55,10 @@ LatchPolicy EngineState::latch_policy(const Endpoint& e) const {
 /// How to reach stream `s`: {RTP, RTCP}. Off while the leg does not want to receive.
 EngineState::Exits EngineState::exits_to(const Stream& s) const {
   Exits out;
-  const Flow* rtp = flow_of(s.rtp.id);
+  const Flow* rtp = flow_of(s.exit());
   const Flow* rtcp = flow_of(s.rtcp.id);
   if (!s.live || !rtp || !rtcp) return out;
-  out.rtp = {s.rtp.id, rtp->latch.destination(), static_cast<bool>(rtp->latch.destination())};
+  out.rtp = {s.exit(), rtp->latch.destination(), static_cast<bool>(rtp->latch.destination())};
   if (s.mux) {
     out.rtcp = out.rtp;
   } else {

@@ -349,7 +349,10 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
       const Flow* rtp = flow_of(s.rtp.id);
       const Flow* rtcp = flow_of(s.rtcp.id);
       if (rtp && rtcp) {
-        stream.set_rtp_local(s.rtp.local.to_string());
+        if (s.carrier)
+          stream.set_bundled(true);
+        else
+          stream.set_rtp_local(s.rtp.local.to_string());
         write(*rtp, now, *stream.mutable_rtp());
         write(*rtcp, now, *stream.mutable_rtcp());
       }
@@ -455,6 +458,10 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
   apply_terms(now, e);
   for (size_t i = 0; i < e.streams.size() && static_cast<int>(i) < in.streams_size(); ++i) {
     const auto& stream = in.streams(static_cast<int>(i));
+    if (stream.bundled()) {
+      if (!e.streams[i].carrier) return Failure{Reason::bad_snapshot};
+      read(stream.rtp(), now, *flow_of(e.streams[i].rtp.id));
+    }
     if (stream.has_dtls()) {
       if (!read_keying(now, stream.dtls(), e, i)) return Failure{Reason::bad_snapshot};
     } else if (Secured* keys = e.streams[i].secured.get();

@@ -10,6 +10,7 @@ namespace tandem::media {
 namespace {
 
 constexpr Duration most_catch_up = milliseconds(200);
+constexpr Duration picture_rest = milliseconds(500);  // between two requests to one leg
 
 std::string cname_of(const Endpoint& e) { return std::to_string(e.session_id); }
 
@@ -131,6 +132,9 @@ void EngineState::on_timeout(Now now, port::MediaOut& out) {
       case TimerKind::ice:
         if (e->ice_at == due.deadline) on_ice_timeout(now, *e, out);
         break;
+      case TimerKind::picture:
+        if (e->picture_at == due.deadline) ask_for_pictures(now, *e, out);
+        break;
       case TimerKind::room:
         break;
     }
@@ -248,6 +252,42 @@ void EngineState::send_reports(Now now, Endpoint& e, port::MediaOut& out) {
     arm_report(e, now.mono + config.rtcp_interval);
   else
     e.report_at = Instant::never();
+}
+
+void EngineState::want_picture(Now now, const Endpoint& viewer) {
+  Endpoint* sender = endpoints.find(viewer.partner);
+  if (!sender || !sender->picture_at.is_never()) return;
+  const bool has = std::any_of(sender->streams.begin(), sender->streams.end(),
+                               [](const Stream& s) { return s.live && iequals(s.kind, "video"); });
+  if (!has) return;
+  sender->picture_at = now.mono;
+  if (sender->picture_asked) sender->picture_at = std::max(now.mono, *sender->picture_asked + picture_rest);
+  timers.push(sender->picture_at, {sender->id, TimerKind::picture});
+}
+
+/// Nothing where no picture has come yet: the first is a whole one.
+void EngineState::ask_for_pictures(Now now, Endpoint& e, port::MediaOut& out) {
+  e.picture_at = Instant::never();
+  e.picture_asked = now.mono;
+  for (size_t i = 0; i < e.streams.size(); ++i) {
+    Stream& s = e.streams[i];
+    const Flow* f = flow_of(s.rtp.id);
+    const Exits to = exits_to(s);
+    if (!s.live || s.wire != Wire::rtp || !iequals(s.kind, "video") || !f || !f->received.started ||
+        !to.rtcp.on)
+      continue;
+    const auto feedback = e.remote->attributes(i, "rtcp-fb");
+    if (std::none_of(feedback.begin(), feedback.end(),
+                     [](std::string_view v) { return v.find("pli") != std::string_view::npos; }))
+      continue;
+    begin_own(s.own, 90'000);
+    constexpr size_t size = 20;
+    Buffer packet = Buffer::with_capacity(size + srtp::tail_room);
+    packet.resize(size);
+    rtp::write_picture_loss(packet.writable().first(size), s.own.ssrc, f->received.ssrc);
+    send_rtcp(out, to.rtcp, std::move(packet));
+    counters_.originated.add();
+  }
 }
 
 void EngineState::check_silence(Now now, Endpoint& e) {

@@ -9,6 +9,7 @@
 #include "base/timers.h"
 #include "ice/agent.h"
 #include "media/bridge.h"
+#include "media/bundle.h"
 #include "media/connectivity.h"
 #include "media/engine.h"
 #include "media/dtls_lines.h"
@@ -21,6 +22,10 @@
 #include "rtp/rtcp.h"
 #include "sdp/description.h"
 
+namespace tandem::rtp {
+struct Header;
+}
+
 namespace tandem::proto {
 class MediaDtls;
 class MediaEndpoint;
@@ -31,6 +36,7 @@ namespace tandem::media {
 
 constexpr size_t most_media_lines = 8;
 constexpr uint32_t frame_ms = 20;
+constexpr uint32_t bundled_bit = 0x8000'0000;  // in the slot of a flow that no port belongs to
 
 /// One payload type as a description names it; owning, since descriptions come and go.
 struct PayloadFormat {
@@ -78,6 +84,10 @@ struct Stream {
   bool has_ports = false;
   port::MediaPort rtp;
   port::MediaPort rtcp;
+  /// Of a line that joins another in a BUNDLE: the RTP port its packets come and go by; `rtp` and `rtcp` are
+  /// flows without a port then. Unset: its own.
+  port::MediaPortId carrier;
+  port::MediaPortId exit() const { return carrier ? carrier : rtp.id; }
 
   // from the descriptions (apply_terms)
   bool live = false;  // both sides have a port for it
@@ -104,6 +114,10 @@ struct Stream {
   rtp::ReportBlock report;  // the peer's last about what it receives
   double round_trip_ms = 0;
 };
+
+/// The m-line of `partner` that stream `index` of `e` belongs to.
+struct Endpoint;
+const Stream* counterpart(const Endpoint& e, size_t index, const Endpoint& partner);
 
 /// What we say to the leg: the first of its formats we can encode.
 const PayloadFormat* said_format(const Stream& s);
@@ -157,7 +171,10 @@ struct Endpoint {
   std::unique_ptr<Tap> tap;  // of voice_stream
   Instant tap_at = Instant::never();
   Instant keying_at = Instant::never();
-  std::unique_ptr<Connectivity> ice;  // null: it goes by descriptions and latches
+  Instant picture_at = Instant::never();  // it is asked for whole pictures
+  std::optional<Instant> picture_asked;   // when that was last
+  std::unique_ptr<Bundle> bundle;         // null: each line has a port
+  std::unique_ptr<Connectivity> ice;      // null: it goes by descriptions and latches
   Instant ice_at = Instant::never();
 };
 
@@ -170,7 +187,8 @@ class EngineState {
   Rng& rng;
   dtls::Endpoint& dtls;
   SlotMap<Endpoint> endpoints;
-  std::vector<Flow> flows;  // by port slot
+  std::vector<Flow> flows;      // by port slot
+  SlotMap<Flow> bundled_flows;  // of lines that join another's port; their ids have bundled_bit
   std::vector<MediaEvent> events;
   srtp::Refusals refusals;
   ice::Troubles ice_troubles;
@@ -194,6 +212,8 @@ class EngineState {
   bool open_ports(Stream& s, const Endpoint& e, size_t index);
   void adopt_ports(Stream& s, const port::MediaPorts::Pair& pair, EndpointId id, size_t index);
   void close_ports(Stream& s);
+  /// Flows for a line that has no ports.
+  void adopt_bundled(Stream& s, const Endpoint& e, size_t index);
   Flow* flow_of(port::MediaPortId id);
   const Flow* flow_of(port::MediaPortId id) const { return const_cast<EngineState*>(this)->flow_of(id); }
 
@@ -224,9 +244,12 @@ class EngineState {
   void arm_report(Endpoint& e, Instant at);
   void arm_tap(Endpoint& e, Instant at);
   void arm_silence(Endpoint& e, Instant at);
+  /// `viewer` can see now what it could not: whoever sends it pictures is asked for whole ones.
+  void want_picture(Now now, const Endpoint& viewer);
+  void ask_for_pictures(Now now, Endpoint& e, port::MediaOut& out);
   /// Starts or restarts the time-out's count: something about the call changed.
   void restart_silence(Now now, Endpoint& e);
-  enum class TimerKind : uint8_t { voice, report, silence, bridge, tap, room, keying, ice };
+  enum class TimerKind : uint8_t { voice, report, silence, bridge, tap, room, keying, ice, picture };
   struct TimerKey {
     SlotId endpoint;  // or room
     TimerKind kind = TimerKind::voice;
@@ -274,6 +297,14 @@ class EngineState {
   static void write_keying(const Stream& s, proto::MediaDtls& out);
   bool read_keying(Now now, const proto::MediaDtls& in, Endpoint& e, size_t i);
 
+  // ---- bundle.cpp ----
+  void bundle_up(Endpoint& e);
+  void sort_bundle(Endpoint& e);
+  /// The flow of the line a packet on a bundle's port belongs to; null: nobody's.
+  Flow* member_of(const Flow& f, uint32_t ssrc, uint8_t payload_type);
+  uint32_t concerned(const Endpoint& e, rtp::RtcpReader reader) const;
+  bool is_heard_as(const Endpoint& e, size_t i, uint32_t ssrc) const;
+
   // ---- connecting.cpp ----
   /// After anything that may have moved the agent; without `out` its datagrams leave with the next time-out.
   void run_ice(Now now, Endpoint& e, port::MediaOut* out);
@@ -302,13 +333,17 @@ class EngineState {
                                       bool direct);
   bool protect(const Endpoint& e, sdp::Description& local, SdpRole role, bool secret);
   Failure<Reason> not_protected();
-  Status<Reason> anchor(Endpoint& e, sdp::Description& local);
+  Status<Reason> anchor(Endpoint& e, sdp::Description& local, const std::vector<size_t>& bundled);
+  std::vector<size_t> to_bundle(const Endpoint& e, const sdp::Description& local, SdpRole role) const;
+  static void say_bundle(const Endpoint& e, sdp::Description& local, SdpRole role,
+                         const std::vector<size_t>& bundled);
   std::string stamp(Endpoint& e, sdp::Description& local);
-  bool open_missing_ports(Endpoint& e, const sdp::Description& d, std::vector<size_t>& opened);
+  bool open_missing_ports(Endpoint& e, const sdp::Description& d, const std::vector<size_t>& bundled,
+                          std::vector<size_t>& opened);
 
   // keying.cpp
   void agree_dtls(Now now, Stream& s, const DtlsTerms& terms, bool mux);
-  void keyed(Endpoint& e, Stream& s, bool reports);
+  void keyed(Now now, Endpoint& e, Stream& s, bool reports);
   void overdue(Now now, Endpoint& e, Stream& s);
   void replay_early(Now now, Stream& s, port::MediaOut& out);
   void count_troubles();
@@ -319,9 +354,9 @@ class EngineState {
   void close_ice_line(Now now, Endpoint& e, size_t i);
   static void drop_idle_ice(Endpoint& e);
   void close_portless_ice(Now now, Endpoint& e);
-  void answer_ice(Now now, Endpoint& e, sdp::Description& local);
-  void offer_ice(Now now, Endpoint& e, sdp::Description& local);
-  static void write_ice(Now now, Endpoint& e, sdp::Description& local);
+  void answer_ice(Now now, Endpoint& e, sdp::Description& local, const std::vector<size_t>& bundled);
+  void offer_ice(Now now, Endpoint& e, sdp::Description& local, const std::vector<size_t>& bundled);
+  static void write_ice(Now now, Endpoint& e, sdp::Description& local, const std::vector<size_t>& bundled);
   void agree_ice(Now now, Endpoint& e);
   void roll_ice_back(Now now, Endpoint& e);
   bool follow_ice(Endpoint& e, size_t i);
@@ -336,7 +371,9 @@ class EngineState {
   struct Batch;
   void fetch_ahead(std::span<const port::MediaPacket> packets, size_t i) const;
   void on_rtp(Batch& batch, Flow& f, port::MediaPacket& p);
+  void take_rtp(Batch& batch, Flow& f, const rtp::Header& header, port::MediaPacket& p);
   void on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p);
+  void share_rtcp(Batch& batch, const Flow& f, const rtp::RtcpReader& reader, port::MediaPacket& p);
   void on_opaque(Batch& batch, Flow& f, port::MediaPacket& p);
   void on_dtls(Batch& batch, Flow& f, const port::MediaPacket& p);
   bool admit(Batch& batch, Flow& f, const SocketAddress& from, const Latch::Evidence& evidence);

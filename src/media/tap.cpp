@@ -1,5 +1,7 @@
 #include "media/tap.h"
 
+#include <algorithm>
+
 namespace tandem::media {
 
 void Tap::listen(Side side, const std::vector<playout::Format>& formats) {
@@ -12,7 +14,10 @@ void Tap::listen(Side side, const std::vector<playout::Format>& formats) {
 void Tap::packet(Instant now, Side side, const rtp::Header& header, Bytes payload) {
   if (side >= sides_ || paused_) return;
   Ear& ear = ears_[side];
-  if (ear.formats.empty()) return;
+  // What else comes by the port of a bundle is no voice.
+  if (std::none_of(ear.formats.begin(), ear.formats.end(),
+                   [&](const playout::Format& f) { return f.payload_type == header.payload_type; }))
+    return;
   if (!ear.player) {
     playout::PlayerConfig config;
     config.formats = ear.formats;

@@ -40,6 +40,7 @@ Result<port::RecordingId, Reason> EngineState::record(Now now, Endpoint& e,
 }
 
 void EngineState::connect_tap(Endpoint& e) {
+  Flow* by = nullptr;  // the port of a bundle it leaves by
   bool heard = false;
   for (Stream& s : e.streams) {
     Flow* f = flow_of(s.rtp.id);
@@ -48,9 +49,11 @@ void EngineState::connect_tap(Endpoint& e) {
     f->tapped = e.tap && !heard && s.live && s.wire == Wire::rtp && iequals(s.kind, "audio");
     if (!f->tapped) continue;
     heard = true;
+    if (s.carrier) by = flow_of(s.carrier);
     e.tap->listen(Tap::says, codecs_of(s.local_formats, s.remote_formats));
     e.tap->listen(Tap::hears, codecs_of(s.remote_formats, s.local_formats));
   }
+  if (by) by->tapped = true;
 }
 
 void EngineState::tap_packet(Now now, const Flow& f, Tap::Side side, Bytes packet) {

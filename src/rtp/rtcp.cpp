@@ -138,4 +138,20 @@ size_t write_report(MutableBytes out, uint32_t ssrc, const std::optional<SenderI
   return report + sdes;
 }
 
+size_t write_picture_loss(MutableBytes out, uint32_t sender, uint32_t media) {
+  constexpr size_t size = 20;
+  if (out.size() < size) return 0;
+  uint8_t* p = out.data();
+  p[0] = 0x80;
+  p[1] = static_cast<uint8_t>(RtcpType::rr);
+  store16(p + 2, 1);
+  store32(p + 4, sender);
+  p[8] = 0x81;  // format 1
+  p[9] = static_cast<uint8_t>(RtcpType::psfb);
+  store16(p + 10, 2);
+  store32(p + 12, sender);
+  store32(p + 16, media);
+  return size;
+}
+
 }  // namespace tandem::rtp

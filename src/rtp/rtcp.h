@@ -81,4 +81,8 @@ constexpr uint32_t ntp_middle(uint64_t ntp) { return static_cast<uint32_t>(ntp >
 size_t write_report(MutableBytes out, uint32_t ssrc, const std::optional<SenderInfo>& sender,
                     const std::optional<ReportBlock>& block, std::string_view cname);
 
+/// An RR without blocks and a Picture Loss Indication (RFC 4585 section 6.3.1): the encoder of `media` is
+/// asked for a whole picture. 20 octets, or 0 when `out` is too small.
+size_t write_picture_loss(MutableBytes out, uint32_t sender, uint32_t media);
+
 }  // namespace tandem::rtp

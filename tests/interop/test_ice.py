@@ -1,20 +1,25 @@
 #!/usr/bin/env python3
-"""Two baresip phones that speak ICE, or one of them: each hears the other's tone, over pairs that were checked.
+"""Phones that speak ICE, or one of them: each hears the other's tone, over pairs that were checked. WebRTC peers, whose sound and
+picture share a port, see each other too.
 
-baresip takes no loopback address for a candidate, so this runs in a network namespace of its own with another address on lo."""
+Nobody takes a loopback address for a candidate, so this runs in a network namespace of its own with another address on lo, by the
+Python that has aiortc."""
 import os
+import re
 import shutil
 import subprocess
 import sys
+import threading
 
-from harness import Baresip, Suite, check, wait_for
+from harness import Baresip, Suite, check, tone_share, wait_for
 
 ADDRESS = "10.77.0.1"
+PYTHON = "/usr/bin/python3"
 if os.environ.get("TANDEM_NETWORK") is None:
     own = subprocess.run(["unshare", "--net", "true"], capture_output=True, text=True)
     if own.returncode == 0:
         os.environ["TANDEM_NETWORK"] = "own"
-        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
+        os.execvp("unshare", ["unshare", "--net", PYTHON, *sys.argv])
     os.environ["TANDEM_NETWORK"] = f"unshare: {own.stderr.strip()}"
 
 suite = Suite()
@@ -63,6 +68,49 @@ def call(node, options_a, options_b, lines, codec_b="PCMU/8000/1"):
     node.wait_no_calls()
 
 
+def hears(peer, hertz):
+    def there():
+        samples = peer.samples[-8000:]
+        return len(samples) == 8000 and (lambda share, loud: loud >= 9 and share >= 0.8)(*tone_share(samples, hertz, 8000, 800))
+
+    wait_for(there, 15, f"{peer.ua.user} hears {hertz} Hz")
+
+
+def peers(node):
+    """Sound and picture of two WebRTC peers, with feedback about the picture."""
+    from webrtc_peer import Peer
+    red, blue = (200, 30, 30), (30, 30, 200)
+    a, b = suite.closing(Peer(node, "1001", 440, red, ADDRESS)), suite.closing(Peer(node, "1002", 620, blue, ADDRESS))
+    b.register()
+    done = []
+    caller = threading.Thread(target=lambda: (a.call("1002"), done.append(True)), daemon=True)
+    caller.start()
+    b.answer()
+    caller.join(20)
+    check(done, "the call was not answered")
+    check(len(set(re.findall(r"(?m)^m=\w+ (\d+)", a.told))) == 1 and a.lines("group") == ["BUNDLE 0 1"], a.told)
+    check(not any("BUNDLE" in g for g in b.lines("group")), b.told)
+    hears(a, 620), hears(b, 440)
+    a.sees(blue), b.sees(red)
+    before = len(a.feedback)
+    b.ask_for_picture()
+    wait_for(lambda: ("RtcpPsfbPacket", 1) in a.feedback[before:], 10, f"a PLI at the other side: {a.feedback[-5:]}")
+    a.ua.bye()
+    node.wait_no_calls()
+
+
+def peer_and_phone(node):
+    """A WebRTC peer that calls a telephone."""
+    from webrtc_peer import Peer
+    b = phone(node, "1002", 620, "")
+    a = suite.closing(Peer(node, "1001", 440, host=ADDRESS))
+    a.call("1002")
+    check(a.lines("group") == ["BUNDLE 0"], a.told)
+    hears(a, 620), b.heard(440)
+    a.ua.bye()
+    node.wait_no_calls()
+
+
 def main():
     if not shutil.which("baresip"):
         suite.cannot("baresip", "the program is not installed")
@@ -80,6 +128,9 @@ def main():
     suite.run("ICE with DTLS at both legs", call, offers, ICE + DTLS + MUX, ICE + DTLS + MUX, 2)
     suite.run("ICE at both legs, lite at ours", call, lite, ICE, ICE, 2)
     suite.run("a phone without ICE that is offered it", call, offers, "", "", 0)
+    browsers = node_of("browsers", ice="offered", srtp_keying="dtls", srtp="required")
+    suite.run("two WebRTC peers, sound and picture", peers, browsers)
+    suite.run("a WebRTC peer and a telephone", peer_and_phone, accepts)
     suite.finish()
 
 

@@ -46,7 +46,7 @@ def digest(challenge, user, password, method, uri):
 
 
 class Ua:
-    def __init__(self, node, user, transport="udp", algorithm=None, host=HOST, ca=None, name=HOST, identity=None):
+    def __init__(self, node, user, transport="udp", algorithm=None, host=HOST, ca=None, name=HOST, identity=None, server=HOST):
         self.node, self.user, self.transport, self.algorithm = node, user, transport, algorithm
         self.password = node.users.get(user, "")
         self.port = node.tls if transport == "tls" else node.sip
@@ -54,9 +54,9 @@ class Ua:
         if transport == "udp":
             self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.socket.bind((host, 0))
-            self.socket.connect((HOST, self.port))
+            self.socket.connect((server, self.port))
         else:
-            self.socket = socket.create_connection((HOST, self.port), 10)
+            self.socket = socket.create_connection((server, self.port), 10)
             if transport == "tls":
                 context = ssl.create_default_context(cafile=str(ca or node.data / "web.crt"))
                 if identity:
