@@ -37,7 +37,7 @@ SERVER, GENERATOR = pinned(0), pinned(1)
 PASSWORD = "bench-secret"
 PACKETS_PER_SECOND = 50_000
 HOST = "127.0.0.1"
-PARTS = ("programs", "calls", "registrations", "relay", "memory")
+PARTS = ("programs", "calls", "registrations", "relay", "transcode", "memory")
 
 
 # ---- what the kernel counted -----------------------------------------------------------------------------
@@ -189,7 +189,7 @@ class Tandem(Server):
 
 
 class Kamailio(Server):
-    def __init__(self, anchor):
+    def __init__(self, anchor, transcode=""):
         super().__init__()
         self.name = "kamailio + rtpengine" if anchor else "kamailio"
         self.sip, self.domain = harness.free_port(), HOST
@@ -199,7 +199,8 @@ class Kamailio(Server):
                         "--port-max=44999", "--delete-delay=0", "--log-level=2", "--num-threads=2", "--log-stderr"])
             time.sleep(1)
         text = (ROOT / "bench" / "peers" / "kamailio.cfg").read_text()
-        for word, port in (("SIP_PORT", self.sip), ("CALLEE_PORT", self.callee), ("NG_PORT", ng)):
+        for word, port in (("SIP_PORT", self.sip), ("CALLEE_PORT", self.callee), ("NG_PORT", ng),
+                           ("TRANSCODE", f" codec-transcode-{transcode} codec-mask-PCMU" if transcode else "")):
             text = text.replace(word, str(port))
         config = self.folder / "kamailio.cfg"
         config.write_text(text)
@@ -215,11 +216,12 @@ class Kamailio(Server):
 # ---- the generator ---------------------------------------------------------------------------------------
 
 
-def argv_call(server, rate, calls, hold="0s", rtp=False):
+def argv_call(server, rate, calls, hold="0s", rtp=False, codecs=()):
     return GENERATOR + [str(ROOT / "build" / "tandem"), "load", "call", "--target", f"{HOST}:{server.sip}", "--bind",
                         f"{HOST}:{server.caller}", "--callee-bind", f"{HOST}:{server.callee}", "--from", f"sip:1999@{server.domain}",
                         "--to", f"sip:2000@{server.domain}", "--rate", str(rate), "--calls", str(calls), "--hold", hold,
-                        "--media-ports", "45000-60999", *(["--rtp"] if rtp else [])]
+                        "--media-ports", "45000-60999", *(["--rtp"] if rtp else []),
+                        *(["--caller-codec", codecs[0], "--callee-codec", codecs[1]] if codecs else [])]
 
 
 def generate(argv, on_line=None):
@@ -420,6 +422,45 @@ def bench_relay(report, peers, rounds, window):
         report.bar("relay at most 1.0x rtpengine", ratio <= 1.0, f"{ratio:.2f}x")
 
 
+def transcode_round(server, window, calls, codecs):
+    """CPU milliseconds for each second of a full-duplex call, between two progress lines while all calls are up."""
+    first = 6
+    last, samples = first + window, {}
+
+    def on_line(line):
+        m = re.match(r"\s*(\d+) s .* rtp out (\d+) in (\d+)", line)
+        if m and int(m[1]) in (first, last):
+            samples[int(m[1])] = (time.monotonic(), server.cpu(), int(m[3]))
+
+    result = generate(argv_call(server, 50, calls, hold=f"{last}s", rtp=True, codecs=codecs), on_line)
+    (t0, cpu0, in0), (t1, cpu1, in1) = samples[first], samples[last]
+    media = [b - a for a, b in zip(cpu0, cpu1)][0]  # rtpengine alone: the proxy has nothing to do with packets
+    rtp, rate = result["rtp"], (in1 - in0) / (t1 - t0)
+    words = trouble(result) + (f" {rtp['lost']} packets lost" if rtp["lost"] else "")
+    if abs(rate - calls * 100) > calls * 3:
+        words += f" {rate:.0f} packets a second came, not {calls * 100}"
+    return {"cpu": media / (t1 - t0) / calls * 1000, "parts": [], "rate": rate, "p99": 0.0, "lost": rtp["lost"], "trouble": words}
+
+
+def bench_transcode(report, peers, rounds, window):
+    """Bars as a share of rtpengine's cost, at the call counts where that was measured to lose nothing."""
+    for codec, calls, bar in (("PCMA", 100, 0.5), ("G722", 70, 0.5), ("G729", 45, 0.75), ("opus", 30, 0.35)):
+        report.say(f"Transcoding: CPU milliseconds per second of a call, PCMU and {codec}, both directions, {calls} calls")
+        makers = [("tandem", Tandem)] + ([("rtpengine", lambda c=codec: Kamailio(True, "opus/48000/2" if c == "opus" else c))] if peers else [])
+        got = {name: [] for name, _ in makers}
+        for _ in range(rounds):
+            for name, make in makers:
+                with make() as server:
+                    got[name].append(transcode_round(server, window, calls, ("PCMU", codec)))
+        figures = {name: report.rounds(name, "ms", r) for name, r in got.items()}
+        if peers:
+            ratio = figures["tandem"] / max(figures["rtpengine"], 1e-9)
+            report.bar(f"PCMU and {codec} at most {bar}x rtpengine", ratio <= bar, f"{ratio:.2f}x")
+    report.say("Transcoding: Opus and G722, 30 calls")
+    with Tandem() as server:
+        report.rounds("tandem", "ms", [transcode_round(server, window, 30, ("opus", "G722"))])
+
+
 def bench_memory(report, peers, calls):
     report.say(f"Memory per active call, {calls} calls up")
     makers = [Tandem] + ([lambda: Kamailio(True)] if peers else [])
@@ -466,6 +507,8 @@ def main():
         bench_registrations(report, args.peers, args.rounds)
     if "relay" in wanted:
         bench_relay(report, args.peers, args.rounds, window=6)
+    if "transcode" in wanted:
+        bench_transcode(report, args.peers, args.rounds, window=6)
     if "memory" in wanted:
         bench_memory(report, args.peers, 1000)
     report.say(f"load {machine_load():.1f} at the end; bars: {sum(report.bars)} passed, {report.bars.count(False)} failed")

@@ -27,7 +27,8 @@ struct LoadOptions {
   std::string from = "sip:caller@127.0.0.1", to = "sip:callee@127.0.0.1";
   std::string user, password, domain, users, register_at;
   std::string hold = "0s", ring = "0s", patience = "60s", duration = "0s";
-  std::string media_ports = "40000-59999", certificate, key, server_name, ca, output;
+  std::string media_ports = "40000-59999", caller_codec, callee_codec, certificate, key, server_name, ca,
+              output;
   double rate = 10;
   uint64_t count = 0;
   uint32_t expires = 3600;
@@ -88,6 +89,7 @@ class Reader {
       s.callee.emplace();
       s.callee->ring = duration("--ring", o_.ring);
       s.callee->rtp = o_.rtp;
+      s.callee->codec = o_.callee_codec;
       s.callee->limit = o_.limit;
     }
     if (mode == Mode::register_ || !o_.register_at.empty()) s.registrations = registrations(mode);
@@ -119,6 +121,7 @@ class Reader {
     c.user = o_.user;
     c.password = o_.password;
     c.rtp = o_.rtp;
+    c.codec = o_.caller_codec;
     c.limit = o_.limit;
     return c;
   }
@@ -356,6 +359,10 @@ void add_pace(CLI::App* c, LoadOptions& o, const char* count_names) {
 void add_media(CLI::App* c, LoadOptions& o) {
   c->add_flag("--rtp", o.rtp, "send and measure G.711, 50 packets a second and call");
   c->add_option("--media-ports", o.media_ports, "range for --rtp")->capture_default_str();
+  c->add_option(
+      "--caller-codec", o.caller_codec,
+      "callers speak PCMU, PCMA, G722, G729 or opus and nothing else: a sound, counted by RTP sequence");
+  c->add_option("--callee-codec", o.callee_codec, "the same of callees");
 }
 
 void add_caller(CLI::App* c, LoadOptions& o) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "auth/client.h"
+#include "base/text.h"
 #include "sdp/description.h"
 
 namespace tandem::load {
@@ -22,6 +23,8 @@ Agent::Agent(Settings settings, port::MediaPorts& ports, Rng& rng)
     : settings_(std::move(settings)),
       rng_(rng),
       streams_(ports, rng, statistics_),
+      caller_sound_(settings_.caller ? make_sound(settings_.caller->codec) : nullptr),
+      callee_sound_(settings_.callee ? make_sound(settings_.callee->codec) : nullptr),
       run_(static_cast<uint32_t>(rng.next())),
       outgoing_(settings_.caller ? settings_.caller->limit : 0),
       incoming_(settings_.callee ? settings_.callee->limit : 0),
@@ -225,9 +228,9 @@ bool Agent::take_challenge(ClientRequest& request, const sip::Message& response,
 
 void Agent::on_media(Now now, std::span<port::MediaPacket> packets) { streams_.on_media(now, packets); }
 
-SlotId Agent::open_stream(bool wanted) {
+SlotId Agent::open_stream(bool wanted, const std::shared_ptr<const Sound>& sound) {
   if (!wanted) return {};
-  const SlotId id = streams_.open();
+  const SlotId id = streams_.open(sound);
   if (!id) statistics_.fail("no media port left");
   return id;
 }
@@ -239,15 +242,30 @@ void Agent::start_stream(Now now, SlotId stream, const sip::Message& with_descri
   if (!remote) return statistics_.fail("no media address");
   if (!settings_.allow_remote && !remote->ip.is_loopback())
     return statistics_.fail("media address is not this machine");
+  if (const Sound* sound = streams_.sound_of(stream)) {
+    const auto formats = sdp->formats(0);
+    const auto f = std::find_if(formats.begin(), formats.end(), [&](const sdp::Format& each) {
+      return iequals(each.encoding, sound->name) && each.clock_rate == sound->clock_rate;
+    });
+    if (f == formats.end()) return statistics_.fail("no codec in common");
+    streams_.set_payload_type(stream, f->payload_type);
+  }
   streams_.start(now, stream, *remote);
 }
 
 std::string Agent::description(SlotId stream, const Endpoint& at) const {
   const uint16_t port = stream ? streams_.port_of(stream) : silent_port;
   const std::string address = (at.local.ip.is_v6() ? "IP6 " : "IP4 ") + at.local.ip.to_string();
-  return "v=0\r\no=- 1 1 IN " + address + "\r\ns=-\r\nc=IN " + address + "\r\nt=0 0\r\nm=audio " +
-         std::to_string(port) +
-         " RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\n";
+  const std::string head = "v=0\r\no=- 1 1 IN " + address + "\r\ns=-\r\nc=IN " + address +
+                           "\r\nt=0 0\r\nm=audio " + std::to_string(port) + " RTP/AVP ";
+  if (const Sound* sound = streams_.sound_of(stream)) {
+    const std::string type = std::to_string(streams_.payload_type(stream));
+    return head + type + "\r\na=rtpmap:" + type + " " + sound->name + "/" +
+           std::to_string(sound->clock_rate) +
+           (sound->channels > 1 ? "/" + std::to_string(sound->channels) : "") +
+           (sound->fmtp.empty() ? "" : "\r\na=fmtp:" + type + " " + sound->fmtp) + "\r\na=ptime:20\r\n";
+  }
+  return head + "0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\n";
 }
 
 }  // namespace tandem::load

@@ -128,7 +128,7 @@ class Agent final : public port::Worker {
   Again again(Owner owner, SlotId id, ClientRequest& request, Now now, bool invite);
   void send(Buffer bytes, const SocketAddress& to, port::RealmId realm);
   void reply(const port::Path& path, Buffer bytes);
-  SlotId open_stream(bool wanted);
+  SlotId open_stream(bool wanted, const std::shared_ptr<const Sound>& sound);
   void start_stream(Now now, SlotId stream, const sip::Message& with_description);
   std::string description(SlotId stream, const Endpoint& at) const;
   /// Writes the credentials for a 401 or 407. False when there is nothing to answer with.
@@ -190,6 +190,7 @@ class Agent final : public port::Worker {
   port::Outbox outbox_;
   Statistics statistics_;
   Streams streams_;
+  std::shared_ptr<const Sound> caller_sound_, callee_sound_;
   uint32_t run_;
   Endpoint caller_, callee_;
   Clockwork call_clock_, registration_clock_;

@@ -95,7 +95,7 @@ void Agent::begin_call(Now now) {
   const SlotId id = outgoing_.emplace();
   OutgoingCall& call = *outgoing_.find(id);
   call.began = now.mono;
-  call.stream = open_stream(settings_.caller->rtp);
+  call.stream = open_stream(settings_.caller->rtp, caller_sound_);
   ++statistics_.started;
   statistics_.up = outgoing_.size();
   send_invite(now, id, call);

@@ -1,5 +1,7 @@
 #include "load/settings.h"
 
+#include "load/sound.h"
+
 namespace tandem::load {
 namespace {
 
@@ -27,6 +29,9 @@ std::optional<std::string> problem_with(const Settings& s) {
       if (uri.find_first_of("<>\r\n ") != std::string::npos || uri.compare(0, 3, "sip") != 0)
         return "'" + uri + "' is not a SIP URI such as sip:1001@example.org";
   }
+  for (const std::string& codec : {s.caller ? s.caller->codec : "", s.callee ? s.callee->codec : ""})
+    if (!codec.empty() && !make_sound(codec))
+      return "'" + codec + "' is none of PCMU, PCMA, G722, G729, opus";
   if (s.registrations) {
     if (auto p = problem_with_target(s.registrations->target, s.allow_remote)) return p;
     if (auto p = problem_with_pace(s.registrations->pace)) return p;

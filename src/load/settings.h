@@ -27,6 +27,7 @@ struct CallerSettings {
   Duration patience = seconds(60);  // from the INVITE to a CANCEL when nobody answers
   std::string user, password;       // for 401 and 407; without a password a challenge is a failure
   bool rtp = false;
+  std::string codec;       // empty: PCMU in marked packets; else a Sound's name, and only it is offered
   size_t limit = 100'000;  // calls at once; past it a call that falls due is counted as shed
 };
 
@@ -34,6 +35,7 @@ struct CallerSettings {
 struct CalleeSettings {
   Duration ring{};  // from the 180 to the 200
   bool rtp = false;
+  std::string codec;  // likewise
   size_t limit = 100'000;
 };
 

@@ -30,7 +30,7 @@ std::optional<Mark> Mark::read(Bytes payload) {
 Streams::Streams(port::MediaPorts& ports, Rng& rng, Statistics& statistics)
     : ports_(ports), rng_(rng), statistics_(statistics), streams_(stream_limit) {}
 
-SlotId Streams::open() {
+SlotId Streams::open(std::shared_ptr<const Sound> sound) {
   auto pair = ports_.open_pair(0, IpAddress::Family::v4);
   if (!pair) return {};
   const SlotId id = streams_.emplace();
@@ -45,7 +45,21 @@ SlotId Streams::open() {
   by_port_[slot] = id;
   s->ports = *pair;
   s->ssrc = static_cast<uint32_t>(rng_.next());
+  if (sound) s->payload_type = sound->payload_type;
+  s->sound = std::move(sound);
   return id;
+}
+
+const Sound* Streams::sound_of(SlotId id) const {
+  const Stream* s = streams_.find(id);
+  return s ? s->sound.get() : nullptr;
+}
+uint8_t Streams::payload_type(SlotId id) const {
+  const Stream* s = streams_.find(id);
+  return s ? s->payload_type : 0;
+}
+void Streams::set_payload_type(SlotId id, uint8_t payload_type) {
+  if (Stream* s = streams_.find(id)) s->payload_type = payload_type;
 }
 
 uint16_t Streams::port_of(SlotId id) const {
@@ -79,7 +93,11 @@ void Streams::close(SlotId id) {
     ++statistics_.streams;
     if (s->received == 0) ++statistics_.streams_silent;
     // A mark that came twice was counted as disordered, so what is missing is missing.
-    const uint32_t lost = s->next_sequence - std::min(s->next_sequence, s->received);
+    uint32_t lost = s->next_sequence - std::min(s->next_sequence, s->received);
+    if (s->sound) {
+      lost = static_cast<uint32_t>(std::max<int64_t>(0, s->heard.lost()));
+      s->next_sequence = static_cast<uint32_t>(s->heard.expected());
+    }
     statistics_.packets_lost += lost;
     if (s->next_sequence > 0) statistics_.loss.add(uint64_t{lost} * 1'000'000 / s->next_sequence);
   }
@@ -99,6 +117,13 @@ void Streams::on_media(Now now, std::span<port::MediaPacket> packets) {
 void Streams::received(Now now, Stream& s, Bytes packet) {
   const auto header = rtp::Header::parse(packet);
   if (!header) return;
+  if (s.sound) {
+    s.heard.on_packet(now.mono, header->ssrc, header->sequence, header->timestamp, 0, s.sound->clock_rate,
+                      true);
+    ++s.received;
+    ++statistics_.packets_received;
+    return;
+  }
   const auto mark = Mark::read(packet.subspan(header->payload_offset));
   if (!mark) return;
   ++statistics_.packets_received;
@@ -112,6 +137,7 @@ void Streams::received(Now now, Stream& s, Bytes packet) {
 }
 
 void Streams::send(Now now, Stream& s, port::MediaOut& out) {
+  if (s.sound) return send_sound(s, out);
   Buffer packet = Buffer::with_capacity(packet_bytes);
   packet.resize(packet_bytes);
   rtp::Header h;
@@ -122,6 +148,23 @@ void Streams::send(Now now, Stream& s, port::MediaOut& out) {
   h.write(packet.data());
   std::memset(packet.data() + rtp::Header::fixed_bytes, 0xff, packet_bytes - rtp::Header::fixed_bytes);
   Mark{s.sent, now.wall.ns}.write(packet.data() + rtp::Header::fixed_bytes);
+  out.send_own(s.ports.rtp.id, s.remote, std::move(packet));
+  ++s.sent;
+  ++statistics_.packets_sent;
+}
+
+void Streams::send_sound(Stream& s, port::MediaOut& out) {
+  const std::vector<uint8_t>& payload = s.sound->payloads[(s.sent + s.ssrc) % s.sound->payloads.size()];
+  Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + payload.size());
+  packet.resize(rtp::Header::fixed_bytes + payload.size());
+  rtp::Header h;
+  h.marker = s.sent == 0;
+  h.payload_type = s.payload_type;
+  h.sequence = static_cast<uint16_t>(s.sent);
+  h.timestamp = s.sent * s.sound->ticks;
+  h.ssrc = s.ssrc;
+  h.write(packet.data());
+  std::memcpy(packet.data() + rtp::Header::fixed_bytes, payload.data(), payload.size());
   out.send_own(s.ports.rtp.id, s.remote, std::move(packet));
   ++s.sent;
   ++statistics_.packets_sent;

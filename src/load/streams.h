@@ -1,13 +1,16 @@
 #pragma once
-// RTP of calls: G.711 in packets of 20 ms whose payload tells the far generator what was sent and when.
+// RTP of calls: G.711 in packets of 20 ms whose payload tells the far generator what was sent and when; or a
+// sound in any codec, of which what comes in is counted by its RTP sequence.
 #include <array>
 #include <optional>
 #include <vector>
 
 #include "base/rng.h"
 #include "base/slot_map.h"
+#include "load/sound.h"
 #include "load/statistics.h"
 #include "port/media.h"
+#include "rtp/statistics.h"
 
 namespace tandem::load {
 
@@ -32,11 +35,14 @@ class Streams {
 
   Streams(port::MediaPorts& ports, Rng& rng, Statistics& statistics);
 
-  /// Binds a port pair. A null id when the range is exhausted.
-  SlotId open();
+  /// Binds a port pair. A null id when the range is exhausted. `sound`: null for marked packets.
+  SlotId open(std::shared_ptr<const Sound> sound = nullptr);
   uint16_t port_of(SlotId id) const;
   /// Sends from now on, to `remote`; called again it changes the address.
   void start(Now now, SlotId id, SocketAddress remote);
+  const Sound* sound_of(SlotId id) const;
+  uint8_t payload_type(SlotId id) const;
+  void set_payload_type(SlotId id, uint8_t payload_type);
   /// Ends the stream and counts what it lost.
   void close(SlotId id);
   void stop_sending(SlotId id);
@@ -59,9 +65,13 @@ class Streams {
     uint32_t sent = 0;
     uint32_t received = 0;
     uint32_t next_sequence = 0;  // one past the highest seen
+    std::shared_ptr<const Sound> sound;
+    uint8_t payload_type = 0;
+    rtp::ReceiverStatistics heard;  // of a sound
   };
 
   void send(Now now, Stream& stream, port::MediaOut& out);
+  void send_sound(Stream& stream, port::MediaOut& out);
   void received(Now now, Stream& stream, Bytes packet);
 
   port::MediaPorts& ports_;

@@ -398,6 +398,52 @@ TEST(Streams, LossAndOrder) {
   EXPECT_NEAR(static_cast<double>(statistics.loss.percentile(0.5)), 375'000, 6000);
 }
 
+TEST(Streams, ASoundIsCountedByItsSequence) {
+  for (const char* codec : {"PCMU", "pcma", "G722", "G729", "opus"}) {
+    const auto sound = load::make_sound(codec);
+    if (!sound) {
+      EXPECT_STREQ(codec, "G729");  // it may be left out of a build
+      continue;
+    }
+    EXPECT_GT(sound->payloads.size(), 150u) << codec;
+    Ports ports;
+    SeededRng rng(1);
+    load::Statistics statistics;
+    load::Streams streams(ports, rng, statistics);
+    const SlotId id = streams.open(sound);
+    for (const uint16_t sequence : {65534, 65535, 0, 2, 1, 6}) {  // 3, 4, 5 are missing
+      std::vector<uint8_t> packet(172, 0xff);
+      packet[0] = 0x80;
+      packet[1] = sound->payload_type;
+      packet[2] = static_cast<uint8_t>(sequence >> 8);
+      packet[3] = static_cast<uint8_t>(sequence);
+      port::MediaPacket p{{0, 1}, callee_at, packet, 0};
+      streams.on_media({{5}, {1'000'000'000}}, {&p, 1});
+    }
+    streams.close(id);
+    EXPECT_EQ(statistics.packets_received, 6u) << codec;
+    EXPECT_EQ(statistics.packets_lost, 3u) << codec;
+  }
+  EXPECT_EQ(load::make_sound("G711"), nullptr);
+}
+
+TEST(Media, EachSideSpeaksItsCodec) {
+  load::Settings s = both();
+  s.caller->rtp = s.callee->rtp = true;
+  s.caller->codec = s.callee->codec = "opus";
+  s.caller->hold = seconds(2);
+  Loop loop(s);
+  loop.advance(seconds(3));
+  EXPECT_NEAR(static_cast<double>(loop.agent.statistics().packets_received), 200, 4);
+  EXPECT_EQ(loop.agent.statistics().streams_silent, 0u);
+  s.callee->codec = "G722";  // nobody in between: nothing in common
+  Loop apart(s);
+  apart.advance(seconds(3));
+  EXPECT_EQ(apart.agent.statistics().failures.at("no codec in common"), 2u);
+  s.callee->codec = "speex";
+  EXPECT_THAT(load::problem_with(s).value_or(""), HasSubstr("'speex' is none of"));
+}
+
 load::Settings registering(uint64_t count) {
   load::Settings s;
   s.registrations.emplace();
