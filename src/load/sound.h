@@ -14,7 +14,7 @@ struct Sound {
   uint32_t clock_rate = 8000;
   uint8_t channels = 1;
   uint8_t payload_type = 0;  // where we are free to say
-  std::string fmtp;  // empty: none
+  std::string fmtp;          // empty: none
   uint32_t ticks = 160;      // of the RTP clock, a packet
   std::vector<std::vector<uint8_t>> payloads;
 };
