@@ -61,6 +61,12 @@ class Bridge {
   };
   std::optional<Event> event(Instant now, const rtp::Header& header, uint32_t own_timestamp);
 
+  /// How long what is heard waits here, and what the jitter buffer did; nothing heard: zero.
+  Duration delay(Instant now) const { return player_ ? player_->delay(now) : Duration::zero(); }
+  playout::JitterCounts jitter_counts() const {
+    return player_ ? player_->jitter_counts() : playout::JitterCounts{};
+  }
+
   /// The delay of its jitter buffer, and what a successor begins with.
   Duration learnt() const { return player_ ? player_->learnt() : learnt_; }
   void learn(Duration delay) { learnt_ = delay; }

@@ -224,7 +224,9 @@ uint32_t EngineState::concerned(const Endpoint& e, rtp::RtcpReader reader) const
       // FIR and REMB name whom they are about in their entries (RFC 5104 section 4.3.1.2).
       for (size_t at = 8; at + 4 <= packet->body.size() && type == rtp::RtcpType::psfb; at += 4)
         about(rtp::load32(packet->body.data() + at));
-    } else if (const auto report = rtp::Report::parse(*packet)) {
+    } else if (type == rtp::RtcpType::sr || type == rtp::RtcpType::rr) {
+      const auto report = rtp::Report::parse(*packet);
+      if (!report) continue;
       sent_by(report->ssrc);
       for (size_t i = 0; i < report->block_count; ++i) about(report->blocks[i].ssrc);
     }

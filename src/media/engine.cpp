@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "media/mos.h"
 #include "media/state.h"
 
 namespace tandem::media {
@@ -44,6 +43,29 @@ const char* to_string(Reason r) {
   }
   return "unknown";
 }
+
+namespace {
+
+std::array<Counter*, grade_count> grades(CounterSet& counters) {
+  static constexpr std::array<const char*, grade_count> names = {"best", "high", "medium",
+                                                                 "low",  "poor", "bad"};
+  std::array<Counter*, grade_count> all{};
+  for (size_t i = 0; i < all.size(); ++i)
+    all[i] = &counters.gauge("media_legs", "legs by how their audio has come lately (ITU-T G.109)",
+                             "quality=\"" + std::string(names[i]) + "\"");
+  return all;
+}
+
+std::array<Counter*, static_cast<size_t>(rtp::RtcpReason::count_)> rtcp_reasons(CounterSet& counters) {
+  std::array<Counter*, static_cast<size_t>(rtp::RtcpReason::count_)> all{};
+  for (size_t i = 0; i < all.size(); ++i)
+    all[i] =
+        &counters.counter("media_rtcp_refused_total", "RTCP not understood, by reason",
+                          "reason=\"" + std::string(rtp::to_string(static_cast<rtp::RtcpReason>(i))) + "\"");
+  return all;
+}
+
+}  // namespace
 
 EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, CounterSet& counters,
                          dtls::Endpoint& keys)
@@ -85,7 +107,10 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
           counters.counter("media_ports_exhausted_total", "port pairs that could not be had"),
           counters.gauge("media_endpoints", "endpoints open"),
           counters.gauge("media_ports", "media ports open"),
-          counters.gauge("media_rooms", "conferences with somebody in them")} {
+          counters.gauge("media_rooms", "conferences with somebody in them"),
+          counters.counter("media_rtp_lost_total", "RTP packets of legs' audio that did not come"),
+          grades(counters),
+          rtcp_reasons(counters)} {
   for (size_t i = 0; i < dtls::reason_count; ++i)
     counters_.dtls_troubles[i] = &counters.counter(
         "media_dtls_troubles_total", "DTLS datagrams, attempts and handshakes that failed, by reason",
@@ -125,15 +150,15 @@ EndpointId EngineState::add(const EndpointConfig& c) {
 
 void EngineState::unjoin(Now now, Endpoint& e) {
   Endpoint* partner = endpoints.find(e.partner);
-  e.partner = {};
-  ++e.revision;
-  restart_silence(now, e);
+  for (Endpoint* each : {&e, partner}) {
+    if (!each) continue;
+    each->partner = {};
+    ++each->revision;
+    restart_silence(now, *each);
+    if (each->report_at.is_never()) arm_report(*each, now.mono + config.rtcp_interval);
+  }
   route(e);
-  if (!partner) return;
-  partner->partner = {};
-  ++partner->revision;
-  restart_silence(now, *partner);
-  route(*partner);
+  if (partner) route(*partner);
 }
 
 Status<Reason> EngineState::join(Now now, Endpoint& a, Endpoint& b, Stage stage) {
@@ -212,7 +237,7 @@ void EngineState::stop(Now now, Endpoint& e) {
   e.room_starts = true;
   e.voice.end();
   e.voice_at = Instant::never();
-  if (!e.room) e.report_at = Instant::never();
+  if (e.partner) e.report_at = Instant::never();
   ++e.revision;
   restart_silence(now, e);
   reroute(e);
@@ -243,41 +268,6 @@ LegStatistics EngineState::statistics(const Endpoint& e) const {
     audio_statistics(s, *f, out);
   }
   return out;
-}
-
-void EngineState::audio_statistics(const Stream& s, const Flow& f, LegStatistics& out) const {
-  out.jitter_ms = f.received.jitter_ms();
-  out.max_jitter_ms = f.received.max_jitter_ms();
-  out.round_trip_ms = s.round_trip_ms;
-  out.local = s.rtp.local;
-  out.remote = f.latch.destination();
-  const auto name_of = [](const std::vector<PayloadFormat>& formats, uint8_t pt) -> const PayloadFormat* {
-    for (const PayloadFormat& p : formats)
-      if (p.payload_type == pt) return &p;
-    return nullptr;
-  };
-  const PayloadFormat* format = nullptr;
-  if (f.received.packets > 0) {
-    format = name_of(s.local_formats, f.last_payload_type);
-    if (!format) format = name_of(s.remote_formats, f.last_payload_type);
-  } else if (!s.remote_formats.empty()) {
-    format = &s.remote_formats.front();
-  }
-  if (format) out.codec = format->encoding;
-  const uint64_t expected = f.received.expected();
-  if (f.received.packets > 0 && expected > 0) {
-    const double loss =
-        static_cast<double>(std::max<int64_t>(0, f.received.lost())) / static_cast<double>(expected);
-    out.mos = mean_opinion_score(Quality{out.codec, loss, out.jitter_ms, out.round_trip_ms});
-  }
-  out.has_report = s.has_report;
-  if (!s.has_report) return;
-  out.report_loss = s.report.fraction_lost / 256.0;
-  out.report_lost = s.report.cumulative_lost;
-  const uint32_t clock = s.remote_formats.empty() ? 8000 : s.remote_formats.front().clock_rate;
-  out.report_jitter_ms = s.report.jitter * 1000.0 / clock;
-  out.report_mos =
-      mean_opinion_score(Quality{out.codec, out.report_loss, out.report_jitter_ms, out.round_trip_ms});
 }
 
 // ---- the public face ----

@@ -28,6 +28,7 @@
 #include "port/media.h"
 #include "port/recording.h"
 #include "port/sound.h"
+#include "rtp/xr.h"
 #include "sdp/description.h"
 
 namespace tandem::dtls {
@@ -182,16 +183,23 @@ struct LegStatistics {
   uint64_t reordered = 0;
   double jitter_ms = 0;  // interarrival jitter now (RFC 3550 A.8)
   double max_jitter_ms = 0;
-  double round_trip_ms = 0;      // from LSR/DLSR of the peer's reports on streams we originate; 0: unknown
+  double loss = 0;         // fraction 0..1 of what was expected
+  double burst_ratio = 1;  // of losses: mean run over that of random loss (G.107), 1 or more
+  /// Between us and the leg: its reports refer to when ours, or its partner's, were sent to it (RFC 3550
+  /// section 6.4.1, RFC 3611 section 4.5). 0: unknown.
+  double round_trip_ms = 0;
   uint64_t foreign_dropped = 0;  // packets from a source that is not the latched one
   uint64_t malformed_dropped = 0;
   bool has_report = false;  // the peer sent receiver reports; the next three are from its last one
   double report_loss = 0;   // fraction 0..1
   int32_t report_lost = 0;  // cumulative
   double report_jitter_ms = 0;
-  double mos = 0;         // of what we received (ITU-T G.107, simplified); 0: nothing received
+  double r_factor = 0;    // of what we received (ITU-T G.107; G.107.1 when `wideband`); 0: nothing received
+  bool wideband = false;  // its scale ends at 129 instead of 93.2
+  double mos = 0;         // 1.0..4.5; 0: nothing received
   double report_mos = 0;  // of what the peer received, from its reports; 0: unknown
-  std::string codec;      // encoding name last received, "PCMU"
+  std::optional<rtp::VoipMetrics> metrics;  // the peer's own (RFC 3611), when it sends them
+  std::string codec;                        // encoding name last received, "PCMU"
   SocketAddress local;
   SocketAddress remote;  // where its audio comes from, once latched; else the SDP's
 };

@@ -4,6 +4,7 @@
 // leaves by.
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "base/slot_map.h"
 #include "media/latch.h"
@@ -44,6 +45,10 @@ enum class Wire : uint8_t {
 
 class Secured;
 
+/// Categories of speech transmission quality (ITU-T G.109), by the rating of the latest interval.
+enum class Grade : uint8_t { best, high, medium, low, poor, bad };
+inline constexpr size_t grade_count = 6;
+
 struct Clock {
   uint8_t payload_type = 0;
   bool event = false;  // telephone-event
@@ -78,18 +83,21 @@ struct alignas(64) Flow {
   Destination rtp_to;
   // expected source
   Latch latch;
-  // what was received here
-  rtp::ReceiverStatistics received;
-
   std::array<Clock, 8> clocks;
   // rewrite
   Rewrite rewrite;
+  // what was received here
+  rtp::ReceiverStatistics received;
   Destination rtcp_to;
   // owner
   SlotId endpoint;
   port::MediaPortId sibling;  // the RTP port of an RTCP port and the reverse
   uint64_t foreign = 0;
   uint64_t malformed = 0;
+  // of the interval that is being graded
+  uint64_t graded_expected = 0;
+  int64_t graded_lost = 0;
+  std::optional<Grade> grade;
 
   const Clock* clock_of(uint8_t payload_type) const {
     for (size_t i = 0; i < clock_count; ++i)

@@ -132,6 +132,8 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     s.live = !e.direct && s.has_ports && theirs && ours && can_anchor(remote_line) && local_line.port != 0;
     s.mux = theirs && ours && e.remote->has_attribute(i, "rtcp-mux") && e.local->has_attribute(i, "rtcp-mux");
     s.ptime_ms = theirs ? ptime_of(*e.remote, i) : frame_ms;
+    s.xr = theirs ? xr_terms(*e.remote, i) : XrTerms{};
+    s.xr.round_trip = s.xr.round_trip && ours && xr_terms(*e.local, i).round_trip;
     s.direction = theirs ? e.remote->direction(i) : sdp::Direction::sendrecv;
     s.remote_formats = theirs ? owned(e.remote->formats(i)) : std::vector<PayloadFormat>{};
     s.local_formats = ours ? owned(e.local->formats(i)) : std::vector<PayloadFormat>{};
@@ -348,6 +350,8 @@ Result<std::string, Reason> EngineState::answer(Now now, Endpoint& e, sdp::Direc
       const sdp::Direction theirs = offered.direction(i);
       local.set_direction(i, sdp::direction_of(sdp::sends(wanted) && sdp::receives(theirs),
                                                sdp::receives(wanted) && sdp::sends(theirs)));
+      if (const std::string xr = xr_attribute(xr_terms(offered, i)); !xr.empty())
+        local.add_attribute(i, "rtcp-xr", xr);
       accepted = true;
       continue;
     }
@@ -363,8 +367,9 @@ Result<std::string, Reason> EngineState::offer(Now now, Endpoint& e, sdp::Direct
   const size_t before = e.local ? e.local->media_count() : 0;
   bool added = false;
   const auto add_audio = [&] {
-    local.set_direction(
-        add_own_offer(local, e.config.transcode ? e.config.codecs : std::vector<std::string>{}), direction);
+    const size_t at = add_own_offer(local, e.config.transcode ? e.config.codecs : std::vector<std::string>{});
+    local.set_direction(at, direction);
+    local.add_attribute(at, "rtcp-xr", xr_attribute({.metrics = true, .round_trip = true}));
     added = true;
   };
   for (size_t i = 0; i < before; ++i) {

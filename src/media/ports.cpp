@@ -61,15 +61,20 @@ void EngineState::adopt_bundled(Stream& s, const Endpoint& e, size_t index) {
 void EngineState::close_ports(Stream& s) {
   if (!s.has_ports) return;
   if (s.carrier) {
-    for (const port::MediaPortId id : {s.rtp.id, s.rtcp.id})
+    for (const port::MediaPortId id : {s.rtp.id, s.rtcp.id}) {
+      if (Flow* f = flow_of(id)) forget_grade(*f);
       bundled_flows.erase({id.slot & ~bundled_bit, id.generation});
+    }
     s.carrier = {};
     s.has_ports = s.live = false;
     s.rtp = s.rtcp = {};
     return;
   }
   for (const port::MediaPortId id : {s.rtp.id, s.rtcp.id}) {
-    if (Flow* f = flow_of(id)) *f = Flow{};
+    if (Flow* f = flow_of(id)) {
+      forget_grade(*f);
+      *f = Flow{};
+    }
     ports.close(id);
   }
   s.has_ports = false;

@@ -233,6 +233,8 @@ void EngineState::take_rtp(Batch& batch, Flow& f, const rtp::Header& h, port::Me
   f.last_accepted = batch.now.mono;
   f.last_payload_type = header->payload_type;
   if (!f.active) accepted_first(f);
+  if (f.received.packets % graded_packets == 0) [[unlikely]]
+    grade(f);
   const Bytes payload = Bytes(p.bytes).subspan(header->payload_offset, octets);
   if (clock && clock->event && f.wire == Wire::rtp) read_event(f, payload, header->timestamp);
   if (f.tapped) tap_packet(batch.now, f, Tap::says, p.bytes);
@@ -360,19 +362,26 @@ bool EngineState::admit_rtcp(Batch& batch, Flow& f, const SocketAddress& from, u
   return false;
 }
 
+void EngineState::refuse_rtcp(Batch& batch, Flow& f, std::optional<rtp::RtcpReason> reason) {
+  if (reason) counters_.rtcp_refused[static_cast<size_t>(*reason)]->add();
+  ++f.malformed;
+  ++batch.malformed;
+}
+
 void EngineState::on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p) {
   if (f.locked && !unprotect(batch, f, p, true)) return;
   const auto reader = rtp::RtcpReader::open(p.bytes, f.wire != Wire::rtp);
-  if (!reader || (!f.rtcp && !f.mux)) {
-    ++f.malformed;
-    ++batch.malformed;
-    return;
-  }
+  if (!reader) return refuse_rtcp(batch, f, reader.reason());
+  if (!f.rtcp && !f.mux) return refuse_rtcp(batch, f, std::nullopt);
   if (!admit_rtcp(batch, f, p.remote, rtp::load32(p.bytes.data() + 4))) return;
   f.last_accepted = batch.now.mono;
   f.active = true;
+  const Flow* media = f.rtcp ? flow_of(f.sibling) : &f;
+  if (media && media->secured) media->secured->shift_back(p.bytes);
   if (f.bundle) return share_rtcp(batch, f, *reader, p);
-  if (f.wire == Wire::rtp) read_reports(batch, f, *reader);
+  if (f.wire == Wire::rtp)
+    if (const auto read = read_reports(batch.now, f, *reader); !read)
+      return refuse_rtcp(batch, f, read.reason());
   forward_rtcp(batch, f.rtcp_to, p);
 }
 
@@ -388,7 +397,8 @@ void EngineState::share_rtcp(Batch& batch, const Flow& f, const rtp::RtcpReader&
   for (bool first = true; lines != 0; lines &= lines - 1, first = false) {
     Flow* member = flow_of(e->streams[static_cast<size_t>(std::countr_zero(lines))].rtp.id);
     if (!member) continue;
-    read_reports(batch, *member, reader);
+    if (const auto read = read_reports(batch.now, *member, reader); !read)
+      return refuse_rtcp(batch, *member, read.reason());
     if (first) {
       forward_rtcp(batch, member->rtcp_to, p);
     } else if (member->rtcp_to.on) {
@@ -410,30 +420,6 @@ void EngineState::read_event(Flow& f, Bytes payload, uint32_t timestamp) {
   f.event_timestamp = timestamp;
   const Endpoint* e = endpoints.find(f.endpoint);
   if (e && event->digit() != 0) emit(*e, MediaEvent::Kind::digit, event->digit());
-}
-
-void EngineState::read_reports(Batch& batch, Flow& f, rtp::RtcpReader reader) {
-  Endpoint* e = endpoints.find(f.endpoint);
-  if (!e || f.stream >= e->streams.size()) return;
-  Stream& s = e->streams[f.stream];
-  const uint64_t ntp = rtp::ntp_time(batch.now.wall);
-  while (const auto packet = reader.next()) {
-    const auto report = rtp::Report::parse(*packet);
-    if (!report) continue;
-    if (report->sender) {
-      s.own.peer_report_ntp = rtp::ntp_middle(report->sender->ntp);
-      s.own.peer_report_at = batch.now.mono;
-    }
-    for (size_t i = 0; i < report->block_count; ++i) {
-      const rtp::ReportBlock& block = report->blocks[i];
-      s.has_report = true;
-      s.report = block;
-      const bool ours = block.ssrc != 0 && (block.ssrc == s.own.ssrc || block.ssrc == s.own.echo_ssrc);
-      if (!ours || block.last_sr == 0 || block.last_sr != s.own.last_report_ntp) continue;
-      const uint32_t trip = rtp::ntp_middle(ntp) - block.last_sr - block.delay_since_last_sr;  // 1/65536 s
-      if (trip < 65536 * 10) s.round_trip_ms = trip * 1000.0 / 65536;
-    }
-  }
 }
 
 }  // namespace tandem::media

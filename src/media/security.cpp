@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "media/dtls_lines.h"
 #include "rtp/packet.h"
+#include "rtp/xr.h"
 #include "srtp/sdes.h"
 
 namespace tandem::media {
@@ -161,6 +162,10 @@ Result<size_t, srtp::Reason> Secured::close_rtp(MutableBytes buffer, size_t size
                  static_cast<uint16_t>(sequence + shift_of(rtp::load32(buffer.data() + 8), sequence)));
   }
   return out_.protect_rtp(buffer, size);
+}
+
+void Secured::shift_back(MutableBytes compound) const {
+  for (const Shift& s : shifts_) rtp::shift_back(compound, s.ssrc, s.by);
 }
 
 bool Secured::restore(Bytes sender, Bytes receiver) {

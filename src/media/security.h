@@ -38,6 +38,10 @@ class Secured {
     return out_.protect_rtcp(buffer, size);
   }
 
+  /// Reports of the leg about packets whose sequence numbers were shifted speak of ours; afterwards of the
+  /// sender's. `compound` is whole (RtcpReader::open).
+  void shift_back(MutableBytes compound) const;
+
   /// What is lost when this is not in a snapshot soon: indices the next owner must not use again.
   bool snapshot_due() const { return out_.snapshot_due(); }
   std::string sender_record() { return out_.snapshot(); }

@@ -74,6 +74,17 @@ void write(const rtp::ReceiverStatistics& r, Now now, proto::MediaReceived& out)
   out.set_clock_rate(r.clock_rate);
   out.set_report_expected(r.report_expected);
   out.set_report_received(r.report_received);
+  proto::MediaLossRuns& losses = *out.mutable_losses();
+  losses.set_lost(r.losses.lost);
+  losses.set_runs(r.losses.runs);
+  losses.set_next(r.losses.next);
+  losses.set_pending(r.losses.pending);
+  losses.set_c11(r.losses.c11);
+  losses.set_c13(r.losses.c13);
+  losses.set_c14(r.losses.c14);
+  losses.set_c22(r.losses.c22);
+  losses.set_c23(r.losses.c23);
+  losses.set_c33(r.losses.c33);
 }
 
 rtp::ReceiverStatistics read(const proto::MediaReceived& in, Now now) {
@@ -100,6 +111,9 @@ rtp::ReceiverStatistics read(const proto::MediaReceived& in, Now now) {
   r.clock_rate = in.clock_rate();
   r.report_expected = in.report_expected();
   r.report_received = in.report_received();
+  const proto::MediaLossRuns& losses = in.losses();
+  r.losses = {losses.lost(), losses.runs(), losses.next(), losses.pending(), losses.c11(),
+              losses.c13(),  losses.c14(),  losses.c22(),  losses.c23(),     losses.c33()};
   return r;
 }
 
@@ -120,6 +134,8 @@ void write(const Flow& f, Now now, proto::MediaFlow& out) {
 void read(const proto::MediaFlow& in, Now now, Flow& f) {
   f.latch = read(in.latch(), now);
   f.received = read(in.received(), now);
+  f.graded_expected = f.received.expected();
+  f.graded_lost = f.received.lost();
   f.active = in.active();
   f.last_accepted = deadline_from_wall(now, in.last_accepted());
   f.last_payload_type = static_cast<uint8_t>(in.last_payload_type());
@@ -139,7 +155,8 @@ void write(const OwnStream& o, Now now, proto::MediaOwnStream& out) {
   out.set_timestamp(o.timestamp);
   out.set_packets(o.packets);
   out.set_octets(o.octets);
-  out.set_last_report_ntp(o.last_report_ntp);
+  out.set_reported(o.reported);
+  out.set_reported_before(o.reported_before);
   out.set_peer_report_ntp(o.peer_report_ntp);
   out.set_peer_report_at(deadline_to_wall(now, o.peer_report_at));
 }
@@ -153,7 +170,8 @@ OwnStream read(const proto::MediaOwnStream& in, Now now) {
   o.timestamp = in.timestamp();
   o.packets = in.packets();
   o.octets = in.octets();
-  o.last_report_ntp = in.last_report_ntp();
+  o.reported = in.reported();
+  o.reported_before = in.reported_before();
   o.peer_report_ntp = in.peer_report_ntp();
   o.peer_report_at = deadline_from_wall(now, in.peer_report_at());
   return o;
@@ -359,6 +377,18 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
       write(s.own, now, *stream.mutable_own());
       if (s.has_report) write(s.report, *stream.mutable_report());
       stream.set_round_trip_ms(s.round_trip_ms);
+      for (const SentReports::One& sent : s.sent_reports.last) {
+        if (sent.ntp == 0) continue;
+        auto& kept = *stream.add_sent_reports();
+        kept.set_ntp(sent.ntp);
+        kept.set_at(deadline_to_wall(now, sent.at));
+      }
+      if (s.reference) {
+        auto& kept = *stream.mutable_reference();
+        kept.set_ssrc(s.reference->ssrc);
+        kept.set_ntp(s.reference->ntp);
+        kept.set_at(deadline_to_wall(now, s.reference->at));
+      }
       if (s.dtls) {
         write_keying(s, *stream.mutable_dtls());
       } else if (s.secured) {
@@ -444,6 +474,11 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
     s.has_report = stream.has_report();
     s.report = read(stream.report());
     s.round_trip_ms = stream.round_trip_ms();
+    for (int i = stream.sent_reports_size(); i-- > 0;)  // the oldest first
+      s.sent_reports.add(stream.sent_reports(i).ntp(), deadline_from_wall(now, stream.sent_reports(i).at()));
+    if (stream.has_reference())
+      s.reference = {stream.reference().ssrc(), stream.reference().ntp(),
+                     deadline_from_wall(now, stream.reference().at())};
     s.learnt = Duration(stream.learnt_ns());
     if (stream.rtp_local().empty()) continue;
     const auto local = SocketAddress::parse(stream.rtp_local());

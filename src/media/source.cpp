@@ -1,4 +1,4 @@
-// What happens without a packet: tones and sounds we play, reports about them, the time-out of a dead leg.
+// What happens without a packet: tones and sounds we play, the time-out of a dead leg.
 #include <algorithm>
 #include <array>
 
@@ -11,8 +11,6 @@ namespace {
 
 constexpr Duration most_catch_up = milliseconds(200);
 constexpr Duration picture_rest = milliseconds(500);  // between two requests to one leg
-
-std::string cname_of(const Endpoint& e) { return std::to_string(e.session_id); }
 
 }  // namespace
 
@@ -192,66 +190,6 @@ void EngineState::play_voice(Now now, Endpoint& e, port::MediaOut& out) {
     return;
   }
   arm_voice(e, next);
-}
-
-/// Whether what the leg hears on that stream is ours.
-bool EngineState::speaks(const Endpoint& e, size_t index) const {
-  switch (e.feed) {
-    case Feed::voice:
-    case Feed::room:
-      return index == e.voice_stream;
-    case Feed::echo:
-      return true;
-    case Feed::partner:
-      return is_bridged_to(e, index);
-  }
-  return false;
-}
-
-/// SR for what we originate, with a block about what we hear (RFC 3550 section 6.4.1).
-void EngineState::send_reports(Now now, Endpoint& e, port::MediaOut& out) {
-  bool speaking = e.feed != Feed::partner;
-  for (size_t i = 0; i < e.streams.size(); ++i) {
-    if (!speaks(e, i)) continue;
-    speaking = true;
-    Stream& s = e.streams[i];
-    Flow* f = flow_of(s.rtp.id);
-    const Exits to = exits_to(s);
-    if (!f || s.wire != Wire::rtp || !to.rtcp.on) continue;
-    const bool echoing = e.feed == Feed::echo;
-    rtp::SenderInfo info;
-    info.ntp = rtp::ntp_time(now.wall);
-    info.packets = static_cast<uint32_t>(echoing ? f->sent_packets : s.own.packets);
-    info.octets = static_cast<uint32_t>(echoing ? f->sent_octets : s.own.octets);
-    info.rtp_timestamp = s.own.timestamp;
-    if (echoing) {
-      const int64_t since = f->received.has_arrival ? (now.mono - f->received.last_arrival).count() : 0;
-      info.rtp_timestamp = f->received.last_timestamp +
-                           static_cast<uint32_t>(since / 1000 * f->received.clock_rate / 1'000'000);
-    }
-    std::optional<rtp::ReportBlock> block;
-    if (f->received.started) {
-      block = f->received.report();
-      if (s.own.peer_report_ntp != 0) {
-        block->last_sr = s.own.peer_report_ntp;
-        block->delay_since_last_sr =
-            static_cast<uint32_t>((now.mono - s.own.peer_report_at).count() / 1000 * 65536 / 1'000'000);
-      }
-    }
-    s.own.last_report_ntp = rtp::ntp_middle(info.ntp);
-    constexpr size_t longest = 160;
-    Buffer packet = Buffer::with_capacity(longest + srtp::tail_room);
-    packet.resize(longest);
-    const size_t size = rtp::write_report(packet.writable().first(longest),
-                                          echoing ? s.own.echo_ssrc : s.own.ssrc, info, block, cname_of(e));
-    packet.resize(size);
-    send_rtcp(out, to.rtcp, std::move(packet));
-    counters_.originated.add();
-  }
-  if (speaking)
-    arm_report(e, now.mono + config.rtcp_interval);
-  else
-    e.report_at = Instant::never();
 }
 
 void EngineState::want_picture(Now now, const Endpoint& viewer) {

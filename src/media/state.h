@@ -11,8 +11,10 @@
 #include "media/bridge.h"
 #include "media/bundle.h"
 #include "media/connectivity.h"
+#include "media/e_model.h"
 #include "media/engine.h"
 #include "media/dtls_lines.h"
+#include "media/extended.h"
 #include "media/flow.h"
 #include "media/handshake.h"
 #include "media/security.h"
@@ -20,6 +22,7 @@
 #include "media/own_voice.h"
 #include "media/room.h"
 #include "rtp/rtcp.h"
+#include "rtp/xr.h"
 #include "sdp/description.h"
 
 namespace tandem::rtp {
@@ -37,6 +40,7 @@ namespace tandem::media {
 constexpr size_t most_media_lines = 8;
 constexpr uint32_t frame_ms = 20;
 constexpr uint32_t bundled_bit = 0x8000'0000;  // in the slot of a flow that no port belongs to
+constexpr uint64_t graded_packets = 512;  // from one grading of a stream to the next: about ten seconds
 
 /// One payload type as a description names it; owning, since descriptions come and go.
 struct PayloadFormat {
@@ -57,7 +61,7 @@ struct OwnStream {
   uint32_t timestamp = 0;
   uint64_t packets = 0;
   uint64_t octets = 0;
-  uint32_t last_report_ntp = 0;  // middle bits of our last SR, for round trips
+  uint64_t reported = 0, reported_before = 0;  // packets sent at our last two reports
   // of the peer's last SR, for our reports
   uint32_t peer_report_ntp = 0;
   Instant peer_report_at;
@@ -77,6 +81,20 @@ struct EarlyHandshake {
   bool rtcp = false;
   SocketAddress from;
   std::vector<uint8_t> bytes;
+};
+
+/// Sender reports and receiver reference times the leg was sent lately, ours or its partner's. What its own
+/// reports refer to tells how long the way to it and back takes.
+struct SentReports {
+  struct One {
+    uint32_t ntp = 0;  // middle bits; 0: none
+    Instant at;
+  };
+  std::array<One, 4> last;  // the newest first
+
+  void add(uint32_t ntp, Instant at);
+  /// ms; nothing when the reference is to none of them, or makes no sense. `delay` in 1/65536 s.
+  std::optional<double> round_trip(uint32_t ntp, uint32_t delay, Instant now) const;
 };
 
 /// One m-line of an endpoint: its port pair and what both descriptions say of it.
@@ -113,6 +131,15 @@ struct Stream {
   bool has_report = false;
   rtp::ReportBlock report;  // the peer's last about what it receives
   double round_trip_ms = 0;
+  SentReports sent_reports;
+  XrTerms xr;
+  std::optional<rtp::VoipMetrics> metrics;  // the peer's last about what it receives
+  struct Reference {
+    uint32_t ssrc = 0;
+    uint32_t ntp = 0;  // middle bits
+    Instant at;
+  };
+  std::optional<Reference> reference;  // the peer's last receiver reference time
 };
 
 /// The m-line of `partner` that stream `index` of `e` belongs to.
@@ -373,6 +400,7 @@ class EngineState {
   void on_rtp(Batch& batch, Flow& f, port::MediaPacket& p);
   void take_rtp(Batch& batch, Flow& f, const rtp::Header& header, port::MediaPacket& p);
   void on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p);
+  void refuse_rtcp(Batch& batch, Flow& f, std::optional<rtp::RtcpReason> reason);
   void share_rtcp(Batch& batch, const Flow& f, const rtp::RtcpReader& reader, port::MediaPacket& p);
   void on_opaque(Batch& batch, Flow& f, port::MediaPacket& p);
   void on_dtls(Batch& batch, Flow& f, const port::MediaPacket& p);
@@ -380,7 +408,6 @@ class EngineState {
   bool admit_rtcp(Batch& batch, Flow& f, const SocketAddress& from, uint32_t ssrc);
   void accepted_first(Flow& f);
   void read_event(Flow& f, Bytes payload, uint32_t timestamp);
-  void read_reports(Batch& batch, Flow& f, rtp::RtcpReader reader);
   bool cross_bridge(Batch& batch, Flow& f, const rtp::Header& header, Bytes payload);
   void send_event(Batch& batch, const Flow& f, const Bridge& bridge, const Bridge::Event& event,
                   OwnStream& own, Bytes payload);
@@ -389,6 +416,20 @@ class EngineState {
   void forward_rtcp(Batch& batch, const Destination& to, const port::MediaPacket& p);
 
   void audio_statistics(const Stream& s, const Flow& f, LegStatistics& out) const;
+
+  // reports.cpp
+  Status<rtp::RtcpReason> read_reports(Now now, const Flow& f, rtp::RtcpReader reader);
+  Status<rtp::RtcpReason> read_extended(Now now, Stream& s, Stream* reader, const rtp::RtcpPacket& packet);
+  void read_report(Now now, Stream& s, Stream* reader, const rtp::Report& report);
+  Stream* stream_of(const Destination& to);
+  bool reports_to(const Endpoint& e, size_t index) const;
+  void send_reports(Now now, Endpoint& e, port::MediaOut& out);
+  void send_report(Now now, const Endpoint& e, Stream& s, Flow& f, const Destination& to,
+                   port::MediaOut& out);
+  rtp::VoipMetrics metrics_of(Now now, const Stream& s, const Flow& f) const;
+  Conditions conditions(const Stream& s, const Flow& f) const;
+  void grade(Flow& f);
+  void forget_grade(Flow& f);
 
   // source.cpp
   /// Packets of ours, encrypted where the leg's are. `packet` has srtp::tail_room behind it.
@@ -401,7 +442,6 @@ class EngineState {
   void begin_own(OwnStream& own, uint32_t clock_rate);
   bool speaks(const Endpoint& e, size_t index) const;
   void play_voice(Now now, Endpoint& e, port::MediaOut& out);
-  void send_reports(Now now, Endpoint& e, port::MediaOut& out);
   void check_silence(Now now, Endpoint& e);
 
   struct Counters {
@@ -431,6 +471,9 @@ class EngineState {
     Counter& open_endpoints;
     Counter& open_ports;
     Counter& open_rooms;
+    Counter& lost;
+    std::array<Counter*, grade_count> legs;
+    std::array<Counter*, static_cast<size_t>(rtp::RtcpReason::count_)> rtcp_refused;
   };
   Counters counters_;
 };

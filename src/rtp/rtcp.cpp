@@ -55,15 +55,44 @@ void write_block(uint8_t* p, const ReportBlock& b) {
 
 }  // namespace
 
-std::optional<RtcpReader> RtcpReader::open(Bytes compound, bool encrypted) {
-  if (compound.size() < 8 || (compound[0] & 0xC0) != 0x80 || !is_rtcp_type(compound[1])) return std::nullopt;
-  if (encrypted) return RtcpReader({});
+const char* to_string(RtcpReason r) {
+  switch (r) {
+    case RtcpReason::too_short:
+      return "too_short";
+    case RtcpReason::bad_version:
+      return "bad_version";
+    case RtcpReason::not_rtcp:
+      return "not_rtcp";
+    case RtcpReason::past_end:
+      return "past_end";
+    case RtcpReason::bad_padding:
+      return "bad_padding";
+    case RtcpReason::short_report:
+      return "short_report";
+    case RtcpReason::short_xr:
+      return "short_xr";
+    case RtcpReason::xr_past_end:
+      return "xr_past_end";
+    case RtcpReason::bad_xr_length:
+      return "bad_xr_length";
+    case RtcpReason::count_:
+      break;
+  }
+  return "unknown";
+}
+
+Result<RtcpReader, RtcpReason> RtcpReader::open(Bytes compound, bool encrypted) {
+  if (compound.size() < 8) return Failure{RtcpReason::too_short};
   for (Bytes rest = compound; !rest.empty();) {
+    if (rest.size() < header_bytes) return Failure{RtcpReason::past_end};
+    if ((rest[0] & 0xC0) != 0x80) return Failure{RtcpReason::bad_version};
+    if (!is_rtcp_type(rest[1])) return Failure{RtcpReason::not_rtcp};
+    if (encrypted) return RtcpReader({});
     const size_t size = packet_bytes(rest);
-    if (size == 0 || !is_rtcp_type(rest[1])) return std::nullopt;
+    if (size == 0) return Failure{RtcpReason::past_end};
     const size_t padding = padding_of(rest.first(size));
     if (padding == SIZE_MAX || (padding != 0 && size != rest.size()))
-      return std::nullopt;  // only the last is padded
+      return Failure{RtcpReason::bad_padding};  // only the last is padded
     rest = rest.subspan(size);
   }
   return RtcpReader(compound);
@@ -79,11 +108,10 @@ std::optional<RtcpPacket> RtcpReader::next() {
                     packet.subspan(header_bytes, size - header_bytes - padding)};
 }
 
-std::optional<Report> Report::parse(const RtcpPacket& packet) {
+Result<Report, RtcpReason> Report::parse(const RtcpPacket& packet) {
   const bool sr = packet.type == static_cast<uint8_t>(RtcpType::sr);
-  if (!sr && packet.type != static_cast<uint8_t>(RtcpType::rr)) return std::nullopt;
   const size_t head = 4 + (sr ? sender_bytes : 0);
-  if (packet.body.size() < head + packet.count * block_bytes) return std::nullopt;
+  if (packet.body.size() < head + packet.count * block_bytes) return Failure{RtcpReason::short_report};
   const uint8_t* p = packet.body.data();
   Report r;
   r.ssrc = load32(p);

@@ -7,7 +7,9 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/result.h"
 #include "base/time.h"
+#include "rtp/rtcp_reason.h"
 
 namespace tandem::rtp {
 
@@ -32,9 +34,9 @@ struct RtcpPacket {
 /// Walks a compound with every length checked first.
 class RtcpReader {
  public:
-  /// Nothing when the first header is wrong or any length does not add up (RFC 3550 A.2, reduced size
+  /// Refused when the first header is wrong or any length does not add up (RFC 3550 A.2, reduced size
   /// allowed). `encrypted` (SRTCP): only the first header is in the clear, and only it is checked.
-  static std::optional<RtcpReader> open(Bytes compound, bool encrypted = false);
+  static Result<RtcpReader, RtcpReason> open(Bytes compound, bool encrypted = false);
   std::optional<RtcpPacket> next();
 
  private:
@@ -67,8 +69,8 @@ struct Report {
   uint8_t block_count = 0;
   std::array<ReportBlock, 31> blocks;
 
-  /// Nothing when it is neither, or too short for its count.
-  static std::optional<Report> parse(const RtcpPacket& packet);
+  /// Of a packet whose type is one of the two.
+  static Result<Report, RtcpReason> parse(const RtcpPacket& packet);
 };
 
 /// 32.32 fixed point NTP time (seconds since 1900).

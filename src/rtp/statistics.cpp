@@ -6,9 +6,26 @@ namespace tandem::rtp {
 namespace {
 constexpr uint16_t max_dropout = 3000;  // A.1
 constexpr uint16_t max_misorder = 100;
+constexpr uint32_t window_packets = 64;
 }  // namespace
 
+/// The highest is about to move on by `ahead`: what of the window falls out of it and has not come is lost.
+void ReceiverStatistics::judge(uint32_t ahead) {
+  const uint32_t n = std::min<uint32_t>(ahead, window_packets);
+  const uint64_t all = n == window_packets ? ~uint64_t{0} : (uint64_t{1} << n) - 1;
+  const uint64_t missing = ~(window >> (window_packets - n)) & all;
+  if (missing != 0) {
+    for (uint32_t bit = n; bit-- > 0;) {  // the oldest first
+      const uint32_t back = window_packets - n + bit;
+      if ((missing >> bit & 1) != 0 && back <= extended_highest() - base)
+        losses.lose(extended_highest() - back, 1);
+    }
+  }
+  if (ahead > window_packets) losses.lose(extended_highest() + 1, ahead - window_packets);
+}
+
 void ReceiverStatistics::start_span(uint32_t packet_ssrc, uint16_t sequence) {
+  if (started) judge(window_packets);
   past_expected += span_expected();
   past_received += received;
   started = true;
@@ -16,6 +33,7 @@ void ReceiverStatistics::start_span(uint32_t packet_ssrc, uint16_t sequence) {
   highest = sequence;
   cycles = 0;
   base = sequence;
+  losses.begin(base);
   received = 0;
   window = 1;
   bad_sequence = 0x10000;
@@ -31,6 +49,7 @@ bool ReceiverStatistics::update_sequence(uint16_t sequence) {
   if (ahead == 0) {
     ++duplicates;
   } else if (ahead < max_dropout) {
+    judge(ahead);
     if (sequence < highest) cycles += 0x10000;
     window = ahead < 64 ? window << ahead | 1 : 1;
     highest = sequence;

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "base/time.h"
+#include "rtp/loss_runs.h"
 #include "rtp/rtcp.h"
 
 namespace tandem::rtp {
@@ -35,6 +36,8 @@ struct ReceiverStatistics {
   uint64_t past_expected = 0;  // of earlier spans
   uint64_t past_received = 0;
 
+  LossRuns losses;  // of packets that are further back than the window: those may still come
+
   // the interval since the last report we sent
   uint64_t report_expected = 0;
   uint64_t report_received = 0;
@@ -60,6 +63,7 @@ struct ReceiverStatistics {
   double to_ms(uint32_t j16) const { return clock_rate == 0 ? 0 : j16 / 16.0 * 1000.0 / clock_rate; }
   void start_span(uint32_t packet_ssrc, uint16_t sequence);
   bool update_sequence(uint16_t sequence);
+  void judge(uint32_t ahead);
 };
 
 }  // namespace tandem::rtp

@@ -3,7 +3,6 @@
 
 #include "codec/g711.h"
 #include "codec/goertzel.h"
-#include "media/mos.h"
 #include "world.h"
 
 namespace tandem::media {
@@ -188,26 +187,6 @@ TEST(Source, ReportsTellOfWhatWePlayAndHear) {
   bytes.resize(rtp::write_report(bytes, 0xBBBB, std::nullopt, block, "b"));
   w2.receive(at("10.0.0.2:5001"), static_cast<uint16_t>(c2.b_port + 1), bytes);
   EXPECT_NEAR(w2.engine->statistics(c2.b).round_trip_ms, 50, 0.2);
-}
-
-TEST(Mos, FollowsG107) {
-  // R = 93.2 - Id - Ie,eff, worked out by hand; 150 ms one way is 0.024 * 150 = 3.6.
-  const auto q = [](std::string_view codec, double loss) { return Quality{codec, loss, 0, 260}; };
-  EXPECT_NEAR(rating(q("PCMU", 0)), 89.6, 0.01);
-  EXPECT_NEAR(rating(q("PCMU", 0.01)), 89.6 - 95 * 1 / 26.1, 0.01);
-  EXPECT_NEAR(rating(q("PCMA", 0.05)), 89.6 - 95 * 5 / 30.1, 0.01);
-  EXPECT_NEAR(rating(q("G729", 0)), 78.6, 0.01);
-  EXPECT_NEAR(rating(q("G729", 0.02)), 89.6 - 11 - 84 * 2 / 21.0, 0.01);
-  EXPECT_NEAR(rating(Quality{"PCMU", 0, 40, 400}), 93.2 - 0.024 * 300 - 0.11 * (300 - 177.3), 0.01);
-  // G.107 annex B: R to MOS.
-  EXPECT_NEAR(mean_opinion_score(93.2), 4.41, 0.01);
-  EXPECT_NEAR(mean_opinion_score(90), 4.34, 0.01);
-  EXPECT_NEAR(mean_opinion_score(80), 4.03, 0.01);
-  EXPECT_NEAR(mean_opinion_score(70), 3.60, 0.01);
-  EXPECT_NEAR(mean_opinion_score(60), 3.10, 0.01);
-  EXPECT_NEAR(mean_opinion_score(50), 2.58, 0.01);
-  EXPECT_DOUBLE_EQ(mean_opinion_score(0.0), 1);
-  EXPECT_LT(mean_opinion_score(q("PCMU", 1.0)), 1.6);
 }
 
 }  // namespace

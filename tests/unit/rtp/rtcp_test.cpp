@@ -69,34 +69,41 @@ TEST(Rtcp, EveryTruncationIsRefusedOrAPrefixOfWholePackets) {
   const Octets b = report(true, true);
   for (size_t n = 0; n < b.size(); ++n) {
     const bool whole = n == 52;  // SR with one block, without the SDES
-    EXPECT_EQ(RtcpReader::open(Bytes(b).first(n)).has_value(), whole) << n;
+    EXPECT_EQ(RtcpReader::open(Bytes(b).first(n)).ok(), whole) << n;
   }
 }
 
 TEST(Rtcp, LengthsAreChecked) {
   Octets b = report(false, true);
   b[3] = 0xFF;
-  EXPECT_FALSE(RtcpReader::open(b));
+  EXPECT_EQ(RtcpReader::open(b).reason(), RtcpReason::past_end);
   EXPECT_TRUE(RtcpReader::open(b, true)) << "SRTCP: the rest is ciphertext";
   b = report(false, true);
+  b[3] = 0;  // nothing left for the SSRC; what follows is read as a packet
+  EXPECT_FALSE(RtcpReader::open(b));
+  b = report(false, true);
   b[0] = 0x1F;
-  EXPECT_FALSE(RtcpReader::open(b)) << "version";
+  EXPECT_EQ(RtcpReader::open(b).reason(), RtcpReason::bad_version);
   b = report(false, true);
   b[1] = 100;
-  EXPECT_FALSE(RtcpReader::open(b)) << "not RTCP";
+  EXPECT_EQ(RtcpReader::open(b).reason(), RtcpReason::not_rtcp);
   b = report(false, true);
   b[0] = 0x80 | 31;  // says 31 blocks
   const auto packet = RtcpReader::open(b)->next();
-  EXPECT_FALSE(Report::parse(*packet));
+  EXPECT_EQ(Report::parse(*packet).reason(), RtcpReason::short_report);
   b = report(false, true);
   b[0] |= 0x20;  // padding in a packet that is not the last
   b[31] = 4;
-  EXPECT_FALSE(RtcpReader::open(b));
+  EXPECT_EQ(RtcpReader::open(b).reason(), RtcpReason::bad_padding);
   Octets last = {0xA0, 203, 0, 1, 0, 0, 0, 8};
-  EXPECT_FALSE(RtcpReader::open(last)) << "padding longer than the body";
+  EXPECT_EQ(RtcpReader::open(last).reason(), RtcpReason::bad_padding) << "longer than the body";
   last.back() = 4;
   const auto bye = RtcpReader::open(last)->next();
   EXPECT_TRUE(bye->body.empty());
+  EXPECT_EQ(RtcpReader::open(Octets{0x80, 201, 0}).reason(), RtcpReason::too_short);
+  // An SR of one word: its length minus its fields would be negative.
+  const Octets empty_sr = {0x81, 200, 0, 0, 0x80, 203, 0, 0};
+  EXPECT_EQ(Report::parse(*RtcpReader::open(empty_sr)->next()).reason(), RtcpReason::short_report);
 }
 
 TEST(Rtcp, SmallBuffersAreLeftAlone) {
