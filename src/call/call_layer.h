@@ -44,6 +44,7 @@ struct LegInfo {
   std::string state;   // "ringing", "connected", "held", ...
   std::string remote;  // signalling address
   std::string codec;
+  media::LegStatistics media;
 };
 struct CallInfo {
   CallId id = 0;

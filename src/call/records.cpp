@@ -9,6 +9,9 @@ namespace {
 
 uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
+uint32_t microseconds_of(double ms) { return static_cast<uint32_t>(std::clamp(ms, 0.0, 60000.0) * 1000); }
+uint32_t hundredths_of(double mos) { return static_cast<uint32_t>(std::clamp(mos, 0.0, 5.0) * 100); }
+
 port::Cdr::Direction direction_of(bool from_trunk, bool to_trunk) {
   using Direction = port::Cdr::Direction;
   if (from_trunk) return to_trunk ? Direction::transit : Direction::inbound;
@@ -44,8 +47,13 @@ void CallFlow::count_media(port::CdrLeg& to, const Party& p, const media::LegSta
   to.octets_sent = minus(s.octets_sent, was.octets_sent);
   const int64_t lost = std::max<int64_t>(s.packets_lost, 0) - std::max<int64_t>(was.packets_lost, 0);
   to.packets_lost = lost > 0 ? static_cast<uint64_t>(lost) : 0;
-  to.jitter_us = static_cast<uint32_t>(std::clamp(s.jitter_ms, 0.0, 60000.0) * 1000);
-  to.mos_x100 = static_cast<uint32_t>(std::clamp(s.mos, 0.0, 5.0) * 100);
+  to.jitter_us = microseconds_of(s.jitter_ms);
+  to.mos_x100 = hundredths_of(s.mos);
+  to.round_trip_us = microseconds_of(s.round_trip_ms);
+  if (!s.has_report) return;
+  to.reported_lost = static_cast<uint64_t>(std::max(s.report_lost, 0));
+  to.reported_jitter_us = microseconds_of(s.report_jitter_ms);
+  to.reported_mos_x100 = hundredths_of(s.report_mos);
 }
 
 /// What is known of the pair's origin before it is known who its legs are.

@@ -47,7 +47,8 @@ CallInfo Layer::info(const Call& call) const {
                 : partner && partner->holds         ? "held"
                                                     : "connected";
     leg.remote = p->sip->path().remote.to_string();
-    if (p->endpoint) leg.codec = engine.statistics(p->endpoint).codec;
+    if (p->endpoint) leg.media = engine.statistics(p->endpoint);
+    leg.codec = leg.media.codec;
   }
   return info;
 }

@@ -205,7 +205,13 @@ void members(V& v, port::CdrLeg& l) {
   v.member("octets_sent", l.octets_sent, "RTP payload octets to this party");
   v.member("packets_lost", l.packets_lost, "lost on the way from this party");
   v.member("jitter_us", l.jitter_us, "interarrival jitter, microseconds");
-  v.member("mos_x100", l.mos_x100, "mean opinion score times 100; 0: not measured");
+  v.member("mos_x100", l.mos_x100,
+           "mean opinion score of what came from this party, times 100; 0: not measured");
+  v.member("reported_lost", l.reported_lost, "lost on the way to this party, as its RTCP says");
+  v.member("reported_jitter_us", l.reported_jitter_us, "jitter it reports, microseconds");
+  v.member("reported_mos_x100", l.reported_mos_x100,
+           "mean opinion score of what it received, by its reports, times 100; 0: it sent none");
+  v.member("round_trip_us", l.round_trip_us, "between this node and the party; 0: not measured");
 }
 
 template <class V>
@@ -230,6 +236,27 @@ void members(V& v, port::Cdr& c) {
   v.member("route", c.route, "the dial plan row that decided");
 }
 
+/// How a leg sounds now.
+template <class V>
+void members(V& v, media::LegStatistics& s) {
+  v.member("packets_received", s.packets_received, "RTP packets from this party");
+  v.member("packets_sent", s.packets_sent, "RTP packets to this party");
+  v.member("packets_lost", s.packets_lost, "lost on the way from this party; less than 0: duplicates");
+  v.member("loss", s.loss, "share of the packets from this party that was lost, 0 to 1");
+  v.member("burst_ratio", s.burst_ratio, "of the losses; 1: at random (ITU-T G.107)");
+  v.member("jitter_ms", s.jitter_ms, "interarrival jitter now");
+  v.member("max_jitter_ms", s.max_jitter_ms, "and at most");
+  v.member("round_trip_ms", s.round_trip_ms, "between this node and the party; 0: not known");
+  v.member("r_factor", s.r_factor, "ITU-T G.107, or G.107.1 when wideband; 0: nothing received");
+  v.member("wideband", s.wideband, "whether the rating's scale ends at 129 instead of 93");
+  v.member("mos", s.mos, "mean opinion score of what comes from this party; 0: nothing received");
+  v.member("reported", s.has_report, "whether this party reports what it receives");
+  v.member("reported_loss", s.report_loss, "share it lost since its report before");
+  v.member("reported_lost", s.report_lost, "packets it lost, all told");
+  v.member("reported_jitter_ms", s.report_jitter_ms, "the jitter it sees");
+  v.member("reported_mos", s.report_mos, "mean opinion score of what it receives, by its reports");
+}
+
 template <class V>
 void members(V& v, call::LegInfo& l) {
   v.member("id", l.id, "of the leg inside the call");
@@ -239,6 +266,7 @@ void members(V& v, call::LegInfo& l) {
   v.member("state", l.state, "ringing, connected, held, ...");
   v.member("remote", l.remote, "signalling address");
   v.member("codec", l.codec, "encoding name");
+  v.object("media", l.media, "how it sounds");
 }
 
 template <class V>

@@ -9,7 +9,7 @@ namespace {
 
 // Highest field numbers of proto/cdr.proto.
 constexpr uint64_t last_party_field = 3;
-constexpr uint64_t last_leg_field = 14;
+constexpr uint64_t last_leg_field = 18;
 constexpr uint64_t last_cdr_field = 18;
 
 bool take_varint(std::string_view& wire, uint64_t& value) {
@@ -88,6 +88,10 @@ void write(const CdrLeg& from, proto::CdrLeg& to) {
   to.set_packets_lost(from.packets_lost);
   to.set_jitter_us(from.jitter_us);
   to.set_mos_x100(from.mos_x100);
+  to.set_reported_lost(from.reported_lost);
+  to.set_reported_jitter_us(from.reported_jitter_us);
+  to.set_reported_mos_x100(from.reported_mos_x100);
+  to.set_round_trip_us(from.round_trip_us);
   keep_unknown(to, from.unknown);
 }
 
@@ -112,6 +116,10 @@ CdrLeg read(const proto::CdrLeg& from) {
   to.packets_lost = from.packets_lost();
   to.jitter_us = from.jitter_us();
   to.mos_x100 = from.mos_x100();
+  to.reported_lost = from.reported_lost();
+  to.reported_jitter_us = from.reported_jitter_us();
+  to.reported_mos_x100 = from.reported_mos_x100();
+  to.round_trip_us = from.round_trip_us();
   to.unknown = unknown_fields(from.SerializeAsString(), last_leg_field);
   return to;
 }

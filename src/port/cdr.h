@@ -48,7 +48,12 @@ struct CdrLeg {
   uint64_t octets_sent = 0;
   uint64_t packets_lost = 0;
   uint32_t jitter_us = 0;
-  uint32_t mos_x100 = 0;  // 100..500; 0: not measured
+  uint32_t mos_x100 = 0;  // of what it sent us: 100..450; 0: not measured
+  // What its own RTCP told of what it received; 0: nothing.
+  uint64_t reported_lost = 0;
+  uint32_t reported_jitter_us = 0;
+  uint32_t reported_mos_x100 = 0;
+  uint32_t round_trip_us = 0;  // between us and the party; 0: not measured
   std::string unknown;
   bool operator==(const CdrLeg&) const = default;
 };

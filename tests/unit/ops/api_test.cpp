@@ -456,6 +456,10 @@ TEST_F(ApiTest, RecordsAsCsvSayWhatTheJsonSays) {
   cdr.caller.remote = *SocketAddress::parse("198.51.100.1:5060");
   cdr.caller.jitter_us = 1500;
   cdr.caller.mos_x100 = 431;
+  cdr.caller.reported_lost = 4;
+  cdr.caller.reported_jitter_us = 900;
+  cdr.caller.reported_mos_x100 = 418;
+  cdr.caller.round_trip_us = 20000;
   cdr.callee.call_id = "b@node";
   cdr.callee.party = {"1003", "example.net", "Bob", {}};
   cdr.callee.remote = *SocketAddress::parse("[2001:db8::3]:5061");
@@ -474,13 +478,15 @@ TEST_F(ApiTest, RecordsAsCsvSayWhatTheJsonSays) {
             "caller_call_id,caller_user,caller_domain,caller_display,caller_remote,caller_transport,"
             "caller_trunk,caller_codec,caller_user_agent,caller_packets_received,caller_octets_received,"
             "caller_packets_sent,caller_octets_sent,caller_packets_lost,caller_jitter_us,caller_mos_x100,"
+            "caller_reported_lost,caller_reported_jitter_us,caller_reported_mos_x100,caller_round_trip_us,"
             "callee_call_id,callee_user,callee_domain,callee_display,callee_remote,callee_transport,"
             "callee_trunk,callee_codec,callee_user_agent,callee_packets_received,callee_octets_received,"
             "callee_packets_sent,callee_octets_sent,callee_packets_lost,callee_jitter_us,callee_mos_x100,"
+            "callee_reported_lost,callee_reported_jitter_us,callee_reported_mos_x100,callee_round_trip_us,"
             "dialled,sip_status,q850_cause,release_side,transferred_by,forwarded_by,route\r\n"
             "1,2,3,4,internal,,,,,"
-            "a@phone,1001,example.org,Ann,198.51.100.1:5060,udp,,,,0,0,0,0,0,1500,431,"
-            "b@node,1003,example.net,Bob,[2001:db8::3]:5061,tls,,,,0,0,0,0,0,700,0,"
+            "a@phone,1001,example.org,Ann,198.51.100.1:5060,udp,,,,0,0,0,0,0,1500,431,4,900,418,20000,"
+            "b@node,1003,example.net,Bob,[2001:db8::3]:5061,tls,,,,0,0,0,0,0,700,0,0,0,0,0,"
             "1003,487,26,system,1002@example.org,1004@example.org,internal\r\n");
 }
 
