@@ -1,6 +1,7 @@
 #include "media/bridge.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.h"
 #include "media/state.h"
@@ -9,6 +10,7 @@ namespace tandem::media {
 namespace {
 
 constexpr Duration event_gap = milliseconds(100);  // between two packets of one key press, at most
+constexpr Duration fax_delay = milliseconds(100);  // T.30 has no use for less, and jitter none for more
 constexpr Duration idle_after = seconds(1);        // without a packet: the sender speaks otherwise, or not
 
 bool is_event(const PayloadFormat& f) { return iequals(f.encoding, "telephone-event"); }
@@ -95,7 +97,13 @@ bool Bridge::begin() {
   config.audio_rate = rate;
   player_.emplace(config);
   if (learnt_ > Duration::zero()) player_->learn(learnt_);
+  if (keeps_time_) player_->hold(fax_delay);
   return true;
+}
+
+void Bridge::keep_time() {
+  if (std::exchange(keeps_time_, true)) return;
+  if (player_) player_->hold(fax_delay);
 }
 
 bool Bridge::hear(Instant now, const rtp::Header& header, Bytes payload) {
@@ -115,6 +123,7 @@ std::optional<playout::Speaker::Said> Bridge::say(Instant now) {
   }
   if (!active_) return std::nullopt;
   player_->render(now, frame_);
+  fax_.hear(frame_, static_cast<uint32_t>(frame_.size() * 1000 / speaker_->frame_ms()));
   auto said = speaker_->say(frame_);
   if (has_event_ && now < event_until_) return std::nullopt;
   return said;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "media/fax_ear.h"
 #include "media/flow.h"
 #include "playout/player.h"
 #include "playout/speaker.h"
@@ -61,6 +62,12 @@ class Bridge {
   };
   std::optional<Event> event(Instant now, const rtp::Header& header, uint32_t own_timestamp);
 
+  /// The sender's sound is a modem's.
+  bool hears_fax() const { return fax_.heard(); }
+  /// Either side's is: from now on the sound keeps its timing (playout::Player::hold).
+  void keep_time();
+  bool keeps_time() const { return keeps_time_; }
+
   /// How long what is heard waits here, and what the jitter buffer did; nothing heard: zero.
   Duration delay(Instant now) const { return player_ ? player_->delay(now) : Duration::zero(); }
   playout::JitterCounts jitter_counts() const {
@@ -76,6 +83,8 @@ class Bridge {
 
   BridgePlan plan_;
   Duration learnt_{};
+  FaxEar fax_;
+  bool keeps_time_ = false;
   std::optional<playout::Player> player_;
   std::optional<playout::Speaker> speaker_;
   std::vector<int16_t> frame_;

@@ -16,6 +16,8 @@ bool EngineState::connect_bridge(Stream& s, const Endpoint& partner, const Strea
   if (!s.bridge || s.bridge->plan() != *plan) {
     s.bridge = std::make_unique<Bridge>(*plan);
     s.bridge->learn(s.learnt);
+    if (s.was_fax) s.bridge->keep_time();
+    s.was_fax = false;
     s.learnt = {};
   }
   s.bridge_to = static_cast<size_t>(&p - partner.streams.data());
@@ -32,6 +34,10 @@ void EngineState::play_bridge(Now now, Stream& s, Endpoint& partner, port::Media
   Stream& p = partner.streams[s.bridge_to];
   begin_own(p.own, s.bridge->plan().said.clock_rate);
   const auto said = s.bridge->say(now.mono);
+  if (s.bridge->hears_fax()) {  // tones are heard from one side at a time, modems from both
+    s.bridge->keep_time();
+    if (p.bridge) p.bridge->keep_time();
+  }
   if (partner.feed != Feed::partner) return;  // it hears something else meanwhile, by the same stream
   const Exits to = exits_to(p);
   if (said && to.rtp.on) send_said(now, out, p, *said, s.bridge->plan().said.payload_type, to.rtp);

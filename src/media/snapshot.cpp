@@ -395,7 +395,10 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
         stream.set_srtp_sender(s.secured->sender_record());
         stream.set_srtp_receiver(s.secured->receiver_record());
       }
-      if (s.bridge) stream.set_learnt_ns(s.bridge->learnt().count());
+      if (s.bridge) {
+        stream.set_learnt_ns(s.bridge->learnt().count());
+        stream.set_fax(s.bridge->keeps_time());
+      }
     }
     const auto partner = std::find(ids.begin(), ids.end(), e->partner);
     if (e->partner && partner != ids.end()) out.set_partner(static_cast<uint32_t>(partner - ids.begin()) + 1);
@@ -480,6 +483,7 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
       s.reference = {stream.reference().ssrc(), stream.reference().ntp(),
                      deadline_from_wall(now, stream.reference().at())};
     s.learnt = Duration(stream.learnt_ns());
+    s.was_fax = stream.fax();
     if (stream.rtp_local().empty()) continue;
     const auto local = SocketAddress::parse(stream.rtp_local());
     if (!local) return Failure{Reason::bad_snapshot};

@@ -128,6 +128,7 @@ struct Stream {
   size_t bridge_to = 0;            // the partner's stream
   Instant bridge_at;               // its next frame
   Duration learnt{};               // of a bridge before a restore: what its jitter buffer begins with
+  bool was_fax = false;            // of a bridge before a restore: its successor keeps the timing, too
   bool has_report = false;
   rtp::ReportBlock report;  // the peer's last about what it receives
   double round_trip_ms = 0;

@@ -47,6 +47,12 @@ void JitterBuffer::restart() {
   filled_ = 0;
 }
 
+void JitterBuffer::hold(Duration delay) {
+  restart();
+  wanted_ = std::clamp(delay, config_.least, config_.most);
+  fixed_ = true;
+}
+
 /// How late this packet is, and what delay would have had all but a few in time.
 void JitterBuffer::observe(Instant now, int64_t transit) {
   if (now - span_began_ > base_span) {
@@ -64,6 +70,7 @@ void JitterBuffer::observe(Instant now, int64_t transit) {
   float sum = 0;
   size_t enough = 0;
   while (enough + 1 < bins && (sum += lateness_[enough]) < in_time) ++enough;
+  if (fixed_) return;
   wanted_ = std::clamp<Duration>(bin_width * static_cast<int64_t>(enough + 1), config_.least, config_.most);
 }
 

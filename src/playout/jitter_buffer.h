@@ -76,6 +76,9 @@ class JitterBuffer {
   /// A new source, or the same one after a pause nobody knows the length of.
   void restart();
 
+  /// From now on the delay is that and stays it; what is held goes, and the source begins anew with it.
+  void hold(Duration delay);
+
   /// What a successor on another node needs to begin with the right delay.
   Duration learnt() const { return wanted_; }
   void learn(Duration wanted);
@@ -113,6 +116,7 @@ class JitterBuffer {
   std::array<float, bins> lateness_{};  // share of packets by lateness, the newest counting most
   uint32_t observed_ = 0;
   Duration wanted_;
+  bool fixed_ = false;
 };
 
 }  // namespace tandem::playout

@@ -90,6 +90,13 @@ void Player::restart() {
   begin_ = end_ = voice_end_ = 0;
 }
 
+void Player::hold(Duration delay) {
+  if (std::exchange(held_, true)) return;
+  buffer_.hold(delay);
+  silent_ = false;
+  begin_ = end_ = voice_end_ = 0;
+}
+
 JitterCounts Player::jitter_counts() const { return buffer_.counts(); }
 Duration Player::wanted_delay() const { return buffer_.wanted(); }
 void Player::learn(Duration wanted) { buffer_.learn(wanted); }
@@ -101,8 +108,10 @@ uint32_t Player::ticks_of(size_t samples) const {
 
 bool Player::render(Instant now, std::span<int16_t> out) {
   make(now, out.size());
-  steer(now);
-  make(now, out.size());  // what was shortened
+  if (!held_) {
+    steer(now);
+    make(now, out.size());  // what was shortened
+  }
   const bool voice = voice_end_ > begin_;
   std::copy_n(queue_.begin() + static_cast<std::ptrdiff_t>(begin_), out.size(), out.begin());
   begin_ += out.size();
@@ -155,7 +164,7 @@ void Player::play_packet() {
 void Player::fill(uint32_t ticks, Bytes next) {
   buffer_.concealed(ticks);
   concealing_ = true;
-  if (silent_ || !playing_) return background(ticks);
+  if (silent_ || !playing_ || held_) return background(ticks);
   const codec::Shape& shape = playing_->decoder->shape();
   const size_t samples = size_t{ticks} * shape.audio_rate / shape.clock_rate * shape.channels;
   const std::span<int16_t> sound = std::span(decoded_).first(std::min(samples, decoded_.size()));

@@ -51,6 +51,10 @@ class Player {
   /// Another SSRC: nothing of the old one fits.
   void restart();
 
+  /// For modems: a fixed delay, no sample taken out or added, silence for what is lost. Costs a gap as long
+  /// as the delay, once.
+  void hold(Duration delay);
+
   const PlayerCounts& counts() const { return counts_; }
   JitterCounts jitter_counts() const;
   /// Between the fastest packet's arrival and its sound.
@@ -87,7 +91,8 @@ class Player {
   Source* playing_ = nullptr;  // whose sound came last
   bool silent_ = false;        // the source described its background: noise until it talks again
   bool concealing_ = false;    // the sound that came last stands in for something
-  uint32_t frame_ticks_;       // of the last packet
+  bool held_ = false;
+  uint32_t frame_ticks_;  // of the last packet
   codec::NoiseGenerator noise_;
   std::vector<int16_t> queue_;  // sound made and not handed out: [begin_, end_)
   size_t begin_ = 0, end_ = 0;
