@@ -40,7 +40,7 @@ namespace tandem::media {
 constexpr size_t most_media_lines = 8;
 constexpr uint32_t frame_ms = 20;
 constexpr uint32_t bundled_bit = 0x8000'0000;  // in the slot of a flow that no port belongs to
-constexpr uint64_t graded_packets = 512;  // from one grading of a stream to the next: about ten seconds
+constexpr uint64_t graded_packets = 512;       // from one grading of a stream to the next: about ten seconds
 
 /// One payload type as a description names it; owning, since descriptions come and go.
 struct PayloadFormat {
