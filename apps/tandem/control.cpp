@@ -82,6 +82,18 @@ void Program::Impl::transfer(call::CallId id, uint16_t leg, std::string target,
   });
 }
 
+void Program::Impl::record(call::CallId id, call::RecordingAction action, bool announce,
+                           std::function<void(call::RecordingDone)> then) {
+  const auto best = [then = std::move(then)](const std::vector<call::RecordingDone>& found) {
+    for (const call::RecordingDone done : found)
+      if (done != call::RecordingDone::no_call) return then(done);
+    then(call::RecordingDone::no_call);
+  };
+  each_worker<call::RecordingDone>(*runtime, best, [id, action, announce](Now now, node::Worker& w) {
+    return std::vector<call::RecordingDone>{w.record(now, id, action, announce)};
+  });
+}
+
 void Program::Impl::registrations(std::string domain, std::string search, size_t limit,
                                   std::function<void(std::vector<ops::RegistrationView>)> then) {
   each_worker<ops::RegistrationView>(

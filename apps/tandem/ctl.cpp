@@ -283,6 +283,16 @@ void add_calls(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
     const std::string body = json::serialize(json::object{{"leg", *leg}, {"target", *target}});
     shared->run("POST", "/calls/" + percent_encode(*id) + "/transfer", {}, body);
   });
+  auto action = std::make_shared<std::string>();
+  auto silent = std::make_shared<bool>(false);
+  CLI::App* record = calls->add_subcommand("record", "start, stop, pause or resume the recording of one");
+  record->add_option("id", *id, "of the call")->required();
+  record->add_option("action", *action, "start, stop, pause or resume")->required();
+  record->add_flag("--silent", *silent, "start without telling the parties");
+  record->callback([shared, id, action, silent] {
+    const std::string body = json::serialize(json::object{{"action", *action}, {"announce", !*silent}});
+    shared->run("POST", "/calls/" + percent_encode(*id) + "/recording", {}, body);
+  });
 }
 
 void add_registrations(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {

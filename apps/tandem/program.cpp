@@ -146,6 +146,7 @@ std::unique_ptr<port::Worker> Program::Impl::make_worker(uint16_t index, port::M
   auto worker =
       std::make_unique<node::Worker>(node::make_settings(config, keys, epoch, index, workers, realms), plan(),
                                      ports, *rngs.back(), *dtls_endpoints.back(), net::now());
+  worker->use(prompts, *recorder);
   worker->outbox().trace_sip = config.log.trace_sip || hep != nullptr;
   worker->outbox().event_level = log.level();
   worker_counters.push_back(&worker->counters());

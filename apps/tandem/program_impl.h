@@ -60,6 +60,8 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   void call(call::CallId id, std::function<void(std::optional<call::CallInfo>)> then) override;
   void hangup(call::CallId id, std::function<void(bool)> then) override;
   void transfer(call::CallId id, uint16_t leg, std::string target, std::function<void(bool)> then) override;
+  void record(call::CallId id, call::RecordingAction action, bool announce,
+              std::function<void(call::RecordingDone)> then) override;
   void registrations(std::string domain, std::string search, size_t limit,
                      std::function<void(std::vector<ops::RegistrationView>)> then) override;
   void contacts(std::vector<port::AddressOfRecord> aors,

@@ -2,6 +2,7 @@
 // writes.
 #include <filesystem>
 
+#include "codec/tone.h"
 #include "net/clock.h"
 #include "tandem/program_impl.h"
 
@@ -18,6 +19,18 @@ std::string built_prompts() {
   return (program.parent_path().parent_path() / "share/tandem/sounds").string();
 }
 
+/// After it one speaks.
+port::SoundPtr beep() {
+  // The generator's 8 kHz samples are played twice as fast: 850 Hz, 250 ms.
+  codec::ToneSequence tones;
+  tones.steps = {{425, 0, -12, 500}};
+  tones.repeats = 1;
+  auto sound = std::make_shared<port::Sound>();
+  sound->samples.resize(port::sound_rate / 4);
+  codec::ToneGenerator(tones).render(sound->samples);
+  return sound;
+}
+
 }  // namespace
 
 void Program::Impl::start_sounds() {
@@ -26,7 +39,9 @@ void Program::Impl::start_sounds() {
   prompt_options.folders.push_back(built_prompts());
   if (!config.sounds.folder.empty()) prompt_options.folders.push_back(config.sounds.folder);
   prompt_options.default_language = config.sounds.language;
-  prompts = std::make_shared<const port::PromptLibrary>(store::load_prompts(prompt_options, sink));
+  port::PromptLibrary library = store::load_prompts(prompt_options, sink);
+  if (!library.find(config.sounds.language, "beep")) library.add(config.sounds.language, "beep", beep());
+  prompts = std::make_shared<const port::PromptLibrary>(std::move(library));
   if (!prompts->has(config.sounds.language))
     say(port::Level::warning, "sounds.language_absent", {{"language", config.sounds.language}});
 

@@ -338,10 +338,12 @@ Party* CallFlow::call_leg(size_t branch, Invitation invitation) {
     if (const route::Trunk* trunk = layer_.plan->trunk(called.trunk)) {
       called.codecs = trunk->row.codecs;
       called.srtp = trunk->row.srtp;
+      called.recording = trunk->row.recording;
     }
   } else if (target.profile) {
     called.codecs = target.profile->codecs;
     called.srtp = target.profile->srtp;
+    called.recording = target.profile->recording;
   }
   Cause why;
   const std::string body =

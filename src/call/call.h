@@ -41,6 +41,7 @@ struct Party {
   std::string trunk;
   std::vector<std::string> codecs;  // of its row; used when its media is opened
   port::SrtpPolicy srtp{};          // likewise
+  port::RecordPolicy recording{};   // of its row
   uint64_t seat = 0;                // among the calls of its trunk; 0: nobody counts
   route::CallSource source;         // who it is to the dial plan, when it transfers or diverts
   port::RealmId realm = 0;
@@ -66,6 +67,7 @@ struct Pairing {
   port::Cdr cdr;                            // what is known so far
   media::LegStatistics a_before, b_before;  // counters of an endpoint that has talked with others before
   bool open = true;
+  LegId recording = 0;  // whose endpoint is recorded; 0: none is
 };
 
 /// Where a target that is no registered contact is reached.

@@ -40,7 +40,11 @@ CallCounters::CallCounters(CounterSet& c)
       moved(c.counter("call_moved_total", "Calls given to another worker")),
       replaces_refused(c.counter("call_replaces_refused_total",
                                  "INVITE and REFER with Replaces from who may not take that dialog (403)")),
-      bad_parts(c.counter("call_bad_parts_total", "Snapshots of calls that could not be restored")) {
+      bad_parts(c.counter("call_bad_parts_total", "Snapshots of calls that could not be restored")),
+      recorded(c.counter("call_recordings_total", "Recordings of calls begun")),
+      not_recorded(c.counter(
+          "call_not_recorded_total",
+          "Recordings of calls that could not begin: the recorder's limits, media past us, no codec")) {
   for (size_t i = 0; i < sdp_errors.size(); ++i)
     sdp_errors[i] = &c.counter("sdp_parse_errors_total",
                                "Session descriptions not understood, by what was wrong with them",
@@ -418,6 +422,7 @@ bool CallLayer::restore(Now now, std::string_view part, std::string_view then, p
     flow.tell_lines();
     flow.tell_seats();
     flow.ask_again();
+    flow.record_again();
     flow.go_on(then);
   });
   return true;
@@ -432,6 +437,7 @@ void CallLayer::resume(Now now, port::Outbox& out) {
         flow.tell_lines();
         flow.tell_seats();
         flow.ask_again();
+        flow.record_again();
       });
 }
 
@@ -455,6 +461,15 @@ bool CallLayer::hangup(Now now, CallId id, const Cause& cause, port::Outbox& out
   if (!call) return false;
   impl_->run(now, *call, out, [&](CallFlow& flow) { flow.hangup(cause); });
   return true;
+}
+
+RecordingDone CallLayer::record(Now now, CallId id, RecordingAction action, bool announce,
+                                port::Outbox& out) {
+  Call* call = impl_->find(id);
+  if (!call) return RecordingDone::no_call;
+  RecordingDone done = RecordingDone::failed;
+  impl_->run(now, *call, out, [&](CallFlow& flow) { done = flow.record(action, announce); });
+  return done;
 }
 
 bool CallLayer::transfer(Now now, CallId id, uint16_t leg, std::string_view target, port::Outbox& out) {

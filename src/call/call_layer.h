@@ -23,6 +23,7 @@
 #include "call/trunk_registration.h"
 #include "call/trunk_watch.h"
 #include "media/engine.h"
+#include "port/enum_text.h"
 #include "port/outbox.h"
 #include "route/plan.h"
 #include "sip/token.h"
@@ -44,6 +45,7 @@ struct LegInfo {
   std::string state;   // "ringing", "connected", "held", ...
   std::string remote;  // signalling address
   std::string codec;
+  std::string recording;  // "", "running" or "paused"
   media::LegStatistics media;
 };
 struct CallInfo {
@@ -55,6 +57,26 @@ struct CallInfo {
   std::string route;  // the rule that decided
   std::vector<LegInfo> legs;
 };
+
+/// What may be asked of the recording of a call, and what came of it.
+enum class RecordingAction : uint8_t { start, stop, pause, resume };
+enum class RecordingDone : uint8_t {
+  done,
+  no_call,
+  not_talking,   // nobody has answered yet
+  not_recorded,  // there is nothing to stop, pause or resume
+  forbidden,     // RecordPolicy::never of a party
+  failed,        // the recorder refuses (its limits), or there is no media of ours to record
+};
+
+}  // namespace tandem::call
+
+template <>
+struct tandem::port::EnumText<tandem::call::RecordingAction> {
+  static constexpr std::string_view names[] = {"start", "stop", "pause", "resume"};
+};
+
+namespace tandem::call {
 
 class CallLayer {
  public:
@@ -103,6 +125,8 @@ class CallLayer {
   bool hangup(Now now, CallId id, const Cause& cause, port::Outbox& out);
   /// As if `leg` had sent a REFER to `target` (a number or URI). False: no such connected leg.
   bool transfer(Now now, CallId id, uint16_t leg, std::string_view target, port::Outbox& out);
+  /// What those who talk say, a channel each. `announce`: both are told. Starting what runs is done.
+  RecordingDone record(Now now, CallId id, RecordingAction action, bool announce, port::Outbox& out);
   /// No new calls (503); running ones go on. For a drain.
   void refuse_new_calls(bool refuse);
 

@@ -52,6 +52,8 @@ struct CallConfig {
 
   uint16_t busy_status = 486;  // answer for a target with do-not-disturb
   bool music_on_hold = true;
+  port::RecordPolicy recording = port::RecordPolicy::on_demand;  // of rows that leave it open
+  port::RecordingFormat recording_format = port::RecordingFormat::wav;
   std::string hold_music;       // a file of port::SoundPlace::sounds, over and over; empty: a melody of ours
   bool symmetric_media = true;  // RTP latching for subscribers behind NAT
   /// What a leg is offered beside what the other side speaks, and what is decoded and encoded for it where

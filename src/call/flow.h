@@ -39,6 +39,8 @@ class CallFlow {
   /// After a move: what the call came here for.
   void go_on(std::string_view then);
   void ask_again();  // after a restore: what was asked and not yet answered
+  RecordingDone record(RecordingAction action, bool announce);
+  void record_again();  // after a restore
   void tell_lines();
   void tell_seats();
   void settle_seats();
@@ -189,6 +191,13 @@ class CallFlow {
   void on_feature_stored(const port::Answer& answer);
   void on_line_found(const port::Answer& answer, bool parked);
   void finish_feature();
+
+  // recording.cpp
+  port::RecordPolicy policy_of(const Pairing& pair) const;
+  void record_by_policy(Pairing& pair);
+  bool begin_recording(Pairing& pair, bool announce);
+  void announce_recording(Party* party);
+  void end_recording(Pairing& pair);
 
   // records.cpp
   Pairing& open_pair(const Party& a, const Party& b);

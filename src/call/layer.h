@@ -48,6 +48,8 @@ struct CallCounters {
   Counter& moved;
   Counter& replaces_refused;
   Counter& bad_parts;
+  Counter& recorded;
+  Counter& not_recorded;
 
   /// A peer's description, read; what was wrong with one that could not be is counted here.
   Result<sdp::Description, sdp::Reason> read(std::string_view description);

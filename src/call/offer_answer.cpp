@@ -261,6 +261,7 @@ void CallFlow::connect(Party& from, Party& called) {
   if (!call_.answered.ns) call_.answered = turn_.now.wall;
   layer_.counters.answered.add();
   join(from, called);
+  record_by_policy(*pair_of(from.id));
   line(from, port::LineCall::State::confirmed);
   line(called, port::LineCall::State::confirmed);
   event(port::Level::info, "call.answered", {{"by", called.user}});

@@ -98,6 +98,7 @@ port::CommitId CallFlow::append(port::Cdr& cdr, const Cause& cause, port::Cdr::S
 
 port::CommitId CallFlow::close_pair(Pairing& pair, const Cause& cause, port::Cdr::Side side) {
   if (!pair.open) return 0;
+  end_recording(pair);
   pair.open = false;
   port::Cdr cdr = std::move(pair.cdr);
   cdr.key = {layer_.config.node, layer_.config.epoch, call_.id, pair.number};

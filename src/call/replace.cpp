@@ -250,6 +250,7 @@ void CallFlow::begin_pair(Party& a, Party& b, const std::string& transferred_by)
   pair.cdr.answer = turn_.now.wall;
   pair.cdr.sip_status = 200;
   pair.cdr.transferred_by = transferred_by;
+  record_by_policy(pair);
   call_.state = Call::State::connected;
   if (!call_.answered.ns) call_.answered = turn_.now.wall;
   line(a, port::LineCall::State::confirmed);

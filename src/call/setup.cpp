@@ -117,6 +117,7 @@ bool CallFlow::identify(Party& caller, const sip::Message& request, const Identi
     caller.pickup_group = row.pickup_group;
     caller.codecs = row.codecs;
     caller.srtp = row.srtp;
+    caller.recording = row.recording;
     caller.source = route::FromSubscriber{row.aor, row.call_class, row.caller_number, row.pickup_group};
     call_.domain = row.aor.domain;
   } else if (identity.kind == Identity::Kind::trunk) {
@@ -133,6 +134,7 @@ bool CallFlow::identify(Party& caller, const sip::Message& request, const Identi
       caller.realm = trunk->realm;
       caller.codecs = trunk->row.codecs;
       caller.srtp = trunk->row.srtp;
+      caller.recording = trunk->row.recording;
       caller.sip->use(trunk_credentials(trunk->row));
       // Called at the Contact we registered: the number is in the To.
       const auto to = request.to();

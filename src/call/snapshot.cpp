@@ -43,6 +43,7 @@ void write(Now now, const Party& p, proto::CallParty& to) {
   to.set_early_body(p.early_body);
   to.set_seat(p.seat);
   to.set_rung_ns(p.rung.ns);
+  to.set_recording(static_cast<uint32_t>(p.recording));
 }
 
 void read(Now now, const proto::CallParty& from, Party& p) {
@@ -60,6 +61,7 @@ void read(Now now, const proto::CallParty& from, Party& p) {
   p.partner = static_cast<LegId>(from.partner());
   p.branch = from.branch();
   p.rung.ns = from.rung_ns();
+  p.recording = clamp_enum(from.recording(), port::RecordPolicy::silent);
   p.attempt = from.attempt();
   p.has_sdp = from.has_sdp();
   p.early_media = from.early_media();
@@ -126,6 +128,7 @@ void write(Now now, const Branch& b, proto::CallBranch& to) {
   to.set_forward_unreachable(b.profile->forwarding.unreachable);
   for (const std::string& codec : b.profile->codecs) to.add_codecs(codec);
   to.set_srtp(static_cast<uint32_t>(b.profile->srtp));
+  to.set_recording(static_cast<uint32_t>(b.profile->recording));
 }
 
 void read(Now now, const proto::CallBranch& from, Branch& b) {
@@ -161,6 +164,7 @@ void read(Now now, const proto::CallBranch& from, Branch& b) {
   row->forwarding.unreachable = from.forward_unreachable();
   row->codecs.assign(from.codecs().begin(), from.codecs().end());
   row->srtp = clamp_enum(from.srtp(), port::SrtpPolicy::required);
+  row->recording = clamp_enum(from.recording(), port::RecordPolicy::silent);
   b.profile = std::move(row);
 }
 
@@ -247,6 +251,7 @@ void write_call(Now now, const Call& call, proto::CallPart& to) {
     one->set_a(pair.a);
     one->set_b(pair.b);
     one->set_cdr(port::encode(pair.cdr));
+    one->set_recording(pair.recording);
     write(pair.a_before, *one->mutable_a_before());
     write(pair.b_before, *one->mutable_b_before());
   }
@@ -311,6 +316,7 @@ void read_call(Now now, const proto::CallPart& from, Call& call) {
     pair.a = static_cast<LegId>(p.a());
     pair.b = static_cast<LegId>(p.b());
     pair.cdr = port::decode(p.cdr()).value_or(port::Cdr{});
+    pair.recording = static_cast<LegId>(p.recording());
     pair.a_before = read(p.a_before());
     pair.b_before = read(p.b_before());
   }

@@ -48,6 +48,8 @@ CallInfo Layer::info(const Call& call) const {
                                                     : "connected";
     leg.remote = p->sip->path().remote.to_string();
     if (p->endpoint) leg.media = engine.statistics(p->endpoint);
+    if (const auto tape = p->endpoint ? engine.recording(p->endpoint) : std::nullopt)
+      leg.recording = tape->paused ? "paused" : "running";
     leg.codec = leg.media.codec;
   }
   return info;

@@ -395,6 +395,8 @@ Status<Reason> Engine::play(Now now, EndpointId id, const codec::ToneSequence& s
 Status<Reason> Engine::play(Now now, EndpointId id, Programme programme) {
   Endpoint* e = state_->endpoints.find(id);
   if (!e) return Failure{Reason::unknown_endpoint};
+  for (Cue& cue : programme.cues)
+    if (!cue.prompt.empty()) find_prompt(cue, state_->prompts.get());
   return state_->play(now, *e, std::move(programme));
 }
 

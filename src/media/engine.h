@@ -139,7 +139,7 @@ struct MediaEvent {
 struct Cue {
   std::string language, prompt;  // of the port::PromptLibrary
   port::SoundFile file;          // when `prompt` is empty
-  port::SoundPtr sound;          // null: a file that is still being read; silence until it is supplied
+  port::SoundPtr sound;          // null: the library's, or a file that is still being read; silence meanwhile
 };
 
 /// Sounds one after the other.
@@ -278,7 +278,7 @@ class Engine {
   void supply(EndpointId id, const port::SoundFile& file, const port::SoundPtr& sound);
   /// The files the leg's programme still waits for.
   std::vector<port::SoundFile> wanted(EndpointId id) const;
-  /// Where restored programmes find their prompts.
+  /// Where prompts are found; one that nobody has is passed over.
   void use(std::shared_ptr<const port::PromptLibrary> prompts);
   /// The leg hears itself.
   Status<Reason> echo(Now now, EndpointId id);

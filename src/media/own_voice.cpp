@@ -4,6 +4,13 @@
 #include <utility>
 
 namespace tandem::media {
+
+void find_prompt(Cue& cue, const port::PromptLibrary* prompts) {
+  if (cue.sound) return;
+  if (prompts) cue.sound = prompts->find(cue.language, cue.prompt);
+  if (!cue.sound) cue.sound = std::make_shared<const port::Sound>();
+}
+
 namespace {
 constexpr uint32_t tone_rate = 8000;  // of the generator
 }

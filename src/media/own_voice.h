@@ -16,6 +16,9 @@ namespace tandem::media {
 
 struct Stream;
 
+/// The sound of a cue that names a prompt; what nobody has is passed over. Keeps a sound that is there.
+void find_prompt(Cue& cue, const port::PromptLibrary* prompts);
+
 class OwnVoice {
  public:
   /// Where it is among its cues.

@@ -273,9 +273,7 @@ Programme read(const proto::MediaProgramme& in, const port::PromptLibrary* promp
     if (c.place() <= static_cast<uint32_t>(port::SoundPlace::voicemail))
       cue.file.place = static_cast<port::SoundPlace>(c.place());
     cue.file.name = c.file();
-    if (cue.prompt.empty()) continue;
-    if (prompts) cue.sound = prompts->find(cue.language, cue.prompt);
-    if (!cue.sound) cue.sound = std::make_shared<const port::Sound>();  // a node without it says nothing
+    if (!cue.prompt.empty()) find_prompt(cue, prompts);
   }
   return programme;
 }

@@ -245,6 +245,12 @@ void describe(NodeConfig& c, Schema& s) {
     in.text("folder", c.recordings.folder,
             "where recordings of this node, and of no other, lie; empty: recordings in the data directory");
     in.duration("longest", c.recordings.longest, seconds(1), hours(24), "a recording is cut there");
+    in.choice("policy", c.recordings.policy, {"never", "on_demand", "announced", "silent"},
+              "calls of phones and trunks whose rows leave it open: never recorded; when somebody asks for "
+              "it; all, and "
+              "both parties are told; all, and nobody is told (where the law allows that)");
+    in.choice("format", c.recordings.format, {"wav", "wav-mu-law", "opus"},
+              "of calls: 16-bit WAV (256 kbit/s a side), G.711 in WAV, Opus in Matroska (32 kbit/s a side)");
     in.duration("max_age", c.recordings.max_age, Duration(0), hours(24 * 3660),
                 "recordings of days that are over for so long are removed; 0s: never");
     in.number("max_bytes", c.recordings.max_bytes, 0, UINT64_MAX,

@@ -84,6 +84,8 @@ struct SoundSettings {
 struct RecordingSettings {
   std::string folder;           // empty: DATA/recordings
   Duration longest = hours(4);  // of one recording
+  std::string policy = "on_demand";
+  std::string format = "wav";
   Duration max_age = Duration(0);
   uint64_t max_bytes = 0;
 };

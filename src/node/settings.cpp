@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "media/engine.h"
+#include "port/directory.h"
 
 namespace tandem::node {
 namespace {
@@ -129,6 +130,10 @@ WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uin
   s.calls.bypass_media = config.media.bypass;
   s.calls.codecs = config.media.codecs;
   s.calls.hold_music = config.sounds.hold_music;
+  s.calls.recording =
+      port::from_text<port::RecordPolicy>(config.recordings.policy).value_or(port::RecordPolicy::on_demand);
+  s.calls.recording_format =
+      port::from_text<port::RecordingFormat>(config.recordings.format).value_or(port::RecordingFormat::wav);
   s.calls.srtp = srtp_policy(config.media.srtp);
   s.calls.srtp_keying =
       config.media.srtp_keying == "dtls" ? media::SrtpKeying::dtls : media::SrtpKeying::sdes;

@@ -300,6 +300,12 @@ bool Worker::transfer(Now now, call::CallId id, uint16_t leg, std::string_view t
   return found;
 }
 
+call::RecordingDone Worker::record(Now now, call::CallId id, call::RecordingAction action, bool announce) {
+  const auto done = impl_->calls.record(now, id, action, announce, impl_->out);
+  impl_->settle(now);
+  return done;
+}
+
 bool Worker::unregister(Now now, const port::AddressOfRecord& aor) {
   registrar::BindingChanges changes;
   const bool found = impl_->registrar.remove(now, aor, {}, changes);
@@ -338,6 +344,11 @@ Worker::Load Worker::load() const {
   load.contacts = i.registrar.contact_count();
   load.messages = i.messages.open_count();
   return load;
+}
+
+void Worker::use(std::shared_ptr<const port::PromptLibrary> prompts, port::Recorder& recorder) {
+  impl_->engine.use(std::move(prompts));
+  impl_->engine.use(recorder);
 }
 
 }  // namespace tandem::node

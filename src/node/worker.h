@@ -49,6 +49,9 @@ class Worker final : public port::Worker {
   size_t holding() const override;
   port::Outbox& outbox() override;
 
+  /// What callers hear, and where they are recorded (outlives the worker). Before anything comes in.
+  void use(std::shared_ptr<const port::PromptLibrary> prompts, port::Recorder& recorder);
+
   // ---- control, on the worker's thread
   void set_plan(Now now, std::shared_ptr<const route::Plan> plan);
   /// No new calls and no registrations of who is not bound yet (503 with Retry-After); what runs goes on.
@@ -59,6 +62,7 @@ class Worker final : public port::Worker {
   /// Hangs up every call: BYE or CANCEL to each leg, and its record.
   void end_calls(Now now, const call::Cause& cause);
   bool transfer(Now now, call::CallId id, uint16_t leg, std::string_view target);
+  call::RecordingDone record(Now now, call::CallId id, call::RecordingAction action, bool announce);
   /// Removes all bindings of an AOR this worker owns.
   bool unregister(Now now, const port::AddressOfRecord& aor);
 

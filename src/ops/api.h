@@ -28,6 +28,8 @@ class NodeControl {
   virtual void hangup(call::CallId id, std::function<void(bool found)> then) = 0;
   virtual void transfer(call::CallId id, uint16_t leg, std::string target,
                         std::function<void(bool found)> then) = 0;
+  virtual void record(call::CallId id, call::RecordingAction action, bool announce,
+                      std::function<void(call::RecordingDone)> then) = 0;
   virtual void registrations(std::string domain, std::string search, size_t limit,
                              std::function<void(std::vector<RegistrationView>)> then) = 0;
   /// How many contacts each has registered now, in the order of `aors`.

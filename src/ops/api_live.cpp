@@ -65,6 +65,43 @@ void transfer(ApiImpl& api, const Exchange& x) {
                     [x](bool found) { found_or_not(x, found); });
 }
 
+void answer_recording(const Exchange& x, call::RecordingDone done) {
+  using Done = call::RecordingDone;
+  switch (done) {
+    case Done::done:
+      return x.none();
+    case Done::no_call:
+      return x.error(404, "not_found", "no such call");
+    case Done::not_talking:
+      return x.error(409, "conflict", "nobody has answered yet");
+    case Done::not_recorded:
+      return x.error(409, "conflict", "the call is not being recorded");
+    case Done::forbidden:
+      return x.error(403, "forbidden", "a party's calls are never recorded");
+    case Done::failed:
+      return x.error(503, "unavailable", "the recorder is at a limit, or the media does not pass here");
+  }
+}
+
+void record(ApiImpl& api, const Exchange& x) {
+  const auto id = call_id(x);
+  if (!id) return;
+  const auto* body = x.body.if_object();
+  if (!body) return x.bad_body("", "expected a JSON object");
+  for (const auto& entry : *body)
+    if (entry.key() != "action" && entry.key() != "announce")
+      return x.bad_body(entry.key(), "unknown member, expected one of action, announce");
+  const json::value* action = body->if_contains("action");
+  const json::value* announce = body->if_contains("announce");
+  const auto wanted = action && action->is_string()
+                          ? port::from_text<call::RecordingAction>(std::string_view(action->get_string()))
+                          : std::nullopt;
+  if (!wanted) return x.bad_body("action", "expected one of start, stop, pause, resume");
+  if (announce && !announce->is_bool()) return x.bad_body("announce", "expected true or false");
+  api.node.record(*id, *wanted, !announce || announce->get_bool(),
+                  [x](call::RecordingDone done) { answer_recording(x, done); });
+}
+
 void registrations(ApiImpl& api, const Exchange& x) {
   const auto limit = x.number("limit", 1000);
   if (!limit) return x.error(400, "invalid", "limit: expected a number");
@@ -129,6 +166,14 @@ void add_calls(std::vector<Operation>& table) {
                    nullptr,
                    {},
                    transfer});
+  table.push_back({"POST",
+                   "/calls/{id}/recording",
+                   Scope::admin,
+                   "Record a call, or stop, pause or resume its recording",
+                   "Recording",
+                   nullptr,
+                   {},
+                   record});
 }
 
 void add_registrations_and_trunks(std::vector<Operation>& table) {

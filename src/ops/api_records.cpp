@@ -37,6 +37,13 @@ void each_column(const json::object& row, const std::string& prefix, F&& f) {
   }
 }
 
+/// Names, one behind the other.
+std::string list(const json::array& names) {
+  std::string all;
+  for (const json::value& name : names) all.append(all.empty() ? "" : " ").append(name.get_string());
+  return all;
+}
+
 std::string to_csv(const std::vector<port::Cdr>& rows) {
   std::string out;
   const auto cell = [&](std::string_view text) { out.append(text).append(","); };
@@ -45,7 +52,9 @@ std::string to_csv(const std::vector<port::Cdr>& rows) {
   end_line();
   for (const port::Cdr& row : rows) {
     each_column(to_json(row), {}, [&](const std::string&, const json::value& value) {
-      cell(value.is_string() ? csv_field(value.get_string()) : json::serialize(value));
+      cell(value.is_string()  ? csv_field(value.get_string())
+           : value.is_array() ? csv_field(list(value.get_array()))
+                              : json::serialize(value));
     });
     end_line();
   }

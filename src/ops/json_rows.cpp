@@ -52,6 +52,7 @@ void members(V& v, port::Subscriber& s) {
   v.member("codecs", s.codecs,
            "such as opus/48000/2 or PCMA, in order of preference; empty: what media.codecs says");
   v.member("srtp", s.srtp, "encryption of its media; default: what media.srtp says");
+  v.member("recording", s.recording, "of its calls; default: what recordings.policy says");
   v.read_only("revision", s.revision, "grows with each change");
 }
 
@@ -94,6 +95,7 @@ void members(V& v, port::TrunkRow& r) {
   v.member("codecs", r.codecs,
            "such as PCMA or opus/48000/2, in order of preference; empty: whatever is offered");
   v.member("srtp", r.srtp, "encryption of its media; default: what media.srtp says");
+  v.member("recording", r.recording, "of its calls; default: what recordings.policy says");
   v.member("send_e164", r.send_e164, "numbers as +49..., not as dialled");
   v.member("options_seconds", r.options_seconds, "probe by OPTIONS; 0: never");
 }
@@ -233,6 +235,7 @@ void members(V& v, port::Cdr& c) {
   v.member("release_side", c.release_side, "who ended it");
   v.member("transferred_by", c.transferred_by, "who transferred the call here");
   v.member("forwarded_by", c.forwarded_by, "whose forwarding brought it here");
+  v.member("recordings", c.recordings, "files in recordings.folder");
   v.member("route", c.route, "the dial plan row that decided");
 }
 
@@ -265,6 +268,7 @@ void members(V& v, call::LegInfo& l) {
   v.member("call_id", l.call_id, "SIP Call-ID");
   v.member("state", l.state, "ringing, connected, held, ...");
   v.member("remote", l.remote, "signalling address");
+  v.member("recording", l.recording, "running, paused, or empty: it is not recorded");
   v.member("codec", l.codec, "encoding name");
   v.object("media", l.media, "how it sounds");
 }

@@ -101,6 +101,11 @@ json::object openapi_document(const std::vector<Operation>& table, json::object 
   json::object error = object_of({{"kind", text()}, {"message", text()}, {"path", text()}});
   error["required"] = json::array{"kind", "message"};  // `path`: a place in the body, where that is at fault
   schemas["Error"] = object_of({{"error", std::move(error)}});
+  schemas["Recording"] = object_of(
+      {{"action",
+        json::object{{"type", "string"}, {"enum", json::array{"start", "stop", "pause", "resume"}}}},
+       {"announce", json::object{{"type", "boolean"},
+                                 {"description", "start: both parties are told; true when it is absent"}}}});
   schemas["Transfer"] = object_of({{"leg", json::object{{"type", "integer"}}}, {"target", text()}});
   const json::object integer{{"type", "integer"}};
   schemas["TrunkStatus"] = object_of({{"name", text()},

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/address.h"
 #include "base/time.h"
@@ -75,9 +76,10 @@ struct Cdr {
   uint16_t sip_status = 0;  // final status, 200 for an answered call
   uint8_t q850_cause = 0;   // ITU-T Q.850; 16 is normal clearing
   Side release_side = Side::system;
-  std::string transferred_by;  // address-of-record that transferred the call here
-  std::string forwarded_by;    // address-of-record whose forwarding brought it here
-  std::string route;           // name of the dial plan row
+  std::string transferred_by;           // address-of-record that transferred the call here
+  std::string forwarded_by;             // address-of-record whose forwarding brought it here
+  std::string route;                    // name of the dial plan row
+  std::vector<std::string> recordings;  // files of SoundPlace::recordings
   std::string unknown;
   bool operator==(const Cdr&) const = default;
 

@@ -59,6 +59,10 @@ struct EnumText<SrtpPolicy> {
                                                "accepted", "offered", "required"};
 };
 template <>
+struct EnumText<RecordPolicy> {
+  static constexpr std::string_view names[] = {"default", "never", "on_demand", "announced", "silent"};
+};
+template <>
 struct EnumText<Transport> {
   static constexpr std::string_view names[] = {"udp", "tcp", "tls", "ws", "wss"};
 };
@@ -118,6 +122,7 @@ struct TrunkRow {
   CallClass inbound_class = CallClass::internal;  // most an incoming call may reach through the dial plan
   std::vector<std::string> codecs;  // CodecName, in order of preference; empty: whatever is offered
   SrtpPolicy srtp = SrtpPolicy::standard;
+  RecordPolicy recording = RecordPolicy::standard;
   bool send_e164 = false;         // "+49..." instead of the number as dialled
   uint32_t options_seconds = 60;  // probe by OPTIONS; 0: never
 };

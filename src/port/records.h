@@ -32,6 +32,16 @@ enum class CallClass : uint8_t { internal, national, international };  // most a
 /// What is done about SRTP on a row's legs. All but the first are media::Srtp, in its order.
 enum class SrtpPolicy : uint8_t { standard, passed, refused, accepted, offered, required };
 
+/// Whether calls of a row are recorded. Of two parties' policies `never` counts before `announced`, that
+/// before `silent`, and that before `on_demand`.
+enum class RecordPolicy : uint8_t {
+  standard,   // what is configured
+  never,      // not even when somebody asks for it
+  on_demand,  // when somebody does
+  announced,  // all, and both are told
+  silent,     // all
+};
+
 struct Forwarding {
   std::string always;  // a number or a SIP URI; empty: off
   std::string busy;
@@ -54,6 +64,7 @@ struct Subscriber {
   std::string pickup_group;
   std::vector<std::string> codecs;  // CodecName, in order of preference; empty: whatever is configured
   SrtpPolicy srtp = SrtpPolicy::standard;
+  RecordPolicy recording = RecordPolicy::standard;
   uint64_t revision = 0;
 };
 

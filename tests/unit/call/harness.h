@@ -108,6 +108,7 @@ struct Switch {
                                                  counters);
     calls = std::make_unique<CallLayer>(CallLayer::Parts{*tx, mint, *engine, rng, counters, contacts}, config,
                                         plan);
+    if (on_build) on_build();
   }
 
   /// Everything into bytes, everything destroyed, another monotonic origin, everything back.
@@ -257,6 +258,8 @@ struct Switch {
                                  : port::SoundResult(it->second);
     } else if (std::holds_alternative<port::SetFeature>(a.question)) {
       reply = fail_directory ? port::Answer(port::AskFailure::unavailable) : port::Answer(port::Stored{1});
+    } else if (others) {
+      if (auto found = others(a.question)) reply = std::move(*found);
     }
     calls->on_answer(now, askers.at(a.id), a.id, reply, out);
   }
@@ -342,6 +345,8 @@ struct Switch {
   std::map<port::AskId, uint64_t> askers;
   port::CommitId last_commit = 0, last_after = 0;
   std::function<bool(const port::Send&)> lose;
+  std::function<void()> on_build;  // the engine is new
+  std::function<std::optional<port::Answer>(const port::Question&)> others;
   std::map<SocketAddress, int> media_sent;  // packets of our own making (tones)
   bool hold_asks = false;
   bool fail_directory = false;

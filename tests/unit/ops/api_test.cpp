@@ -21,6 +21,13 @@ struct FakeNode final : NodeControl {
     then(std::nullopt);
   }
   void hangup(call::CallId, std::function<void(bool)> then) override { then(false); }
+  void record(call::CallId id, call::RecordingAction action, bool announce,
+              std::function<void(call::RecordingDone)> then) override {
+    recorded.push_back(std::string(port::to_text(action)) + (announce ? " announced" : ""));
+    then(id == 7 ? recording_done : call::RecordingDone::no_call);
+  }
+  std::vector<std::string> recorded;
+  call::RecordingDone recording_done = call::RecordingDone::done;
   void transfer(call::CallId, uint16_t, std::string, std::function<void(bool)> then) override { then(false); }
   void registrations(std::string, std::string, size_t,
                      std::function<void(std::vector<RegistrationView>)> then) override {
@@ -115,6 +122,23 @@ TEST_F(ApiTest, EverythingElseNeedsAToken) {
   }
   EXPECT_EQ(counters.total("api_unauthorized_total"), 5U);
   EXPECT_EQ(ask("GET", "/api/v1/subscribers", "", "read-token").status, 200);
+}
+
+TEST_F(ApiTest, RecordingOfACall) {
+  const auto record = [&](const char* body, const char* id = "7") {
+    return ask("POST", (std::string("/api/v1/calls/") + id + "/recording").c_str(), body, "admin-token")
+        .status;
+  };
+  EXPECT_EQ(record(R"({"action": "start"})"), 204);
+  EXPECT_EQ(record(R"({"action": "start", "announce": false})"), 204);
+  EXPECT_EQ(record(R"({"action": "pause"})", "8"), 404);
+  EXPECT_EQ(node.recorded, (std::vector<std::string>{"start announced", "start", "pause announced"}));
+  node.recording_done = call::RecordingDone::forbidden;
+  EXPECT_EQ(record(R"({"action": "start"})"), 403);
+  node.recording_done = call::RecordingDone::not_recorded;
+  EXPECT_EQ(record(R"({"action": "stop"})"), 409);
+  node.recording_done = call::RecordingDone::failed;
+  EXPECT_EQ(record(R"({"action": "start"})"), 503);
 }
 
 TEST_F(ApiTest, GuessingTokensIsLimitedBySource) {
@@ -252,6 +276,9 @@ TEST_F(ApiTest, ABadBodyIsToldWhere) {
   EXPECT_EQ(where("POST", "/calls/1/transfer", R"({"leg": 0, "target": 7})"), "target");
   EXPECT_EQ(where("POST", "/calls/1/transfer", R"({"leg": 0, "target": "7", "x": 1})"), "x");
   EXPECT_EQ(where("POST", "/calls/1/transfer", "7"), "");
+  EXPECT_EQ(where("POST", "/calls/7/recording", R"({"action": "begin"})"), "action");
+  EXPECT_EQ(where("POST", "/calls/7/recording", R"({"action": "start", "announce": 1})"), "announce");
+  EXPECT_EQ(where("POST", "/calls/7/recording", R"({"action": "start", "x": 1})"), "x");
   const auto document = json::parse(api->openapi());
   size_t seen = 0;
   for (const auto& [path, methods] : document.at("paths").as_object())
@@ -471,6 +498,7 @@ TEST_F(ApiTest, RecordsAsCsvSayWhatTheJsonSays) {
   cdr.transferred_by = "1002@example.org";
   cdr.forwarded_by = "1004@example.org";
   cdr.route = "internal";
+  cdr.recordings = {"a.wav", "b.wav"};
   ASSERT_TRUE(directory.insert_cdrs(std::vector{cdr}).ok());
   const std::string body = ask("GET", "/api/v1/cdrs?format=csv").body;
   EXPECT_EQ(body,
@@ -483,11 +511,11 @@ TEST_F(ApiTest, RecordsAsCsvSayWhatTheJsonSays) {
             "callee_trunk,callee_codec,callee_user_agent,callee_packets_received,callee_octets_received,"
             "callee_packets_sent,callee_octets_sent,callee_packets_lost,callee_jitter_us,callee_mos_x100,"
             "callee_reported_lost,callee_reported_jitter_us,callee_reported_mos_x100,callee_round_trip_us,"
-            "dialled,sip_status,q850_cause,release_side,transferred_by,forwarded_by,route\r\n"
+            "dialled,sip_status,q850_cause,release_side,transferred_by,forwarded_by,recordings,route\r\n"
             "1,2,3,4,internal,,,,,"
             "a@phone,1001,example.org,Ann,198.51.100.1:5060,udp,,,,0,0,0,0,0,1500,431,4,900,418,20000,"
             "b@node,1003,example.net,Bob,[2001:db8::3]:5061,tls,,,,0,0,0,0,0,700,0,0,0,0,0,"
-            "1003,487,26,system,1002@example.org,1004@example.org,internal\r\n");
+            "1003,487,26,system,1002@example.org,1004@example.org,a.wav b.wav,internal\r\n");
 }
 
 /// The document and the dispatcher come from one table; still, ask what it promises.
