@@ -339,11 +339,13 @@ Party* CallFlow::call_leg(size_t branch, Invitation invitation) {
       called.codecs = trunk->row.codecs;
       called.srtp = trunk->row.srtp;
       called.recording = trunk->row.recording;
+      called.dtmf = trunk->row.dtmf;
     }
   } else if (target.profile) {
     called.codecs = target.profile->codecs;
     called.srtp = target.profile->srtp;
     called.recording = target.profile->recording;
+    called.dtmf = target.profile->dtmf;
   }
   Cause why;
   const std::string body =

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "call/config.h"
+#include "call/dtmf_info.h"
 #include "call/leg.h"
 #include "call/sip_leg.h"
 #include "media/engine.h"
@@ -42,6 +43,8 @@ struct Party {
   std::vector<std::string> codecs;  // of its row; used when its media is opened
   port::SrtpPolicy srtp{};          // likewise
   port::RecordPolicy recording{};   // of its row
+  port::DtmfPolicy dtmf{};          // likewise
+  DtmfForm dtmf_form{};             // its INFO has had, and what it is sent has
   uint64_t seat = 0;                // among the calls of its trunk; 0: nobody counts
   route::CallSource source;         // who it is to the dial plan, when it transfers or diverts
   port::RealmId realm = 0;

@@ -16,6 +16,7 @@
 namespace tandem::media {
 enum class Srtp : uint8_t;
 enum class SrtpKeying : uint8_t;
+enum class Dtmf : uint8_t;
 enum class Ice : uint8_t;
 }  // namespace tandem::media
 
@@ -61,6 +62,7 @@ struct CallConfig {
   std::vector<std::string> codecs;
   media::Srtp srtp{};               // passed: see media/engine.h
   media::SrtpKeying srtp_keying{};  // sdes
+  media::Dtmf dtmf{};               // automatic
   media::Ice ice{};                 // removed
   bool ice_lite = false;
   bool bypass_media = false;         // legs of one realm send to each other; we neither hear nor count them

@@ -39,11 +39,16 @@ void CallFlow::on_leg(const LegEvent& e) {
     case LegEvent::Kind::transfer:
       return on_transfer(*p, std::string(e.body));
     case LegEvent::Kind::info:
-      return pass_info(*p, e);
+      return on_info(*p, e);
   }
 }
 
-void CallFlow::pass_info(Party& p, const LegEvent& e) {
+/// Key presses are media's, which knows how the partner is told of them; anything else is the partner's.
+void CallFlow::on_info(Party& p, const LegEvent& e) {
+  if (const auto press = e.method == "INFO" ? read_dtmf(e.content_type, e.body) : std::nullopt) {
+    p.dtmf_form = press->form;
+    if (layer_.engine.press(turn_.now, p.endpoint, press->digit, press->lasted)) return;
+  }
   Party* partner = party(p.partner);
   if (partner && partner->state == Party::State::up)
     partner->leg->send_info(turn_, e.method, e.content_type, e.body);
@@ -153,6 +158,11 @@ void CallFlow::on_media(const media::MediaEvent& e) {
       event(port::Level::notice, "call.media_timeout", {{"party", p->user}});
       return release_all(Cause::from_q850(102, "RTP timeout"));
     }
+    case media::MediaEvent::Kind::send_digit:
+      if (p->state == Party::State::up)
+        p->leg->send_info(turn_, "INFO", content_type_of(p->dtmf_form),
+                          write_dtmf({p->dtmf_form, e.digit, e.lasted}));
+      return;
     case media::MediaEvent::Kind::sound_wanted:
       return ask_sounds(*p);
     case media::MediaEvent::Kind::unreachable:  // the media time-out ends what stays silent

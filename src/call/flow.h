@@ -118,6 +118,7 @@ class CallFlow {
   /// Whether sound is decoded and encoded where two legs have no codec in common.
   bool transcodes() const;
   media::Srtp srtp_of(const Party& party) const;
+  media::Dtmf dtmf_of(const Party& party) const;
   bool ends_keys(const Party& party) const;
   void resolve_trunk(size_t branch, const route::Trunk& trunk);
   void resolve(size_t branch, std::string_view host, uint16_t port, std::optional<port::Transport> transport,
@@ -153,7 +154,7 @@ class CallFlow {
   void release(Party& party, const Cause& cause, port::CommitId after = 0);
   void gone(Party& party, const Cause& cause = {}, port::Cdr::Side side = port::Cdr::Side::system);
   void release_all(const Cause& cause, port::CommitId after = 0);
-  void pass_info(Party& party, const LegEvent& event);
+  void on_info(Party& party, const LegEvent& event);
 
   // transfer.cpp
   void on_transfer(Party& party, const std::string& target);

@@ -118,6 +118,11 @@ media::Srtp CallFlow::srtp_of(const Party& p) const {
   return static_cast<media::Srtp>(static_cast<uint8_t>(p.srtp) - 1);
 }
 
+media::Dtmf CallFlow::dtmf_of(const Party& p) const {
+  if (p.dtmf == port::DtmfPolicy::standard) return layer_.config.dtmf;
+  return static_cast<media::Dtmf>(static_cast<uint8_t>(p.dtmf) - 1);
+}
+
 bool CallFlow::transcodes() const { return !layer_.config.bypass_media && !layer_.config.codecs.empty(); }
 
 /// `path`: how the leg's SIP goes; its address family is that of the leg's media.
@@ -132,6 +137,7 @@ bool CallFlow::open_media(Party& p, const port::Path& path) {
   config.transcode = transcodes();
   config.srtp = srtp_of(p);
   config.srtp_keying = layer_.config.srtp_keying;
+  config.dtmf = dtmf_of(p);
   config.ice = layer_.config.ice;
   config.ice_lite = layer_.config.ice_lite;
   config.only_codecs = !p.codecs.empty();

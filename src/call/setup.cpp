@@ -118,6 +118,7 @@ bool CallFlow::identify(Party& caller, const sip::Message& request, const Identi
     caller.codecs = row.codecs;
     caller.srtp = row.srtp;
     caller.recording = row.recording;
+    caller.dtmf = row.dtmf;
     caller.source = route::FromSubscriber{row.aor, row.call_class, row.caller_number, row.pickup_group};
     call_.domain = row.aor.domain;
   } else if (identity.kind == Identity::Kind::trunk) {
@@ -135,6 +136,7 @@ bool CallFlow::identify(Party& caller, const sip::Message& request, const Identi
       caller.codecs = trunk->row.codecs;
       caller.srtp = trunk->row.srtp;
       caller.recording = trunk->row.recording;
+      caller.dtmf = trunk->row.dtmf;
       caller.sip->use(trunk_credentials(trunk->row));
       // Called at the Contact we registered: the number is in the To.
       const auto to = request.to();

@@ -41,6 +41,7 @@ void write(Now now, const Party& p, proto::CallParty& to) {
   to.set_line(static_cast<uint32_t>(p.line));
   to.set_line_told(p.line_told);
   to.set_early_body(p.early_body);
+  to.set_dtmf_form(static_cast<uint32_t>(p.dtmf_form));
   to.set_seat(p.seat);
   to.set_rung_ns(p.rung.ns);
   to.set_recording(static_cast<uint32_t>(p.recording));
@@ -72,6 +73,7 @@ void read(Now now, const proto::CallParty& from, Party& p) {
   p.line = clamp_enum(from.line(), port::LineCall::State::terminated);
   p.line_told = from.line_told();
   p.early_body = from.early_body();
+  p.dtmf_form = clamp_enum(from.dtmf_form(), DtmfForm::plain);
   p.seat = from.seat();
 }
 
@@ -129,6 +131,7 @@ void write(Now now, const Branch& b, proto::CallBranch& to) {
   for (const std::string& codec : b.profile->codecs) to.add_codecs(codec);
   to.set_srtp(static_cast<uint32_t>(b.profile->srtp));
   to.set_recording(static_cast<uint32_t>(b.profile->recording));
+  to.set_dtmf(static_cast<uint32_t>(b.profile->dtmf));
 }
 
 void read(Now now, const proto::CallBranch& from, Branch& b) {
@@ -165,6 +168,7 @@ void read(Now now, const proto::CallBranch& from, Branch& b) {
   row->codecs.assign(from.codecs().begin(), from.codecs().end());
   row->srtp = clamp_enum(from.srtp(), port::SrtpPolicy::required);
   row->recording = clamp_enum(from.recording(), port::RecordPolicy::silent);
+  row->dtmf = clamp_enum(from.dtmf(), port::DtmfPolicy::inband);
   b.profile = std::move(row);
 }
 

@@ -6,6 +6,7 @@ namespace tandem::codec {
 namespace {
 constexpr uint8_t ends_sent = 3;
 constexpr uint32_t longest_segment = 0xFFFF;
+constexpr uint32_t longest_ms = 3'600'000;  // nobody presses a key longer, and the ticks stay in 32 bits
 bool newer(uint32_t a, uint32_t b) { return a != b && a - b < 0x80000000U; }
 }  // namespace
 
@@ -14,80 +15,93 @@ EventSender::EventSender(uint32_t clock_rate, uint16_t packet_ms)
       packet_ticks_(clock_rate_ / 1000 * std::clamp<uint32_t>(packet_ms, 5, 100)) {}
 
 bool EventSender::start(uint8_t event, uint8_t volume, uint32_t duration_ms, uint32_t timestamp) {
-  // An hour: nobody presses a key longer, and the ticks stay in 32 bits.
   if (active() || duration_ms == 0) return false;
-  left_ = clock_rate_ / 1000 * std::min<uint32_t>(duration_ms, 3'600'000);
-  ends_left_ = ends_sent;
-  now_ = {event, false, true, std::min<uint8_t>(volume, 63), 0, timestamp};
+  state_ = {{event, false, true, std::min<uint8_t>(volume, 63), 0, timestamp},
+            0,
+            clock_rate_ / 1000 * std::min(duration_ms, longest_ms),
+            ends_sent};
   return true;
 }
 
-void EventSender::stop() { left_ = 0; }
+void EventSender::stop() { state_.left = 0; }
+
+void EventSender::last(uint32_t duration_ms) {
+  const uint32_t wanted = clock_rate_ / 1000 * std::min(duration_ms, longest_ms);
+  state_.left = wanted - std::min(wanted, state_.played);
+}
 
 std::optional<EventPacket> EventSender::next() {
   if (!active()) return std::nullopt;
-  if (left_ > 0) {
-    if (now_.duration == longest_segment) {
-      now_.timestamp += longest_segment;
-      now_.duration = 0;
+  State& s = state_;
+  if (s.left > 0) {
+    if (s.now.duration == longest_segment) {
+      s.now.timestamp += longest_segment;
+      s.now.duration = 0;
     }
-    const uint32_t step = std::min({packet_ticks_, left_, longest_segment - now_.duration});
-    now_.duration = static_cast<uint16_t>(now_.duration + step);
-    left_ -= step;
+    const uint32_t step = std::min({packet_ticks_, s.left, longest_segment - s.now.duration});
+    s.now.duration = static_cast<uint16_t>(s.now.duration + step);
+    s.left -= step;
+    s.played += step;
   }
-  EventPacket p = now_;
-  now_.marker = false;
-  if (left_ == 0) {
+  EventPacket p = s.now;
+  s.now.marker = false;
+  if (s.left == 0) {
     p.end = true;
-    --ends_left_;
+    --s.ends_left;
   }
   return p;
 }
 
 HeardEvent EventReceiver::end() {
-  running_ = false;
-  event_.duration = before_ + segment_;
-  return event_;
+  state_.running = false;
+  state_.event.duration = state_.before + state_.segment;
+  return state_.event;
 }
 
 bool EventReceiver::continues(const EventPacket& p) const {
   // The segment before was full; its last packet may have been lost, so what counts is where this one begins.
-  return running_ && !p.marker && p.event == event_.event && p.timestamp - timestamp_ == longest_segment;
+  return state_.running && !p.marker && p.event == state_.event.event &&
+         p.timestamp - state_.timestamp == longest_segment;
 }
 
 EventNews EventReceiver::on_packet(const EventPacket& p) {
   EventNews news;
-  if (any_ && !newer(p.timestamp, timestamp_)) {
-    if (p.timestamp != timestamp_ || !running_ || p.event != event_.event) return news;
-    segment_ = std::max(segment_, p.duration);
+  if (state_.any && !newer(p.timestamp, state_.timestamp)) {
+    if (p.timestamp != state_.timestamp || !state_.running || p.event != state_.event.event) return news;
+    state_.segment = std::max(state_.segment, p.duration);
     if (p.end) news.ended = end();
     return news;
   }
   if (continues(p)) {
-    before_ += longest_segment;
-    timestamp_ = p.timestamp;
-    segment_ = p.duration;
+    state_.before += longest_segment;
+    state_.timestamp = p.timestamp;
+    state_.segment = p.duration;
     if (p.end) news.ended = end();
     return news;
   }
-  if (running_) news.ended = end();
-  any_ = true;
-  running_ = true;
-  event_ = {p.event, p.volume, 0};
-  timestamp_ = p.timestamp;
-  segment_ = p.duration;
-  before_ = 0;
+  if (state_.running) news.ended = end();
+  state_.any = true;
+  state_.running = true;
+  state_.event = {p.event, p.volume, 0};
+  state_.timestamp = p.timestamp;
+  state_.segment = p.duration;
+  state_.before = 0;
   if (p.end) {
     news.passed = end();
   } else {
-    news.started = event_;
+    news.started = state_.event;
   }
   return news;
 }
 
+std::optional<HeardEvent> EventReceiver::give_up() {
+  if (!state_.running) return std::nullopt;
+  return end();
+}
+
 std::optional<HeardEvent> EventReceiver::on_silence(uint32_t timestamp, uint32_t patience) {
-  if (!running_) return std::nullopt;
-  const uint32_t last = timestamp_ + segment_;
+  if (!state_.running) return std::nullopt;
+  const uint32_t last = state_.timestamp + state_.segment;
   if (!newer(timestamp, last) || timestamp - last < patience) return std::nullopt;
   return end();
 }

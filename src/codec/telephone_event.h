@@ -26,16 +26,26 @@ class EventSender {
   bool start(uint8_t event, uint8_t volume, uint32_t duration_ms, uint32_t timestamp);
   /// The key was released: the event ends with what was already played.
   void stop();
+  /// It lasts so long in all; not shorter than what was already played.
+  void last(uint32_t duration_ms);
   /// The end is sent three times (section 2.5.1.4). An event longer than 65535 ticks continues in a new
   /// segment with a later timestamp (section 2.5.1.3). Nothing when no event is sent.
   std::optional<EventPacket> next();
-  bool active() const { return ends_left_ > 0; }
+  bool active() const { return state_.ends_left > 0; }
+
+  /// For a snapshot.
+  struct State {
+    EventPacket now;
+    uint32_t played = 0;    // ticks
+    uint32_t left = 0;      // ticks still to come
+    uint8_t ends_left = 0;  // 3 while the event runs
+  };
+  const State& state() const { return state_; }
+  void go_on(const State& state) { state_ = state; }
 
  private:
-  const uint32_t clock_rate_, packet_ticks_;
-  EventPacket now_;
-  uint32_t left_ = 0;      // ticks still to come
-  uint8_t ends_left_ = 0;  // 3 while the event runs
+  uint32_t clock_rate_, packet_ticks_;
+  State state_;
 };
 
 /// A key press as it was heard.
@@ -61,18 +71,27 @@ class EventReceiver {
   /// An event whose packets have stopped, its end lost, ends when `timestamp` lies `patience` ticks behind
   /// its last known moment.
   std::optional<HeardEvent> on_silence(uint32_t timestamp, uint32_t patience);
-  bool active() const { return running_; }
+  /// No more packets of the event that runs are awaited.
+  std::optional<HeardEvent> give_up();
+  bool active() const { return state_.running; }
+
+  /// For a snapshot.
+  struct State {
+    bool running = false;
+    bool any = false;  // `timestamp` says something
+    HeardEvent event;
+    uint32_t timestamp = 0;  // of the segment heard last
+    uint16_t segment = 0;    // its duration so far
+    uint32_t before = 0;     // duration of the segments before it
+  };
+  const State& state() const { return state_; }
+  void go_on(const State& state) { state_ = state; }
 
  private:
   HeardEvent end();
   bool continues(const EventPacket& p) const;
 
-  bool running_ = false;
-  bool any_ = false;  // timestamp_ says something
-  HeardEvent event_;
-  uint32_t timestamp_ = 0;  // of the segment heard last
-  uint16_t segment_ = 0;    // its duration so far
-  uint32_t before_ = 0;     // duration of the segments before it
+  State state_;
 };
 
 }  // namespace tandem::codec

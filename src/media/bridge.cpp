@@ -68,13 +68,9 @@ std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to) {
   if (noise) plan.heard.push_back(played(*noise));
   plan.said = played(*said);
   plan.ptime_ms = to.ptime_ms;
-  const PayloadFormat* event_to = event_of(to.remote_formats, said->clock_rate);
-  const PayloadFormat* event_from = event_of(from.local_formats, plan.heard.front().clock_rate);
-  if (event_to && event_from) {
-    plan.event_from = event_from->payload_type;
-    plan.event_to = event_to->payload_type;
-    plan.event_from_rate = event_from->clock_rate;
-    plan.event_to_rate = event_to->clock_rate;
+  if (const PayloadFormat* event = event_of(to.remote_formats, said->clock_rate)) {
+    plan.event_to = event->payload_type;
+    plan.event_to_rate = event->clock_rate;
   }
   return plan;
 }
@@ -116,21 +112,22 @@ bool Bridge::hear(Instant now, const rtp::Header& header, Bytes payload) {
   return true;
 }
 
-std::optional<playout::Speaker::Said> Bridge::say(Instant now) {
+std::optional<playout::Speaker::Said> Bridge::say(Instant now, const DtmfSent* instead) {
   if (active_ && now - last_heard_ > idle_after) {
     active_ = false;
     player_->restart();
   }
   if (!active_) return std::nullopt;
   player_->render(now, frame_);
-  fax_.hear(frame_, static_cast<uint32_t>(frame_.size() * 1000 / speaker_->frame_ms()));
+  const auto rate = static_cast<uint32_t>(frame_.size() * 1000 / speaker_->frame_ms());
+  fax_.hear(frame_, rate);
+  if (instead) instead->render(frame_, rate);
   auto said = speaker_->say(frame_);
   if (has_event_ && now < event_until_) return std::nullopt;
   return said;
 }
 
 std::optional<Bridge::Event> Bridge::event(Instant now, const rtp::Header& header, uint32_t own_timestamp) {
-  if (header.payload_type != plan_.event_from) return std::nullopt;
   const bool begins = !has_event_ || static_cast<int32_t>(header.timestamp - event_source_) > 0;
   if (!begins && header.timestamp != event_source_) return std::nullopt;  // of a press before this one
   if (begins) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "media/dtmf_sent.h"
 #include "media/fax_ear.h"
 #include "media/flow.h"
 #include "playout/player.h"
@@ -26,9 +27,8 @@ struct BridgePlan {
   std::vector<playout::Format> heard;  // what the sender may send and the receiver does not take; one clock
   playout::Format said;                // what the receiver gets
   uint32_t ptime_ms = 20;              // and how long a packet of it
-  uint8_t event_from = no_type;        // telephone-event of either side (RFC 4733)
-  uint8_t event_to = no_type;
-  uint32_t event_from_rate = 8000, event_to_rate = 8000;
+  uint8_t event_to = no_type;          // the receiver's telephone-event (RFC 4733)
+  uint32_t event_to_rate = 8000;
   static constexpr uint8_t no_type = 0xFF;
   bool operator==(const BridgePlan&) const = default;
   bool hears(uint8_t payload_type) const;
@@ -51,8 +51,9 @@ class Bridge {
   /// A packet of the sender's. Buffers and codecs are made with the first: most legs that could send what the
   /// other does not take never do. False: a description's parameters leave no codec.
   bool hear(Instant now, const rtp::Header& header, Bytes payload);
-  /// The next frame for the receiver. Nothing: not now.
-  std::optional<playout::Speaker::Said> say(Instant now);
+  /// The next frame for the receiver. Nothing: not now. `instead`: a press is sent to it, and its tones are
+  /// heard in place of the sender.
+  std::optional<playout::Speaker::Said> say(Instant now, const DtmfSent* instead = nullptr);
 
   /// A packet of a key press as it goes on: our header for it, the event's beginning in `timestamp`. While
   /// one lasts, say() is silent (RFC 4733 section 2.6.1).

@@ -30,17 +30,27 @@ bool EngineState::is_bridged_to(const Endpoint& e, size_t index) const {
                                 [&](const Stream& s) { return s.bridge && s.bridge_to == index; });
 }
 
-void EngineState::play_bridge(Now now, Stream& s, Endpoint& partner, port::MediaOut& out) {
+void EngineState::play_bridge(Now now, Endpoint& e, Stream& s, Endpoint& partner, port::MediaOut& out) {
   Stream& p = partner.streams[s.bridge_to];
-  begin_own(p.own, s.bridge->plan().said.clock_rate);
-  const auto said = s.bridge->say(now.mono);
+  const BridgePlan& plan = s.bridge->plan();
+  begin_own(p.own, plan.said.clock_rate);
+  DtmfSent* press = pressed_by(e, s, partner);
+  DtmfSent::Frame frame;
+  if (press)
+    frame = press->next(
+        now.mono,
+        {dtmf_way(partner, p) == DtmfWay::event, p.own.clock_rate, plan.event_to_rate, s.bridge->frame_ms()},
+        p.own.timestamp);
+  auto said = s.bridge->say(now.mono, press);
+  if (press && !frame.sound) said.reset();
   if (s.bridge->hears_fax()) {  // tones are heard from one side at a time, modems from both
     s.bridge->keep_time();
     if (p.bridge) p.bridge->keep_time();
   }
   if (partner.feed != Feed::partner) return;  // it hears something else meanwhile, by the same stream
   const Exits to = exits_to(p);
-  if (said && to.rtp.on) send_said(now, out, p, *said, s.bridge->plan().said.payload_type, to.rtp);
+  if (frame.event) send_press(now, *e.dtmf, p, *frame.event, plan.event_to, out);
+  if (said && to.rtp.on) send_said(now, out, p, *said, plan.said.payload_type, to.rtp);
   p.own.timestamp += s.bridge->frame_ticks();
 }
 
@@ -59,7 +69,7 @@ void EngineState::play_bridges(Now now, Endpoint& e, port::MediaOut& out) {
   for (Stream& s : e.streams) {
     if (!s.bridge || !s.bridge->active() || s.bridge_to >= partner->streams.size()) continue;
     if (s.bridge_at <= now.mono) {
-      play_bridge(now, s, *partner, out);
+      play_bridge(now, e, s, *partner, out);
       // Just begun, or we slept: a gap, not a burst.
       if (now.mono - s.bridge_at > most_catch_up) s.bridge_at = now.mono;
       s.bridge_at = s.bridge_at + milliseconds(s.bridge->frame_ms());

@@ -69,17 +69,61 @@ std::optional<uint8_t> payload_type_for(const sdp::Format& f, const std::vector<
   return std::nullopt;
 }
 
-/// telephone-event of `formats` for each clock that `chosen` has (RFC 4733 section 2.1), behind it.
+bool is_event(const sdp::Format& f) { return iequals(f.encoding, "telephone-event"); }
+
+/// telephone-event of `formats` for each clock that `chosen` has (RFC 4733 section 2.1), behind it; of
+/// another clock, as some phones have beside Opus, where there is no better one.
 void add_events(std::vector<sdp::Format>& chosen, const std::vector<sdp::Format>& formats) {
-  const size_t codecs = chosen.size();
-  for (const sdp::Format& event : formats) {
-    if (!iequals(event.encoding, "telephone-event")) continue;
-    const bool fits = std::any_of(chosen.begin(), chosen.begin() + static_cast<ptrdiff_t>(codecs),
-                                  [&](const sdp::Format& f) { return f.clock_rate == event.clock_rate; });
-    if (!fits) continue;
+  const std::vector<sdp::Format> codecs = chosen;
+  const auto add = [&](sdp::Format event) {
+    const bool taken = std::any_of(chosen.begin(), chosen.end(), [&](const sdp::Format& f) {
+      return f.payload_type == event.payload_type;
+    });
+    if (taken) {
+      const auto type = payload_type_for(event, chosen);
+      if (!type) return;
+      event.payload_type = *type;
+    }
+    event.parameters = "0-15";
     chosen.push_back(event);
-    chosen.back().parameters = "0-15";
+  };
+  for (const sdp::Format& event : formats)
+    if (is_event(event) && std::any_of(codecs.begin(), codecs.end(), [&](const sdp::Format& f) {
+          return f.clock_rate == event.clock_rate;
+        }))
+      add(event);
+  const auto any = std::find_if(formats.begin(), formats.end(), is_event);
+  if (chosen.size() == codecs.size() && any != formats.end()) add(*any);
+}
+
+/// telephone-event of our own, for each clock of `formats`.
+std::vector<sdp::Format> events_for(const std::vector<sdp::Format>& formats) {
+  std::vector<sdp::Format> taken = formats, events;
+  for (const sdp::Format& f : formats) {
+    if (!can_code(f) || std::any_of(events.begin(), events.end(),
+                                    [&](const sdp::Format& e) { return e.clock_rate == f.clock_rate; }))
+      continue;
+    sdp::Format event;
+    event.payload_type = 101;
+    event.encoding = "telephone-event";
+    event.clock_rate = f.clock_rate;
+    event.parameters = "0-15";
+    if (std::any_of(taken.begin(), taken.end(), [](const sdp::Format& t) { return t.payload_type == 101; })) {
+      const auto type = payload_type_for(event, taken);
+      if (!type) break;
+      event.payload_type = *type;
+    }
+    taken.push_back(event);
+    events.push_back(event);
   }
+  return events;
+}
+
+void remove_events(sdp::Description& d, size_t i, const std::vector<sdp::Format>& formats) {
+  std::vector<uint8_t> kept;
+  for (const sdp::Format& f : formats)
+    if (!is_event(f)) kept.push_back(f.payload_type);
+  if (!kept.empty() && kept.size() < formats.size()) d.set_formats(i, kept);
 }
 
 /// Puts `own` in the place of all formats of the line; nothing but what accompanies `formats` stays.
@@ -204,8 +248,34 @@ void answer_within(sdp::Description& answer, const sdp::Description& offer) {
   }
 }
 
+void offer_events(sdp::Description& offer, bool wanted) {
+  for (size_t i = 0; i < offer.media_count(); ++i) {
+    if (!is_audio(offer.media(i)) || !is_plain(offer.media(i))) continue;
+    const auto formats = offer.formats(i);
+    if (!wanted) {
+      remove_events(offer, i, formats);
+    } else if (std::none_of(formats.begin(), formats.end(), is_event)) {
+      for (const sdp::Format& event : events_for(formats)) offer.add_format(i, event);
+    }
+  }
+}
+
+void answer_events(sdp::Description& answer, const sdp::Description& offer, bool wanted) {
+  for (size_t i = 0; i < std::min(answer.media_count(), offer.media_count()); ++i) {
+    if (!is_audio(answer.media(i)) || !is_plain(answer.media(i)) || !is_plain(offer.media(i))) continue;
+    const auto formats = answer.formats(i);
+    if (!wanted) {
+      remove_events(answer, i, formats);
+    } else if (std::none_of(formats.begin(), formats.end(), is_event) && any_codable(formats)) {
+      auto chosen = formats;
+      add_events(chosen, offer.formats(i));
+      for (size_t n = formats.size(); n < chosen.size(); ++n) answer.add_format(i, chosen[n]);
+    }
+  }
+}
+
 bool add_own_answer(sdp::Description& out, const sdp::Description& offer, size_t i,
-                    const std::vector<std::string>& codecs) {
+                    const std::vector<std::string>& codecs, bool events) {
   const sdp::MediaLine m = offer.media(i);
   if (!is_audio(m)) return false;
   const auto formats = offer.formats(i);
@@ -218,14 +288,14 @@ bool add_own_answer(sdp::Description& out, const sdp::Description& offer, size_t
   if (chosen.empty()) return false;
   for (sdp::Format& f : chosen)
     if (!iequals(f.encoding, "G729")) f.parameters = {};  // theirs say what they receive, not we
-  add_events(chosen, formats);
+  if (events) add_events(chosen, formats);
   const size_t at = out.add_media("audio", 1, m.proto, "0");
   out.replace_formats(at, chosen);
   out.add_attribute(at, "ptime", "20");
   return true;
 }
 
-size_t add_own_offer(sdp::Description& out, const std::vector<std::string>& codecs) {
+size_t add_own_offer(sdp::Description& out, const std::vector<std::string>& codecs, bool events) {
   std::vector<sdp::Format> own;
   const auto add = [&](const std::string& name) {
     auto f = format_of(name);
@@ -239,22 +309,10 @@ size_t add_own_offer(sdp::Description& out, const std::vector<std::string>& code
   static const std::vector<std::string> at_least{"PCMU", "PCMA"};
   if (own.empty())
     for (const std::string& name : at_least) add(name);
-  std::vector<sdp::Format> events;
-  for (const sdp::Format& f : own) {
-    if (std::any_of(events.begin(), events.end(),
-                    [&](const sdp::Format& e) { return e.clock_rate == f.clock_rate; }))
-      continue;
-    sdp::Format event;
-    event.payload_type = static_cast<uint8_t>(101 + events.size());
-    event.encoding = "telephone-event";
-    event.clock_rate = f.clock_rate;
-    event.parameters = "0-15";
-    events.push_back(event);
+  if (events) {
+    const auto ours = events_for(own);
+    own.insert(own.end(), ours.begin(), ours.end());
   }
-  for (const sdp::Format& e : events)
-    if (std::none_of(own.begin(), own.end(),
-                     [&](const sdp::Format& f) { return f.payload_type == e.payload_type; }))
-      own.push_back(e);
   const size_t at = out.add_media("audio", 1, "RTP/AVP", "0");
   out.replace_formats(at, own);
   out.add_attribute(at, "ptime", "20");

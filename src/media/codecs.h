@@ -37,12 +37,19 @@ bool offer_audio(sdp::Description& offer, const std::vector<std::string>& codecs
 /// the first codec of the offer that can be made of what the other leg answered.
 void answer_within(sdp::Description& answer, const sdp::Description& offer);
 
+/// telephone-event in the plain audio lines of an offer made from what another leg described: one for each
+/// clock of their codecs where there is none, or none at all.
+void offer_events(sdp::Description& offer, bool wanted);
+/// Likewise in an answer, where the offer had any.
+void answer_events(sdp::Description& answer, const sdp::Description& offer, bool wanted);
+
 /// An answer of ours to audio line `i` of an offer, appended to `out`: what can be coded of it and `codecs`
-/// name (nothing: whatever can be coded), in its order, and telephone-event. False: nothing can, and nothing
-/// was appended.
+/// name (nothing: whatever can be coded), in its order, and telephone-event where `events`. False: nothing
+/// can, and nothing was appended.
 bool add_own_answer(sdp::Description& out, const sdp::Description& offer, size_t i,
-                    const std::vector<std::string>& codecs);
-/// An audio line of ours: those of `codecs` that can be made (none: G.711), and telephone-event. Its index.
-size_t add_own_offer(sdp::Description& out, const std::vector<std::string>& codecs);
+                    const std::vector<std::string>& codecs, bool events = true);
+/// An audio line of ours: those of `codecs` that can be made (none: G.711), and telephone-event where
+/// `events`. Its index.
+size_t add_own_offer(sdp::Description& out, const std::vector<std::string>& codecs, bool events = true);
 
 }  // namespace tandem::media

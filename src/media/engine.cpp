@@ -110,7 +110,11 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
           counters.gauge("media_rooms", "conferences with somebody in them"),
           counters.counter("media_rtp_lost_total", "RTP packets of legs' audio that did not come"),
           grades(counters),
-          rtcp_reasons(counters)} {
+          rtcp_reasons(counters),
+          {},
+          {},
+          counters.counter("dtmf_lost_total",
+                           "key presses a leg could not be told of, or for which too many others waited")} {
   for (size_t i = 0; i < dtls::reason_count; ++i)
     counters_.dtls_troubles[i] = &counters.counter(
         "media_dtls_troubles_total", "DTLS datagrams, attempts and handshakes that failed, by reason",
@@ -119,13 +123,21 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
     counters_.ice_troubles[i] = &counters.counter(
         "media_ice_troubles_total", "ICE lines, candidates and datagrams refused, by reason",
         std::string("reason=\"").append(ice::to_string(static_cast<ice::Reason>(i))).append("\""));
+  static constexpr std::array<const char*, dtmf_way_count> ways = {"event", "info", "tone"};
+  for (size_t i = 0; i < ways.size(); ++i) {
+    const std::string label = "way=\"" + std::string(ways[i]) + "\"";
+    counters_.dtmf_heard[i] =
+        &counters.counter("dtmf_heard_total", "key presses of legs, by how they were told first", label);
+    counters_.dtmf_sent[i] =
+        &counters.counter("dtmf_sent_total", "key presses to legs, by how they were told", label);
+  }
   config.media_lines = std::min<uint8_t>(config.media_lines, most_media_lines);
   config.latch_packets = std::max<uint8_t>(config.latch_packets, 1);
   config.far_latch_packets = std::max<uint8_t>(config.far_latch_packets, 1);
 }
 
-void EngineState::emit(const Endpoint& e, MediaEvent::Kind kind, char digit) {
-  events.push_back({kind, e.id, e.config.trail, digit});
+void EngineState::emit(const Endpoint& e, MediaEvent::Kind kind, char digit, Duration lasted) {
+  events.push_back({kind, e.id, e.config.trail, digit, lasted});
 }
 
 void EngineState::close(Now now, EndpointId id) {
@@ -482,6 +494,11 @@ std::optional<Engine::Recorded> Engine::stop_recording(EndpointId id) {
 }
 
 void Engine::use(std::shared_ptr<const port::PromptLibrary> prompts) { state_->prompts = std::move(prompts); }
+
+bool Engine::press(Now now, EndpointId id, char digit, Duration lasted) {
+  Endpoint* e = state_->endpoints.find(id);
+  return e && state_->press(now, *e, digit, lasted);
+}
 
 Status<Reason> Engine::echo(Now now, EndpointId id) {
   Endpoint* e = state_->endpoints.find(id);

@@ -86,6 +86,15 @@ enum class Ice : uint8_t {
   offered,   // and it is offered
 };
 
+/// How a leg is sent key presses. They are heard by whatever it tells them: telephone events (RFC 4733) and
+/// INFO always; tones in its sound where it is `inband`, or `automatic` without telephone-event.
+enum class Dtmf : uint8_t {
+  automatic,  // telephone events where agreed on; else INFO once the leg has sent a press by it; else tones
+  rfc4733,    // telephone events or nothing
+  info,       // INFO; telephone-event is taken out of what the leg is told
+  inband,     // tones in the sound; likewise
+};
+
 struct EngineConfig {
   size_t endpoints = 100'000;
   size_t rooms = 1'000;                    // conferences at a time
@@ -113,7 +122,8 @@ struct EndpointConfig {
   SrtpKeying srtp_keying = SrtpKeying::sdes;
   Ice ice = Ice::removed;
   bool ice_lite = false;  // we check nothing ourselves (RFC 8445 section 2.5): our addresses reach everybody
-  bool anchored = true;   // false: may be shown the other leg's own addresses, and media goes past us
+  Dtmf dtmf = Dtmf::automatic;  // with `transcode` on both legs; else presses pass as they come
+  bool anchored = true;         // false: may be shown the other leg's own addresses, and media goes past us
   Duration media_timeout = {};  // neither this side nor its partner heard for so long: an event; 0: never
   uint64_t trail = 0;           // the call's id, handed back in events
 };
@@ -123,7 +133,8 @@ struct MediaEvent {
     first_packet,  // the first accepted RTP packet of this endpoint
     latched,       // media comes from another address than the SDP said, and was accepted
     timeout,       // EndpointConfig::media_timeout passed, both sides sendrecv; once until media comes again
-    digit,         // an RFC 4733 event began: `digit` is 0-9, *, #, A-D
+    digit,         // a key went down, by whatever way that is told: `digit` is 0-9, *, #, A-D
+    send_digit,    // the leg is to be told by INFO of a press of its partner's: `digit`, `lasted`
     played,        // what was played has come to its end
     sound_wanted,  // a programme was restored whose file (Engine::wanted) has to be read again
     unreachable,   // ICE found no way to one of the leg's m-lines, or the peer's consent has run out
@@ -133,6 +144,7 @@ struct MediaEvent {
   EndpointId endpoint;
   uint64_t trail = 0;
   char digit = 0;
+  Duration lasted{};
 };
 
 /// One sound to be played. It is named, so that a restored leg finds it again: a prompt, or a file.
@@ -280,6 +292,9 @@ class Engine {
   std::vector<port::SoundFile> wanted(EndpointId id) const;
   /// Where prompts are found; one that nobody has is passed over.
   void use(std::shared_ptr<const port::PromptLibrary> prompts);
+  /// The leg's signalling told of a press that lasted so long (INFO). False: media cannot tell the partner,
+  /// and the call may pass on what it got.
+  bool press(Now now, EndpointId id, char digit, Duration lasted);
   /// The leg hears itself.
   Status<Reason> echo(Now now, EndpointId id);
   /// Ends play() or echo(); a joined leg hears its partner again.

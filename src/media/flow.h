@@ -75,10 +75,9 @@ struct alignas(64) Flow {
   bool active = false;  // something was accepted, at last_accepted
   uint8_t last_payload_type = 0;
   uint8_t stream = 0;
-  bool has_event = false;  // event_timestamp is that of the last telephone event
+  bool dtmf = false;  // its sound is listened to for tones, or its packets are numbered anew
   uint8_t clock_count = 0;
   Instant last_accepted;
-  uint32_t event_timestamp = 0;
   // destination
   Destination rtp_to;
   // expected source

@@ -33,6 +33,9 @@ std::vector<PayloadFormat> owned(const std::vector<sdp::Format>& formats) {
 
 bool is_event(const PayloadFormat& f) { return iequals(f.encoding, "telephone-event"); }
 
+/// The leg is told of telephone-event.
+bool takes_events(const EndpointConfig& c) { return c.dtmf == Dtmf::automatic || c.dtmf == Dtmf::rfc4733; }
+
 /// The clocks of what the leg may send: the payload types we showed it, then its own for devices that use
 /// those.
 void set_clocks(Flow& f, const Stream& s) {
@@ -328,10 +331,12 @@ Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp
   if (role == SdpRole::offer) {
     if (!c.codecs.empty() && !offer_audio(local, c.codecs, {.only = c.only_codecs, .more = transcode}))
       return Failure{Reason::no_common_codec};
+    if (transcode && other) offer_events(local, takes_events(c));
   } else if (transcode && e.remote) {
     sdp::Description offered = *e.remote;
     if (keyed) lay_open(offered);
     answer_within(local, offered);
+    answer_events(local, offered, takes_events(c));
   }
   if (keyed && !protect(e, local, role, secret)) return not_protected();
   return publish(now, e, std::move(local), role, direct);
@@ -346,7 +351,7 @@ Result<std::string, Reason> EngineState::answer(Now now, Endpoint& e, sdp::Direc
   bool accepted = false;
   for (size_t i = 0; i < offered.media_count(); ++i) {
     if (!accepted && wire_of(offered.media(i).proto) == Wire::rtp &&
-        add_own_answer(local, offered, i, e.config.codecs)) {
+        add_own_answer(local, offered, i, e.config.codecs, takes_events(e.config))) {
       const sdp::Direction theirs = offered.direction(i);
       local.set_direction(i, sdp::direction_of(sdp::sends(wanted) && sdp::receives(theirs),
                                                sdp::receives(wanted) && sdp::sends(theirs)));
@@ -367,7 +372,8 @@ Result<std::string, Reason> EngineState::offer(Now now, Endpoint& e, sdp::Direct
   const size_t before = e.local ? e.local->media_count() : 0;
   bool added = false;
   const auto add_audio = [&] {
-    const size_t at = add_own_offer(local, e.config.transcode ? e.config.codecs : std::vector<std::string>{});
+    const size_t at = add_own_offer(local, e.config.transcode ? e.config.codecs : std::vector<std::string>{},
+                                    takes_events(e.config));
     local.set_direction(at, direction);
     local.add_attribute(at, "rtcp-xr", xr_attribute({.metrics = true, .round_trip = true}));
     added = true;

@@ -235,21 +235,56 @@ void EngineState::take_rtp(Batch& batch, Flow& f, const rtp::Header& h, port::Me
   if (!f.active) accepted_first(f);
   if (f.received.packets % graded_packets == 0) [[unlikely]]
     grade(f);
-  const Bytes payload = Bytes(p.bytes).subspan(header->payload_offset, octets);
-  if (clock && clock->event && f.wire == Wire::rtp) read_event(f, payload, header->timestamp);
   if (f.tapped) tap_packet(batch.now, f, Tap::says, p.bytes);
+  if (clock && clock->event && f.wire == Wire::rtp) {
+    if (!hear_event(batch.now, f, *clock, *header, p)) {
+      ++batch.consumed;
+      return;
+    }
+  } else if (f.dtmf) [[unlikely]] {
+    std::vector<DtmfEar::Held> released;
+    const bool taken = detour(batch.now, f, *header, p, released);
+    pass_released(batch, f, released);
+    if (taken) return;
+  }
+  pass_on(batch, f, *header, Bytes(p.bytes).subspan(header->payload_offset, octets), p);
+}
+
+/// Packets that had to wait, from copies of ours.
+void EngineState::pass_released(Batch& batch, Flow& f, std::vector<DtmfEar::Held>& released) {
+  for (const DtmfEar::Held& held : released) {
+    Endpoint* e = endpoints.find(f.endpoint);
+    if (!e || !e->dtmf) return;
+    Buffer copy = Buffer::with_capacity(held.packet.size() + srtp::tail_room);
+    copy.resize(held.packet.size());
+    std::copy(held.packet.begin(), held.packet.end(), copy.data());
+    port::MediaPacket p;
+    p.bytes = copy.writable().first(held.packet.size());
+    p.tailroom = static_cast<uint32_t>(copy.writable().size() - held.packet.size());
+    if (!renumber(*e, f, held.header, p, false)) continue;
+    const size_t octets = p.bytes.size() - held.header.payload_offset - held.header.padding;
+    rtp::Header header = held.header;
+    header.sequence = rtp::load16(p.bytes.data() + 2);
+    pass_on(batch, f, header, Bytes(p.bytes).subspan(header.payload_offset, octets), p);
+    batch.out.own.push_back(std::move(copy));
+  }
+}
+
+/// Over the bridge, or rewritten and out.
+void EngineState::pass_on(Batch& batch, Flow& f, const rtp::Header& h, Bytes payload, port::MediaPacket& p) {
+  const rtp::Header* header = &h;
   if (f.bridged && cross_bridge(batch, f, *header, payload)) return;
 
   if (!f.rewrite.identity && f.rtp_to.on) {
     const Rewrite& r = f.rewrite;
     uint8_t* b = p.bytes.data();
     if (r.replace_ssrc) rtp::store32(b + 8, r.ssrc);
-    if (r.sequence_offset) rtp::store16(b + 2, static_cast<uint16_t>(header->sequence + r.sequence_offset));
+    if (r.sequence_offset) rtp::store16(b + 2, static_cast<uint16_t>(rtp::load16(b + 2) + r.sequence_offset));
     if (r.timestamp_offset) rtp::store32(b + 4, header->timestamp + r.timestamp_offset);
     for (size_t i = 0; i < r.map_size; ++i)
       if (r.map[i].from == header->payload_type) b[1] = static_cast<uint8_t>((b[1] & 0x80) | r.map[i].to);
   }
-  forward(batch, f.rtp_to, p, octets);
+  forward(batch, f.rtp_to, p, static_cast<uint32_t>(payload.size()));
 }
 
 /// True: the packet went over the bridge. Key presses do so at once and as they are while speech does; what
@@ -278,17 +313,20 @@ bool EngineState::cross_bridge(Batch& batch, Flow& f, const rtp::Header& header,
     }
     return true;
   }
-  if (!bridge.active() || header.payload_type != bridge.plan().event_from) return false;
+  const Clock* clock = f.clock_of(header.payload_type);
+  if (!bridge.active() || !clock || !clock->event) return false;
   ++batch.bridged;
+  if (bridge.plan().event_to == BridgePlan::no_type) return true;
   OwnStream& own = partner->streams[s.bridge_to].own;
   begin_own(own, bridge.plan().said.clock_rate);
   const auto event = bridge.event(batch.now.mono, header, own.timestamp);
-  if (event && f.rtp_to.on && payload.size() >= 4) send_event(batch, f, bridge, *event, own, payload);
+  if (event && f.rtp_to.on && payload.size() >= 4)
+    send_event(batch, f, bridge, *event, own, payload, clock->rate);
   return true;
 }
 
 void EngineState::send_event(Batch& batch, const Flow& f, const Bridge& bridge, const Bridge::Event& event,
-                             OwnStream& own, Bytes payload) {
+                             OwnStream& own, Bytes payload, uint32_t rate) {
   Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + 4 + srtp::tail_room);
   packet.resize(rtp::Header::fixed_bytes + 4);
   rtp::Header h;
@@ -300,8 +338,8 @@ void EngineState::send_event(Batch& batch, const Flow& f, const Bridge& bridge, 
   h.write(packet.data());
   uint8_t* body = packet.data() + rtp::Header::fixed_bytes;
   std::copy_n(payload.begin(), 4, body);
-  const uint64_t lasted = uint64_t{rtp::load16(payload.data() + 2)} * bridge.plan().event_to_rate /
-                          std::max<uint32_t>(1, bridge.plan().event_from_rate);
+  const uint64_t lasted =
+      uint64_t{rtp::load16(payload.data() + 2)} * bridge.plan().event_to_rate / std::max<uint32_t>(1, rate);
   rtp::store16(body + 2, static_cast<uint16_t>(std::min<uint64_t>(lasted, UINT16_MAX)));
   send_rtp(batch.now, batch.out, f.rtp_to, std::move(packet));
   ++own.packets;
@@ -378,6 +416,7 @@ void EngineState::on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p) {
   f.active = true;
   const Flow* media = f.rtcp ? flow_of(f.sibling) : &f;
   if (media && media->secured) media->secured->shift_back(p.bytes);
+  number_back(f, p.bytes);
   if (f.bundle) return share_rtcp(batch, f, *reader, p);
   if (f.wire == Wire::rtp)
     if (const auto read = read_reports(batch.now, f, *reader); !read)
@@ -409,17 +448,6 @@ void EngineState::share_rtcp(Batch& batch, const Flow& f, const rtp::RtcpReader&
       ++batch.relayed;
     }
   }
-}
-
-void EngineState::read_event(Flow& f, Bytes payload, uint32_t timestamp) {
-  const auto event = rtp::TelephoneEvent::parse(payload);
-  // Every packet of one event carries the timestamp of its beginning (RFC 4733 section 2.5.1.2); an older one
-  // is a retransmission that was overtaken.
-  if (!event || (f.has_event && static_cast<int32_t>(timestamp - f.event_timestamp) <= 0)) return;
-  f.has_event = true;
-  f.event_timestamp = timestamp;
-  const Endpoint* e = endpoints.find(f.endpoint);
-  if (e && event->digit() != 0) emit(*e, MediaEvent::Kind::digit, event->digit());
 }
 
 }  // namespace tandem::media

@@ -108,6 +108,7 @@ void EngineState::route(Endpoint& e) {
     rtcp->rtcp_to = to.rtcp;
     rtcp->rtp_to = {};
   }
+  connect_dtmf(e);
 }
 
 void EngineState::reroute(Endpoint& e) {

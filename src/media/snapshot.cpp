@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "media.pb.h"
+#include "media/dtmf_part.h"
 #include "media/state.h"
 
 namespace tandem::media {
@@ -123,8 +124,6 @@ void write(const Flow& f, Now now, proto::MediaFlow& out) {
   out.set_active(f.active);
   out.set_last_accepted(deadline_to_wall(now, f.last_accepted));
   out.set_last_payload_type(f.last_payload_type);
-  out.set_has_event(f.has_event);
-  out.set_event_timestamp(f.event_timestamp);
   out.set_foreign(f.foreign);
   out.set_malformed(f.malformed);
   out.set_sent_packets(f.sent_packets);
@@ -139,8 +138,6 @@ void read(const proto::MediaFlow& in, Now now, Flow& f) {
   f.active = in.active();
   f.last_accepted = deadline_from_wall(now, in.last_accepted());
   f.last_payload_type = static_cast<uint8_t>(in.last_payload_type());
-  f.has_event = in.has_event();
-  f.event_timestamp = in.event_timestamp();
   f.foreign = in.foreign();
   f.malformed = in.malformed();
   f.sent_packets = in.sent_packets();
@@ -212,6 +209,7 @@ void write_config(const EndpointConfig& c, proto::MediaEndpoint& out) {
   out.set_srtp_keying(static_cast<uint32_t>(c.srtp_keying));
   out.set_ice(static_cast<uint32_t>(c.ice));
   out.set_ice_lite(c.ice_lite);
+  out.set_dtmf(static_cast<uint32_t>(c.dtmf));
 }
 
 EndpointConfig read_config(const proto::MediaEndpoint& in) {
@@ -230,6 +228,7 @@ EndpointConfig read_config(const proto::MediaEndpoint& in) {
   c.srtp_keying = in.srtp_keying() == 1 ? SrtpKeying::dtls : SrtpKeying::sdes;
   if (in.ice() <= static_cast<uint32_t>(Ice::offered)) c.ice = static_cast<Ice>(in.ice());
   c.ice_lite = in.ice_lite();
+  if (in.dtmf() <= static_cast<uint32_t>(Dtmf::inband)) c.dtmf = static_cast<Dtmf>(in.dtmf());
   return c;
 }
 
@@ -413,6 +412,8 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
       seat.set_deafened(e->seat.deafened);
       seat.set_lecturer(e->seat.lecturer);
     }
+    out.set_says_info(e->says_info);
+    if (e->dtmf) write_dtmf(*e->dtmf, now, *out.mutable_presses());
     out.set_answered(e->answered);
     out.set_first_packet(e->first_packet);
     out.set_timed_out(e->timed_out);
@@ -492,6 +493,7 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
     read(stream.rtcp(), now, *flow_of(s.rtcp.id));
   }
   if (!restore_ice(now, in, e)) return Failure{Reason::bad_snapshot};
+  e.says_info = in.says_info();
   apply_terms(now, e);
   for (size_t i = 0; i < e.streams.size() && static_cast<int>(i) < in.streams_size(); ++i) {
     const auto& stream = in.streams(static_cast<int>(i));
@@ -549,8 +551,14 @@ Result<std::vector<EndpointId>, Reason> EngineState::restore(Now now, std::strin
   }
   for (size_t i = 0; i < ids.size(); ++i) {
     Endpoint& e = *endpoints.find(ids[i]);
-    route(e);
     const auto& in = part.endpoints(static_cast<int>(i));
+    if (in.has_presses() && in.presses().stream() < e.streams.size()) {
+      LegDtmf& d = dtmf_of(e);
+      read_dtmf(in.presses(), now, d);
+      d.to = e.partner;
+      arm_dtmf(e);
+    }
+    route(e);
     if (in.has_room() && !sit_down(now, in.room(), e)) return fail(Reason::room_full);
     const Programme* programme = e.feed == Feed::voice ? e.voice.programme() : nullptr;
     if (programme &&

@@ -133,6 +133,9 @@ void EngineState::on_timeout(Now now, port::MediaOut& out) {
       case TimerKind::picture:
         if (e->picture_at == due.deadline) ask_for_pictures(now, *e, out);
         break;
+      case TimerKind::dtmf:
+        if (e->dtmf_at == due.deadline) on_dtmf_timeout(now, *e, out);
+        break;
       case TimerKind::room:
         break;
     }

@@ -11,6 +11,9 @@
 #include "media/bridge.h"
 #include "media/bundle.h"
 #include "media/connectivity.h"
+#include "media/dtmf_ear.h"
+#include "media/dtmf_heard.h"
+#include "media/dtmf_sent.h"
 #include "media/e_model.h"
 #include "media/engine.h"
 #include "media/dtls_lines.h"
@@ -162,6 +165,24 @@ struct Checkpoint {
   std::vector<std::optional<Latches>> latches;  // by stream; nothing where no ports were open
 };
 
+/// What a leg presses, and what its partner is sent of it. Made with the first press, or where its sound has
+/// to be listened to.
+struct LegDtmf {
+  size_t stream = 0;  // its audio line
+  DtmfHeard heard;
+  std::unique_ptr<DtmfEar> ear;  // null: nobody listens to its sound
+  bool holds = false;            // what the ear has not cleared waits, for the partner must not hear it
+  Instant sound_at;              // its last packet came
+  EndpointId to;                 // whom the rest is for
+  bool relayed = true;           // the event that runs, or ran last, goes there as it is
+  DtmfSent sent;
+  Instant frame_at = Instant::never();  // the next of `sent`
+  DtmfLine line;
+  Instant line_at;                          // it may close
+  std::optional<playout::Speaker> speaker;  // of tones among relayed packets
+  playout::Format spoken;
+};
+
 enum class Feed : uint8_t { partner, voice, echo, room };
 
 struct Endpoint {
@@ -204,6 +225,9 @@ struct Endpoint {
   std::unique_ptr<Bundle> bundle;         // null: each line has a port
   std::unique_ptr<Connectivity> ice;      // null: it goes by descriptions and latches
   Instant ice_at = Instant::never();
+  std::unique_ptr<LegDtmf> dtmf;  // null: it has pressed nothing yet
+  bool says_info = false;         // it tells its presses by INFO
+  Instant dtmf_at = Instant::never();
 };
 
 class EngineState {
@@ -234,7 +258,7 @@ class EngineState {
   Status<Reason> echo(Now now, Endpoint& e);
   void stop(Now now, Endpoint& e);
   LegStatistics statistics(const Endpoint& e) const;
-  void emit(const Endpoint& e, MediaEvent::Kind kind, char digit = 0);
+  void emit(const Endpoint& e, MediaEvent::Kind kind, char digit = 0, Duration lasted = {});
 
   // ---- ports.cpp ----
   bool open_ports(Stream& s, const Endpoint& e, size_t index);
@@ -277,7 +301,7 @@ class EngineState {
   void ask_for_pictures(Now now, Endpoint& e, port::MediaOut& out);
   /// Starts or restarts the time-out's count: something about the call changed.
   void restart_silence(Now now, Endpoint& e);
-  enum class TimerKind : uint8_t { voice, report, silence, bridge, tap, room, keying, ice, picture };
+  enum class TimerKind : uint8_t { voice, report, silence, bridge, tap, room, keying, ice, picture, dtmf };
   struct TimerKey {
     SlotId endpoint;  // or room
     TimerKind kind = TimerKind::voice;
@@ -290,7 +314,13 @@ class EngineState {
   /// Whether the partner's sound comes to stream `index` of `e` by a bridge.
   bool is_bridged_to(const Endpoint& e, size_t index) const;
   void play_bridges(Now now, Endpoint& e, port::MediaOut& out);
-  void play_bridge(Now now, Stream& s, Endpoint& partner, port::MediaOut& out);
+  void play_bridge(Now now, Endpoint& e, Stream& s, Endpoint& partner, port::MediaOut& out);
+
+  // ---- dtmf.cpp ----
+  bool press(Now now, Endpoint& e, char digit, Duration lasted);
+  /// Who listens to what, and what its flow does, after descriptions or paths have changed.
+  void connect_dtmf(Endpoint& e);
+  void on_dtmf_timeout(Now now, Endpoint& e, port::MediaOut& out);
 
   // ---- conference.cpp ----
   SlotMap<Room> rooms;
@@ -395,6 +425,38 @@ class EngineState {
   bool sit_down(Now now, const proto::MediaSeat& in, Endpoint& e);
   Status<Reason> restore_endpoint(Now now, const proto::MediaEndpoint& in, Endpoint& e);
 
+  // dtmf.cpp
+  /// Whom the presses of a leg's line are for. Nobody: no partner, or one who hears something else.
+  struct DtmfTarget {
+    Endpoint* partner = nullptr;
+    Stream* stream = nullptr;
+    std::optional<DtmfWay> way;  // nothing: none is left
+  };
+  DtmfTarget dtmf_target(const Endpoint& e, size_t index);
+  static std::optional<DtmfWay> dtmf_way(const Endpoint& e, const Stream& s);
+  LegDtmf& dtmf_of(Endpoint& e);
+  void arm_dtmf(Endpoint& e);
+  void tell_presses(Now now, Endpoint& e);
+  void tell_partner(Now now, Endpoint& e, const DtmfTarget& to, const PressNews& news);
+  /// A telephone event of the leg's. False: it goes no further.
+  bool hear_event(Now now, Flow& f, const Clock& clock, const rtp::Header& header, port::MediaPacket& p);
+  void number_back(const Flow& f, MutableBytes compound) const;
+  void open_line(Now now, Endpoint& e, const rtp::Header* without);
+  bool by_bridge(const Endpoint& e, uint8_t payload_type) const;
+  bool renumber(Endpoint& e, Flow& f, const rtp::Header& header, port::MediaPacket& p, bool event);
+  /// A packet of sound of a leg that is listened to, or whose packets are numbered anew. True: it has been
+  /// taken; what may go on instead is in `released`.
+  bool detour(Now now, Flow& f, const rtp::Header& header, port::MediaPacket& p,
+              std::vector<DtmfEar::Held>& released);
+  bool listen(Now now, Endpoint& e, const rtp::Header& header, const port::MediaPacket& p,
+              std::vector<DtmfEar::Held>& released);
+  void play_press(Now now, Endpoint& e, const DtmfTarget& to, port::MediaOut& out);
+  void send_press(Now now, LegDtmf& d, Stream& p, const codec::EventPacket& event, uint8_t payload_type,
+                  port::MediaOut& out);
+  void send_on_line(Now now, LegDtmf& d, Stream& p, rtp::Header header, Bytes payload, port::MediaOut& out);
+  /// What is being sent to the partner by the bridge of `s`; null: nothing.
+  DtmfSent* pressed_by(Endpoint& e, const Stream& s, const Endpoint& partner);
+
   // relay.cpp
   struct Batch;
   void fetch_ahead(std::span<const port::MediaPacket> packets, size_t i) const;
@@ -408,10 +470,11 @@ class EngineState {
   bool admit(Batch& batch, Flow& f, const SocketAddress& from, const Latch::Evidence& evidence);
   bool admit_rtcp(Batch& batch, Flow& f, const SocketAddress& from, uint32_t ssrc);
   void accepted_first(Flow& f);
-  void read_event(Flow& f, Bytes payload, uint32_t timestamp);
+  void pass_on(Batch& batch, Flow& f, const rtp::Header& header, Bytes payload, port::MediaPacket& p);
+  void pass_released(Batch& batch, Flow& f, std::vector<DtmfEar::Held>& released);
   bool cross_bridge(Batch& batch, Flow& f, const rtp::Header& header, Bytes payload);
   void send_event(Batch& batch, const Flow& f, const Bridge& bridge, const Bridge::Event& event,
-                  OwnStream& own, Bytes payload);
+                  OwnStream& own, Bytes payload, uint32_t rate);
   bool unprotect(Batch& batch, Flow& f, port::MediaPacket& p, bool rtcp);
   void forward(Batch& batch, const Destination& to, const port::MediaPacket& p, uint32_t payload_octets);
   void forward_rtcp(Batch& batch, const Destination& to, const port::MediaPacket& p);
@@ -475,6 +538,8 @@ class EngineState {
     Counter& lost;
     std::array<Counter*, grade_count> legs;
     std::array<Counter*, static_cast<size_t>(rtp::RtcpReason::count_)> rtcp_refused;
+    std::array<Counter*, dtmf_way_count> dtmf_heard, dtmf_sent;
+    Counter& dtmf_lost;
   };
   Counters counters_;
 };

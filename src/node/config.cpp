@@ -214,6 +214,10 @@ void describe(NodeConfig& c, Schema& s) {
               "how the keys of what is offered are agreed on: a=crypto, or a DTLS handshake; what a phone or "
               "trunk offers is answered as it was offered");
     in.choice(
+        "dtmf", c.media.dtmf, {"auto", "rfc4733", "info", "inband"},
+        "how phones and trunks are sent key presses: telephone events where agreed on, else INFO to who "
+        "sends INFO, else tones; telephone events or nothing; INFO; tones");
+    in.choice(
         "ice", c.media.ice, {"removed", "accepted", "offered"},
         "ICE of phones and trunks: taken out of what they are told; answered when they offer it; offered "
         "to them, too");

@@ -70,6 +70,7 @@ struct MediaSettings {
   std::vector<std::string> codecs = {"PCMU", "PCMA", "G722", "opus", "G729"};
   std::string srtp = "accepted";
   std::string srtp_keying = "sdes";
+  std::string dtmf = "auto";
   std::string ice = "accepted";
   bool ice_lite = false;
 };

@@ -18,7 +18,7 @@ void fields(V& v, Row& r) {
   v.text(r.display_name), v.text(r.caller_number), v.text(r.pickup_group);
   v.text(r.forwarding.always), v.text(r.forwarding.busy);
   v.text(r.forwarding.no_answer), v.text(r.forwarding.unreachable);
-  v.number(r.srtp), v.number(r.recording), v.texts(r.codecs);
+  v.number(r.srtp), v.number(r.recording), v.number(r.dtmf), v.texts(r.codecs);
 }
 // A member that is new there belongs into fields() above.
 static_assert(sizeof(port::Subscriber) == 456 && sizeof(port::Forwarding) == 136 && sizeof(port::Ha1) == 96);

@@ -17,6 +17,12 @@ port::Transport transport_from(std::string_view name) {
   return port::Transport::udp;
 }
 
+media::Dtmf dtmf_policy(std::string_view name) {
+  if (name == "rfc4733") return media::Dtmf::rfc4733;
+  if (name == "info") return media::Dtmf::info;
+  return name == "inband" ? media::Dtmf::inband : media::Dtmf::automatic;
+}
+
 media::Srtp srtp_policy(std::string_view name) {
   if (name == "refused") return media::Srtp::refused;
   if (name == "accepted") return media::Srtp::accepted;
@@ -137,6 +143,7 @@ WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uin
   s.calls.srtp = srtp_policy(config.media.srtp);
   s.calls.srtp_keying =
       config.media.srtp_keying == "dtls" ? media::SrtpKeying::dtls : media::SrtpKeying::sdes;
+  s.calls.dtmf = dtmf_policy(config.media.dtmf);
   s.calls.ice = config.media.ice == "offered"    ? media::Ice::offered
                 : config.media.ice == "accepted" ? media::Ice::accepted
                                                  : media::Ice::removed;

@@ -20,6 +20,7 @@ std::optional<uint16_t> asked_of_shard(const port::Question& question) {
 void Worker::Impl::settle(Now now) {
   for (;;) {
     events(now);
+    if (engine.has_events()) media_events(now);
     settle_asks(now);
     settle_lines(now);
     settle_mailboxes(now);

@@ -53,6 +53,7 @@ void members(V& v, port::Subscriber& s) {
            "such as opus/48000/2 or PCMA, in order of preference; empty: what media.codecs says");
   v.member("srtp", s.srtp, "encryption of its media; default: what media.srtp says");
   v.member("recording", s.recording, "of its calls; default: what recordings.policy says");
+  v.member("dtmf", s.dtmf, "how it is sent key presses; default: what media.dtmf says");
   v.read_only("revision", s.revision, "grows with each change");
 }
 
@@ -96,6 +97,7 @@ void members(V& v, port::TrunkRow& r) {
            "such as PCMA or opus/48000/2, in order of preference; empty: whatever is offered");
   v.member("srtp", r.srtp, "encryption of its media; default: what media.srtp says");
   v.member("recording", r.recording, "of its calls; default: what recordings.policy says");
+  v.member("dtmf", r.dtmf, "how it is sent key presses; default: what media.dtmf says");
   v.member("send_e164", r.send_e164, "numbers as +49..., not as dialled");
   v.member("options_seconds", r.options_seconds, "probe by OPTIONS; 0: never");
 }

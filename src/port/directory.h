@@ -63,6 +63,10 @@ struct EnumText<RecordPolicy> {
   static constexpr std::string_view names[] = {"default", "never", "on_demand", "announced", "silent"};
 };
 template <>
+struct EnumText<DtmfPolicy> {
+  static constexpr std::string_view names[] = {"default", "auto", "rfc4733", "info", "inband"};
+};
+template <>
 struct EnumText<Transport> {
   static constexpr std::string_view names[] = {"udp", "tcp", "tls", "ws", "wss"};
 };
@@ -123,6 +127,7 @@ struct TrunkRow {
   std::vector<std::string> codecs;  // CodecName, in order of preference; empty: whatever is offered
   SrtpPolicy srtp = SrtpPolicy::standard;
   RecordPolicy recording = RecordPolicy::standard;
+  DtmfPolicy dtmf = DtmfPolicy::standard;
   bool send_e164 = false;         // "+49..." instead of the number as dialled
   uint32_t options_seconds = 60;  // probe by OPTIONS; 0: never
 };

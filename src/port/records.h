@@ -41,6 +41,8 @@ enum class RecordPolicy : uint8_t {
   announced,  // all, and both are told
   silent,     // all
 };
+/// How a row's legs are sent key presses. All but the first are media::Dtmf, in its order.
+enum class DtmfPolicy : uint8_t { standard, automatic, rfc4733, info, inband };
 
 struct Forwarding {
   std::string always;  // a number or a SIP URI; empty: off
@@ -65,6 +67,7 @@ struct Subscriber {
   std::vector<std::string> codecs;  // CodecName, in order of preference; empty: whatever is configured
   SrtpPolicy srtp = SrtpPolicy::standard;
   RecordPolicy recording = RecordPolicy::standard;
+  DtmfPolicy dtmf = DtmfPolicy::standard;
   uint64_t revision = 0;
 };
 

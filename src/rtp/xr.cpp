@@ -55,11 +55,11 @@ uint8_t* write_metrics(uint8_t* p, const VoipMetrics& m) {
 void shift16(uint8_t* p, uint16_t ahead) { store16(p, static_cast<uint16_t>(load16(p) - ahead)); }
 
 /// `blocks` report blocks at `p`. A receiver that began anew with the jump has counted no wraps before it.
-void shift_reports(uint8_t* p, size_t blocks, uint32_t ssrc, uint16_t ahead) {
+void shift_reports(uint8_t* p, size_t blocks, uint32_t ssrc, int32_t ahead) {
   for (size_t i = 0; i < blocks; ++i, p += 24) {
     if (load32(p) != ssrc) continue;
-    const uint32_t highest = load32(p + 8);
-    store32(p + 8, highest >= ahead ? highest - ahead : static_cast<uint16_t>(highest - ahead));
+    const int64_t highest = int64_t{load32(p + 8)} - ahead;
+    store32(p + 8, highest >= 0 ? static_cast<uint32_t>(highest) : static_cast<uint16_t>(highest));
   }
 }
 
@@ -170,8 +170,9 @@ size_t write_xr(MutableBytes out, uint32_t ssrc, const XrContents& c) {
   return size;
 }
 
-void shift_back(MutableBytes compound, uint32_t ssrc, uint16_t ahead) {
+void shift_back(MutableBytes compound, uint32_t ssrc, int32_t ahead) {
   if (ahead == 0) return;
+  const auto ahead16 = static_cast<uint16_t>(ahead);
   auto reader = RtcpReader::open(compound);
   if (!reader) return;
   while (const auto packet = reader->next()) {
@@ -185,10 +186,10 @@ void shift_back(MutableBytes compound, uint32_t ssrc, uint16_t ahead) {
       }
       case RtcpType::rtpfb:
         if (packet->count == 1 && packet->body.size() >= 8 && load32(body + 4) == ssrc)
-          for (size_t at = 8; at + 4 <= packet->body.size(); at += 4) shift16(body + at, ahead);
+          for (size_t at = 8; at + 4 <= packet->body.size(); at += 4) shift16(body + at, ahead16);
         break;
       case RtcpType::xr:
-        shift_xr(body, packet->body, ssrc, ahead);
+        shift_xr(body, packet->body, ssrc, ahead16);
         break;
       default:
         break;

@@ -27,7 +27,7 @@ CREATE TABLE subscribers (
   forward_always TEXT NOT NULL, forward_busy TEXT NOT NULL, forward_no_answer TEXT NOT NULL,
   forward_unreachable TEXT NOT NULL, no_answer_seconds INTEGER NOT NULL, max_contacts INTEGER NOT NULL,
   max_calls INTEGER NOT NULL, pickup_group TEXT NOT NULL, codecs TEXT NOT NULL, srtp TEXT NOT NULL,
-  recording TEXT NOT NULL, revision INTEGER NOT NULL,
+  recording TEXT NOT NULL, dtmf TEXT NOT NULL, revision INTEGER NOT NULL,
   PRIMARY KEY (domain, user)
 ) WITHOUT ROWID;
 CREATE TABLE bindings (
@@ -51,7 +51,7 @@ CREATE TABLE trunks (
   ha1_md5 TEXT NOT NULL, ha1_sha256 TEXT NOT NULL, ha1_sha512_256 TEXT NOT NULL, password TEXT NOT NULL,
   sources TEXT NOT NULL, tls_name TEXT NOT NULL, expires_seconds INTEGER NOT NULL, max_calls INTEGER NOT NULL,
   max_calls_per_second INTEGER NOT NULL, inbound_class TEXT NOT NULL, codecs TEXT NOT NULL,
-  srtp TEXT NOT NULL, recording TEXT NOT NULL,
+  srtp TEXT NOT NULL, recording TEXT NOT NULL, dtmf TEXT NOT NULL,
   send_e164 INTEGER NOT NULL, options_seconds INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE routes (

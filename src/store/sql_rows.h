@@ -52,7 +52,7 @@ void columns(V& v, port::TrunkRow& r) {
       v("expires_seconds", r.expires_seconds);
   v("max_calls", r.max_calls), v("max_calls_per_second", r.max_calls_per_second);
   v("inbound_class", r.inbound_class), v("codecs", r.codecs), v("srtp", r.srtp), v("recording", r.recording),
-      v("send_e164", r.send_e164);
+      v("dtmf", r.dtmf), v("send_e164", r.send_e164);
   v("options_seconds", r.options_seconds);
 }
 
@@ -105,7 +105,7 @@ void columns(V& v, port::Subscriber& r) {
   v("forward_no_answer", r.forwarding.no_answer), v("forward_unreachable", r.forwarding.unreachable);
   v("no_answer_seconds", r.forwarding.no_answer_seconds), v("max_contacts", r.max_contacts);
   v("max_calls", r.max_calls), v("pickup_group", r.pickup_group), v("codecs", r.codecs);
-  v("srtp", r.srtp), v("recording", r.recording), v("revision", r.revision);
+  v("srtp", r.srtp), v("recording", r.recording), v("dtmf", r.dtmf), v("revision", r.revision);
 }
 
 template <class V>

@@ -243,6 +243,7 @@ TEST(SubscriberCache, ARowComesOutAsItWentIn) {
   in.max_contacts = 7;
   in.max_calls = 300;
   in.pickup_group = "g";
+  in.dtmf = port::DtmfPolicy::inband;
   in.revision = ~uint64_t{0};
   const PackedSubscriber packed(in);
   EXPECT_TRUE(packed.present());
@@ -265,6 +266,7 @@ TEST(SubscriberCache, ARowComesOutAsItWentIn) {
   EXPECT_EQ(out.max_contacts, in.max_contacts);
   EXPECT_EQ(out.max_calls, in.max_calls);
   EXPECT_EQ(out.pickup_group, in.pickup_group);
+  EXPECT_EQ(out.dtmf, in.dtmf);
   EXPECT_EQ(out.revision, in.revision);
 }
 

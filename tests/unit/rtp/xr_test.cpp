@@ -158,6 +158,9 @@ TEST(ShiftBack, ReportBlocks) {
   b = receiver_report(8, 0x00024005);
   shift_back(b, 7, 0x4000);
   EXPECT_EQ(highest_in(b), 0x00024005u) << "another's packets";
+  b = receiver_report(7, 0x0002FFFE);  // packets were left out: the numbers are behind
+  shift_back(b, 7, -6);
+  EXPECT_EQ(highest_in(b), 0x00030004u);
 }
 
 TEST(ShiftBack, NacksAndExtendedReports) {

@@ -156,6 +156,7 @@ TEST_P(DirectoryContract, PlanRowsComeBackAndTheVersionGrows) {
   trunk.ha1.md5 = std::string(32, 'd');
   trunk.sources = {"192.0.2.0/28", "2001:db8::/48"};
   trunk.codecs = {"PCMA", "G722"};
+  trunk.dtmf = port::DtmfPolicy::info;
   trunk.max_calls = 30;
   trunk.inbound_class = port::CallClass::national;
   trunk.send_e164 = true;
@@ -200,6 +201,7 @@ TEST_P(DirectoryContract, PlanRowsComeBackAndTheVersionGrows) {
   ASSERT_EQ(rows->trunks.size(), 1u);
   EXPECT_EQ(rows->trunks[0].sources, trunk.sources);
   EXPECT_EQ(rows->trunks[0].codecs, trunk.codecs);
+  EXPECT_EQ(rows->trunks[0].dtmf, trunk.dtmf);
   EXPECT_EQ(rows->trunks[0].kind, trunk.kind);
   EXPECT_EQ(rows->trunks[0].transport, port::Transport::tls);
   EXPECT_EQ(rows->trunks[0].ha1.md5, trunk.ha1.md5);

@@ -62,7 +62,7 @@ TEST(Migrations, EveryOlderVersionComesUpToDateAndKeepsItsRows) {
               "INSERT INTO domains VALUES ('example.org', 1, '', '', '', '', '', '', 0);"
               "INSERT INTO subscribers VALUES ('example.org', '1001', 1, '', '', '', 'Ann', '', 'internal', "
               "0, '', '', '', "
-              "'', 20, 10, 0, '', '', 'default', 'default', 1);");
+              "'', 20, 10, 0, '', '', 'default', 'default', 'default', 1);");
     store::SqlDirectory dir(path);
     const auto opened = dir.open();
     ASSERT_TRUE(opened.ok()) << "from " << steps << ": " << opened.reason().text;
