@@ -36,6 +36,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   rows.routes = {row};
   rows.ring_groups.push_back({"d", "600"});
   rows.ring_group_members.push_back({"d", "600", 0, std::string(text[2]), 0, 0});
+  rows.menus.push_back({"d", "800"});
+  rows.menu_choices.push_back(
+      {"d", "800", 1, std::string(text[0]), std::string(text[1]), std::string(text[2])});
+  port::MailboxRow mailbox;
+  mailbox.domain = "d";
+  mailbox.user = text[2];
+  mailbox.time_zone = text[1];
+  rows.mailboxes.push_back(mailbox);
   const auto plan = route::Plan::compile(rows);
   route::CallRequest request;
   request.source = route::FromSubscriber{{"1001", "d"}, port::CallClass::international, "", ""};
@@ -43,7 +51,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   request.domain = "d";
   const route::Decision d = plan->decide(request);
   if (plan->explain(request).action.index() != d.action.index()) __builtin_trap();
-  request.dialled = "600";
-  plan->decide(request);
+  for (const char* number : {"600", "800"}) {
+    request.dialled = number;
+    plan->decide(request);
+  }
+  for (const auto* choice : plan->menu("d", "800", {}).choices)
+    if (choice->keys.empty() || choice->keys.size() > 8) __builtin_trap();
   return 0;
 }

@@ -53,7 +53,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       there_and_back<port::TrunkRow>,       there_and_back<port::RouteRow>,
       there_and_back<port::RingGroupRow>,   there_and_back<port::RingGroupMemberRow>,
       there_and_back<port::FeatureCodeRow>, there_and_back<port::TimeRuleRow>,
-      there_and_back<port::ParkRow>,
+      there_and_back<port::ParkRow>,        there_and_back<port::MenuRow>,
+      there_and_back<port::MenuChoiceRow>,  there_and_back<port::MailboxRow>,
+      there_and_back<port::ConferenceRow>,  there_and_back<port::Voicemail>,
   };
   kinds[data[0] % std::size(kinds)](body);
   (void)ops::from_rfc3339(text);

@@ -82,6 +82,35 @@ void Program::Impl::transfer(call::CallId id, uint16_t leg, std::string target,
   });
 }
 
+std::vector<ops::RecordingView> Program::Impl::recordings(const std::string& day) {
+  std::vector<ops::RecordingView> found;
+  const std::string& set = config.recordings.folder;
+  const std::string folder = (set.empty() ? data.file("recordings") : set) + "/" + day;
+  const auto names = disk.list(folder);
+  if (!names.ok()) return found;
+  for (const std::string& name : *names)
+    if (const auto size = disk.size(folder + "/" + name); size.ok()) found.push_back({name, *size});
+  return found;
+}
+
+void Program::Impl::conferences(std::function<void(std::vector<call::ConferenceInfo>)> then) {
+  each_worker<call::ConferenceInfo>(*runtime, std::move(then),
+                                    [](Now, node::Worker& w) { return w.calls().conferences(); });
+}
+
+void Program::Impl::change_conference(ConferenceChange change, std::function<void(bool)> then) {
+  each_worker<char>(*runtime, any(std::move(then)), [change](Now now, node::Worker& w) {
+    bool found = false;
+    if (change.remove)
+      found = w.remove_member(now, change.domain, change.name, change.call);
+    else if (change.muted)
+      found = w.mute_member(now, change.domain, change.name, change.call, *change.muted);
+    else
+      found = w.set_conference(now, change.domain, change.name, change.locked, change.lecture);
+    return std::vector<char>{found};
+  });
+}
+
 void Program::Impl::record(call::CallId id, call::RecordingAction action, bool announce,
                            std::function<void(call::RecordingDone)> then) {
   const auto best = [then = std::move(then)](const std::vector<call::RecordingDone>& found) {
@@ -154,10 +183,8 @@ std::shared_ptr<const route::Plan> Program::Impl::plan() const {
   return plan_now;
 }
 
-Status<std::string> Program::Impl::load_plan() {
-  // At start the store thread does not run yet and its connection serves; afterwards the control thread has
-  // its own.
-  const auto rows = control_directory->plan_rows();
+Status<std::string> Program::Impl::load_plan(port::Directory& directory) {
+  const auto rows = directory.plan_rows();
   if (!rows.ok()) return Failure{rows.reason().text};
   const std::vector<std::string> names = realms->names();
   auto compiled = route::Plan::compile(*rows, names);
@@ -168,8 +195,11 @@ Status<std::string> Program::Impl::load_plan() {
   return Done{};
 }
 
-void Program::Impl::plan_changed() {
-  if (const auto loaded = load_plan(); !loaded.ok())
+void Program::Impl::plan_changed() { change_plan(*control_directory); }
+
+void Program::Impl::change_plan(port::Directory& directory) {
+  const std::lock_guard lock(plan_change_mutex);
+  if (const auto loaded = load_plan(directory); !loaded.ok())
     return say(port::Level::error, "plan.not_loaded", {{"why", loaded.reason()}});
   for (uint16_t w = 0; w < runtime->workers(); ++w)
     runtime->post_task(w, [plan = plan()](Now now, port::Worker& worker) {
@@ -227,6 +257,7 @@ std::string Program::Impl::metrics_text() {
   sources.push_back({"", &log_counters});
   sources.push_back({"", &sound_counters});
   sources.push_back({"", &recorder_counters});
+  sources.push_back({"", &mail_counters});
   sources.push_back({"", &web->counters()});
   return ops::prometheus_text(sources);
 }

@@ -101,13 +101,29 @@ void Ctl::run(const std::string& method, const std::string& path,
 /// "max_calls=3 enabled=false forwarding.busy=1009" -> JSON. A value that reads as JSON is that; otherwise it
 /// is text.
 Result<std::string, std::string> members_from(const std::vector<std::string>& settings) {
-  static constexpr std::string_view texts[] = {"user",         "caller_number",   "display_name",
-                                               "password",     "pattern",         "target",
-                                               "prefix",       "always",          "busy",
-                                               "no_answer",    "unreachable",     "otherwise",
-                                               "country_code", "national_prefix", "international_prefix",
-                                               "code",         "group",           "name",
-                                               "auth_user"};
+  static constexpr std::string_view texts[] = {"user",
+                                               "caller_number",
+                                               "display_name",
+                                               "password",
+                                               "pattern",
+                                               "target",
+                                               "prefix",
+                                               "always",
+                                               "busy",
+                                               "no_answer",
+                                               "unreachable",
+                                               "otherwise",
+                                               "country_code",
+                                               "national_prefix",
+                                               "international_prefix",
+                                               "code",
+                                               "group",
+                                               "name",
+                                               "auth_user",
+                                               "pin",
+                                               "moderator_pin",
+                                               "keys",
+                                               "menu"};
   json::object out;
   for (const std::string& setting : settings) {
     const size_t equals = setting.find('=');
@@ -212,6 +228,26 @@ const std::vector<ResourceName>& resources() {
        "members of ring groups",
        "domain/group/position",
        {"domain", "group", "position", "target"}},
+      {"menus",
+       "/menus",
+       "attendants' menus",
+       "domain/name",
+       {"domain", "name", "enabled", "language", "greeting", "otherwise"}},
+      {"menu-choices",
+       "/menu-choices",
+       "what the keys of menus lead to",
+       "domain/menu/position",
+       {"domain", "menu", "position", "keys", "time_rule", "target"}},
+      {"mailboxes",
+       "/mailboxes",
+       "voice mailboxes",
+       "user@domain",
+       {"user", "domain", "enabled", "has_pin", "unanswered", "email"}},
+      {"conferences",
+       "/conferences",
+       "conferences",
+       "domain/name",
+       {"domain", "name", "enabled", "has_pin", "has_moderator_pin", "members"}},
       {"feature-codes",
        "/feature-codes",
        "feature codes",
@@ -259,6 +295,47 @@ void add_routes(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
     fmt::print("{} -> {}\n", cell(v.at("number")), cell(v.at("action")));
     if (!v.at("rule").as_string().empty()) fmt::print("by {}\n", cell(v.at("rule")));
     for (const json::value& line : v.at("why").as_array()) fmt::print("  {}\n", cell(line));
+  });
+}
+
+/// The messages of a mailbox: list, show, heard, rm, save.
+void add_voicemails(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  CLI::App* all = ctl.add_subcommand("voicemails", "voice messages of a mailbox")->require_subcommand(1);
+  auto mailbox = std::make_shared<std::string>(), id = std::make_shared<std::string>(),
+       file = std::make_shared<std::string>();
+  auto fresh = std::make_shared<bool>(false);
+  const auto path = [mailbox, id] {
+    const size_t mark = mailbox->find_first_of("@/");
+    std::string user = mailbox->substr(0, mark), domain = mailbox->substr(mark + 1);
+    if ((*mailbox)[mark] == '/') std::swap(user, domain);
+    return "/mailboxes/" + percent_encode(domain) + "/" + percent_encode(user) + "/messages" +
+           (id->empty() ? "" : "/" + percent_encode(*id));
+  };
+  const auto verb = [&](const char* name, const char* help, bool one) {
+    CLI::App* sub = all->add_subcommand(name, help);
+    sub->add_option("mailbox", *mailbox, "user@domain")->required()->check(address_problem);
+    if (one) sub->add_option("id", *id, "of the message")->required();
+    return sub;
+  };
+  verb("list", "list them", false)->callback([shared, path] {
+    shared->run("GET", path(), {"id", "received", "from", "from_display", "length_ms", "heard"});
+  });
+  verb("show", "show one", true)->callback([shared, path] { shared->run("GET", path()); });
+  CLI::App* heard = verb("heard", "count one as heard", true);
+  heard->add_flag("--not", *fresh, "as new");
+  heard->callback([shared, path, fresh] {
+    shared->run("PUT", path(), {}, json::serialize(json::object{{"heard", !*fresh}}));
+  });
+  verb("rm", "remove one", true)->callback([shared, path] { shared->run("DELETE", path()); });
+  CLI::App* save = verb("save", "its sound into a file", true);
+  save->add_option("file", *file, "WAV")->required();
+  save->callback([shared, path, file] {
+    const auto answer = shared->call("GET", path() + "/sound");
+    if (!answer) return;
+    std::ofstream out(*file, std::ios::binary);
+    if (out.write(answer->body.data(), static_cast<std::streamsize>(answer->body.size())).flush()) return;
+    fmt::print(stderr, "tandem ctl: {} cannot be written\n", *file);
+    *shared->exit_code = 2;
   });
 }
 
@@ -417,6 +494,7 @@ void add_ctl(CLI::App& root, int& exit_code) {
   ctl->add_flag("--json", shared->as_json, "print JSON as it came");
   for (const ResourceName& r : resources()) add_resource(*ctl, shared, r);
   add_routes(*ctl, shared);
+  add_voicemails(*ctl, shared);
   add_calls(*ctl, shared);
   add_registrations(*ctl, shared);
   add_cdrs(*ctl, shared);

@@ -76,6 +76,7 @@ Status<std::string> Program::Impl::start() {
   }
   if (auto s = start_store(); !s.ok()) return s;
   start_sounds();
+  start_mailer();
   if (auto s = start_workers(*epoch, *keys); !s.ok()) return s;
   if (auto s = start_web(); !s.ok()) return s;
   started = true;
@@ -98,7 +99,7 @@ Status<std::string> Program::Impl::start_store() {
   store_directory = std::make_unique<store::SqlDirectory>(path);
   control_directory = std::make_unique<store::SqlDirectory>(path);
   if (const auto opened = store_directory->open(); !opened.ok()) return Failure{opened.reason().text};
-  if (auto loaded = load_plan(); !loaded.ok()) return loaded;
+  if (auto loaded = load_plan(*control_directory); !loaded.ok()) return loaded;
   if (auto made = first_token(); !made.ok()) return made;
 
   const auto sink = [this](const port::Event& e) { log.event(e, net::now().wall, "store"); };
@@ -116,7 +117,7 @@ Status<std::string> Program::Impl::start_store() {
       [this](uint16_t worker, port::AskId id, port::Answer answer) {
         runtime->post_answer(worker, id, std::move(answer));
       },
-      sink);
+      sink, this);
   spool = std::make_unique<store::SpoolThread>(
       *spool_core, store::SpoolOptions{}, spool_counters,
       [this](uint16_t worker, port::CommitId upto) { runtime->post_committed(worker, upto); });
@@ -230,6 +231,7 @@ void Program::Impl::stop() {
   if (sounds) sounds->stop();
   if (spool) spool->stop();
   if (store) store->stop();
+  if (mailer) mailer->stop();
   // Threads are joined: now what they used may go, the API before the workers it speaks of.
   web.reset();
   api.reset();
@@ -244,6 +246,10 @@ void Program::Impl::ask(uint16_t worker, port::Asked asked) {
     return recorder->ask(worker, asked.id, std::move(*close));
   if (auto* remove = std::get_if<port::RemoveRecording>(&asked.question))
     return recorder->ask(worker, asked.id, std::move(*remove));
+  if (std::holds_alternative<port::LeaveVoicemail>(asked.question)) {
+    const port::AskId id = asked.id;
+    return recorder->ask(worker, id, voicemail_drop->begin(worker, std::move(asked)));
+  }
   std::vector<port::Asked> one;
   one.push_back(std::move(asked));
   store->ask(worker, one);

@@ -11,6 +11,7 @@
 #include "node/worker.h"
 #include "ops/api.h"
 #include "ops/log.h"
+#include "ops/mailer.h"
 #include "store/cdr_sink.h"
 #include "store/posix_disk.h"
 #include "store/prompt_loader.h"
@@ -19,12 +20,17 @@
 #include "store/spool_thread.h"
 #include "store/sql_directory.h"
 #include "store/store_service.h"
+#include "store/voicemail_drop.h"
 #include "tandem/program.h"
 #include "tandem/udp_sender.h"
 
 namespace tandem::app {
 
-struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandler, ops::NodeControl {
+struct Program::Impl final : net::AskHandler,
+                             net::SpoolHandler,
+                             net::EventHandler,
+                             ops::NodeControl,
+                             store::StoreListener {
   Impl(node::NodeConfig config, DataDir data, Reread reread);
   ~Impl() override;
 
@@ -55,11 +61,23 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   void events(uint16_t worker, std::vector<port::Event> events) override;
   void traces(uint16_t worker, std::span<const port::SipTrace> traces) override;
 
+  // ---- store::StoreListener, on the store thread, and ops::NodeControl (mailboxes.cpp)
+  void mailbox_changed(const port::AddressOfRecord& mailbox) override;
+  void message_left(const port::Voicemail& message) override;
+  void remove_file(const port::SoundFile& file) override;
+  void mailbox_plan_changed() override;
+  void start_mailer();
+  /// Of the recorder's thread.
+  void recorder_answered(uint16_t worker, port::AskId id, port::Answer answer);
+
   // ---- ops::NodeControl (control.cpp)
   void calls(size_t limit, std::function<void(std::vector<call::CallInfo>)> then) override;
   void call(call::CallId id, std::function<void(std::optional<call::CallInfo>)> then) override;
   void hangup(call::CallId id, std::function<void(bool)> then) override;
   void transfer(call::CallId id, uint16_t leg, std::string target, std::function<void(bool)> then) override;
+  std::vector<ops::RecordingView> recordings(const std::string& day) override;
+  void conferences(std::function<void(std::vector<call::ConferenceInfo>)> then) override;
+  void change_conference(ConferenceChange change, std::function<void(bool)> then) override;
   void record(call::CallId id, call::RecordingAction action, bool announce,
               std::function<void(call::RecordingDone)> then) override;
   void registrations(std::string domain, std::string search, size_t limit,
@@ -71,6 +89,8 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   route::Decision explain(const route::CallRequest& request) override;
   void plan_changed() override;
   void subscriber_changed(const port::AddressOfRecord& aor) override;
+  void read_file(port::SoundFile file, size_t most,
+                 std::function<void(Result<std::string, port::SoundFailure>)> then) override;
   Status<std::string> reload() override;
   void drain(bool draining) override;
   bool draining() const override { return draining_; }
@@ -78,7 +98,9 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   std::string metrics_text() override;
 
   std::shared_ptr<const route::Plan> plan() const;
-  Status<std::string> load_plan();
+  Status<std::string> load_plan(port::Directory& directory);
+  /// Reads the plan anew with the calling thread's directory and hands it to the workers.
+  void change_plan(port::Directory& directory);
   size_t calls_in_progress() const;
 
   // ---- given
@@ -89,7 +111,7 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
 
   // ---- owned, in the order they are built. Counters first: everything else holds references to them.
   CounterSet store_counters, spool_counters, control_counters, log_counters, sound_counters,
-      recorder_counters;
+      recorder_counters, mail_counters;
   std::vector<const CounterSet*> worker_counters;
   ops::Log log;
   std::shared_ptr<const edge::RealmTable> realms;
@@ -104,6 +126,8 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   std::shared_ptr<const port::PromptLibrary> prompts;
   std::unique_ptr<store::SoundService> sounds;
   std::unique_ptr<store::RecorderThread> recorder;
+  std::unique_ptr<store::VoicemailDrop> voicemail_drop;
+  std::unique_ptr<ops::Mailer> mailer;                                 // null: no program for e-mail is set
   std::vector<std::unique_ptr<net::SystemRng>> rngs;                   // one a worker
   std::optional<dtls::Certificate> certificate;                        // of the node's media; made at start
   std::vector<std::unique_ptr<dtls::OpensslEndpoint>> dtls_endpoints;  // one a worker
@@ -114,6 +138,7 @@ struct Program::Impl final : net::AskHandler, net::SpoolHandler, net::EventHandl
   std::string web_url;
 
   // ---- state
+  std::mutex plan_change_mutex;  // held while a new plan is read and handed out: the latest stays
   mutable std::mutex plan_mutex;
   std::shared_ptr<const route::Plan> plan_now;
   std::atomic<bool> draining_ = false;

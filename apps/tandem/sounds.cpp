@@ -60,8 +60,13 @@ void Program::Impl::start_sounds() {
   writing.longest = config.recordings.longest;
   writing.retention.max_age = config.recordings.max_age;
   writing.retention.max_bytes = config.recordings.max_bytes;
-  recorder = std::make_unique<store::RecorderThread>(disk, folders, writing, store::RecorderThreadOptions{},
-                                                     recorder_counters, answer, sink);
+  recorder = std::make_unique<store::RecorderThread>(
+      disk, folders, writing, store::RecorderThreadOptions{}, recorder_counters,
+      [this](uint16_t worker, port::AskId id, port::Answer a) {
+        recorder_answered(worker, id, std::move(a));
+      },
+      sink);
+  voicemail_drop = std::make_unique<store::VoicemailDrop>(recorder_counters);
 }
 
 }  // namespace tandem::app

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "call/attendance.h"
 #include "call/config.h"
 #include "call/dtmf_info.h"
 #include "call/leg.h"
@@ -119,7 +120,7 @@ struct Redirection {
 
 /// Somebody is being rung for `origin`.
 struct Setup {
-  enum class Purpose : uint8_t { call, transfer, park_return } purpose = Purpose::call;
+  enum class Purpose : uint8_t { call, transfer, park_return, service } purpose = Purpose::call;
   uint64_t number = 0;
   LegId origin = 0;
   LegId referrer = 0;  // transfer: who asked
@@ -127,7 +128,8 @@ struct Setup {
   std::string dialled, domain;
   port::AskBindings gruu;  // when one was dialled: of this address only this instance rings
   std::string rule;
-  std::string otherwise;                    // dial this when nobody answered
+  std::string otherwise;          // dial this when nobody answered
+  port::AddressOfRecord mailbox;  // of the subscriber that was rung last: takes what is not answered
   std::optional<route::Decision> fallback;  // behind local_first
   bool reroute =
       false;  // restored before it was known whether the local address exists: the plan is read again
@@ -162,11 +164,15 @@ struct OpenAsk {
     domain_seat,  // of the call
     hop_seat,     // of the trunk a branch is about to try
     forward_target,
-    sound,  // a file that parties wait to hear
+    sound,     // a file that parties wait to hear
+    service,   // what the machine of Call::attendance asked
+    recorded,  // its recording is closed
   } what;
   port::AskId id = 0;
   uint64_t attempt = 0;
   int branch = -1;
+  port::SoundFile file{};  // sound
+  uint64_t service = 0;    // service, recorded: Attendance::number
 };
 
 /// A seat of the trunk that a branch tries, from before its INVITE until somebody answers (then it is the
@@ -214,6 +220,8 @@ struct Call {
   LegId feature_leg = 0;
   uint32_t feature_asks = 0;
   bool feature_failed = false;
+  std::optional<Attendance> attendance;
+  uint64_t next_service = 1;
   uint32_t next_pair = 0;
   uint64_t next_attempt = 1;
   LegId next_leg = 1;

@@ -463,6 +463,34 @@ bool CallLayer::hangup(Now now, CallId id, const Cause& cause, port::Outbox& out
   return true;
 }
 
+std::vector<ConferenceInfo> CallLayer::conferences() const { return impl_->conferences(); }
+
+bool CallLayer::set_conference(Now now, std::string_view domain, std::string_view name,
+                               std::optional<bool> locked, std::optional<bool> lecture, port::Outbox& out) {
+  return impl_->set_conference(now, domain, name, locked, lecture, out);
+}
+
+bool CallLayer::mute_member(Now now, std::string_view domain, std::string_view name, CallId id, bool on,
+                            port::Outbox& out) {
+  Call* call = impl_->find(id);
+  const auto members = impl_->members_of(domain, name);
+  if (!call || std::find(members.begin(), members.end(), id) == members.end()) return false;
+  impl_->run(now, *call, out, [&](CallFlow& flow) {
+    flow.mute(on);
+    flow.on_room(on ? service::RoomEvent::muted : service::RoomEvent::unmuted);
+  });
+  return true;
+}
+
+bool CallLayer::remove_member(Now now, std::string_view domain, std::string_view name, CallId id,
+                              port::Outbox& out) {
+  Call* call = impl_->find(id);
+  const auto members = impl_->members_of(domain, name);
+  if (!call || std::find(members.begin(), members.end(), id) == members.end()) return false;
+  impl_->run(now, *call, out, [](CallFlow& flow) { flow.on_room(service::RoomEvent::removed); });
+  return true;
+}
+
 RecordingDone CallLayer::record(Now now, CallId id, RecordingAction action, bool announce,
                                 port::Outbox& out) {
   Call* call = impl_->find(id);

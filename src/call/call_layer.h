@@ -58,6 +58,24 @@ struct CallInfo {
   std::vector<LegInfo> legs;
 };
 
+/// Who is in a conference now.
+struct ConferenceInfo {
+  struct Member {
+    CallId call = 0;
+    std::string party;  // number or user@domain
+    std::string display;
+    bool moderator = false;
+    bool muted = false;
+    bool waits = false;   // for a moderator
+    bool talks = false;   // muted or not
+    uint8_t level = 127;  // of its last 20 ms, in -dBov (RFC 6464)
+  };
+  std::string domain, name;
+  bool locked = false;
+  bool lecture = false;
+  std::vector<Member> members;
+};
+
 /// What may be asked of the recording of a call, and what came of it.
 enum class RecordingAction : uint8_t { start, stop, pause, resume };
 enum class RecordingDone : uint8_t {
@@ -125,6 +143,15 @@ class CallLayer {
   bool hangup(Now now, CallId id, const Cause& cause, port::Outbox& out);
   /// As if `leg` had sent a REFER to `target` (a number or URI). False: no such connected leg.
   bool transfer(Now now, CallId id, uint16_t leg, std::string_view target, port::Outbox& out);
+  std::vector<ConferenceInfo> conferences() const;
+  /// What is set is changed. False: no such conference here.
+  bool set_conference(Now now, std::string_view domain, std::string_view name, std::optional<bool> locked,
+                      std::optional<bool> lecture, port::Outbox& out);
+  /// A member is muted or may speak again, and hears so. False: that call is in no conference of the name.
+  bool mute_member(Now now, std::string_view domain, std::string_view name, CallId id, bool on,
+                   port::Outbox& out);
+  /// It is told, and leaves.
+  bool remove_member(Now now, std::string_view domain, std::string_view name, CallId id, port::Outbox& out);
   /// What those who talk say, a channel each. `announce`: both are told. Starting what runs is done.
   RecordingDone record(Now now, CallId id, RecordingAction action, bool announce, port::Outbox& out);
   /// No new calls (503); running ones go on. For a drain.

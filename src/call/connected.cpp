@@ -1,5 +1,6 @@
 // What legs tell, and how they end.
 #include <algorithm>
+#include <utility>
 
 #include "call/flow.h"
 
@@ -116,6 +117,7 @@ void CallFlow::release(Party& p, const Cause& cause, port::CommitId after) {
 /// did not answer leaves its record here, whatever the way it ended.
 void CallFlow::gone(Party& p, const Cause& cause, port::Cdr::Side side) {
   if (p.state == Party::State::gone) return;
+  if (call_.attendance && call_.attendance->leg == p.id) end_attendance();
   if (Pairing* pair = pair_of(p.id)) close_pair(*pair, Cause{}, port::Cdr::Side::system);
   record_called(p, cause, side);
   p.state = Party::State::gone;
@@ -172,7 +174,14 @@ void CallFlow::on_media(const media::MediaEvent& e) {
       event(port::Level::notice, "call.media_unkeyed", {{"party", p->user}});
       return release_all(Cause::from_q850(102, "DTLS handshake failed"));
     case media::MediaEvent::Kind::played:
-      if (call_.feature && call_.feature_leg == p->id) finish_feature();
+      if (call_.feature && call_.feature_leg == p->id) return finish_feature();
+      if (attended() == p && std::exchange(call_.attendance->saying, false))
+        tell([&](service::Machine& m, service::Orders& out) { m.on_said(turn_.now, out); });
+      return;
+    case media::MediaEvent::Kind::digit:
+      // While it dials for its caller it is deaf.
+      if (attended() == p && !call_.setup)
+        tell([&](service::Machine& m, service::Orders& out) { m.on_key(turn_.now, e.digit, out); });
       return;
     default:
       return;
@@ -220,7 +229,10 @@ void CallFlow::on_answer(const OpenAsk& open, const port::Answer& answer) {
     case OpenAsk::What::park_probe:
       return on_park_probe(answer);
     case OpenAsk::What::sound:
-      return on_sound(answer);
+      return on_sound(open.file, answer);
+    case OpenAsk::What::service:
+    case OpenAsk::What::recorded:
+      return on_service_answer(open, answer);
   }
 }
 
@@ -274,11 +286,16 @@ void CallFlow::on_timeout() {
   }
   if (call_.park_until <= now) on_park_timeout();
   if (call_.feature_until <= now) finish_feature();
+  if (call_.attendance) service_timeout();
 }
 
 Instant Layer::next_timeout(const Call& call) {
   Instant next = std::min(call.park_until, call.feature_until);
   for (const auto& p : call.parties) next = std::min({next, p->leg->next_timeout(), p->negotiation_until});
+  if (call.attendance) {
+    next = std::min(next, call.attendance->machine->next_timeout());
+    if (call.attendance->recording) next = std::min(next, call.attendance->recording->until);
+  }
   if (!call.setup) return next;
   next = std::min({next, call.setup_until, call.setup->group_until});
   for (const Branch& b : call.setup->branches) {
@@ -290,10 +307,13 @@ Instant Layer::next_timeout(const Call& call) {
 
 // ---- questions
 
-void CallFlow::ask(OpenAsk::What what, port::Question question, int branch) {
-  OpenAsk open{what, 0, call_.setup ? call_.setup->number : 0, branch};
-  open.id = turn_.out.ask(std::move(question), turn_.now.mono + layer_.config.ask_timeout,
-                          {port::Asker::Room::call, call_.id});
+void CallFlow::ask(OpenAsk::What what, port::Question question, int branch, Duration patience) {
+  OpenAsk open;
+  open.what = what;
+  open.attempt = call_.setup ? call_.setup->number : 0;
+  open.branch = branch;
+  const Duration wait = patience.count() > 0 ? patience : layer_.config.ask_timeout;
+  open.id = turn_.out.ask(std::move(question), turn_.now.mono + wait, {port::Asker::Room::call, call_.id});
   call_.asks.push_back(open);
   touch();
 }
@@ -318,21 +338,25 @@ void CallFlow::play_music(Party& p) {
 
 /// What the party's programme waits for.
 void CallFlow::ask_sounds(const Party& p) {
-  for (const port::SoundFile& file : layer_.engine.wanted(p.endpoint))
+  for (const port::SoundFile& file : layer_.engine.wanted(p.endpoint)) {
     ask(OpenAsk::What::sound, port::AskSound{file});
+    call_.asks.back().file = file;
+  }
 }
 
-void CallFlow::on_sound(const port::Answer& answer) {
+void CallFlow::on_sound(const port::SoundFile& file, const port::Answer& answer) {
   const auto* sound = std::get_if<port::SoundResult>(&answer);
   if (sound && !sound->ok())
     event(port::Level::warning, "call.no_sound", {{"why", std::string(port::to_text(sound->reason()))}});
   for (auto& p : call_.parties) {
-    for (const port::SoundFile& file : layer_.engine.wanted(p->endpoint)) {
-      if (sound && sound->ok())
-        layer_.engine.supply(p->endpoint, file, **sound);
-      else
-        play(*p, codec::ToneSequence::music());
-    }
+    const auto wanted = layer_.engine.wanted(p->endpoint);
+    if (std::find(wanted.begin(), wanted.end(), file) == wanted.end()) continue;
+    if (sound && sound->ok())
+      layer_.engine.supply(p->endpoint, file, **sound);
+    else if (attended() == p.get() && call_.attendance->saying)
+      layer_.engine.supply(p->endpoint, file, nullptr);  // the rest is said without it
+    else
+      play(*p, codec::ToneSequence::music());
   }
 }
 

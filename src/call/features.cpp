@@ -90,6 +90,10 @@ void CallFlow::feature(const route::FeatureCall& f) {
       return ask(OpenAsk::What::pickup,
                  port::AskLine{{directed ? f.argument : "pickup+" + group, setup.domain}});
     }
+    case port::Feature::voicemail:
+    case port::Feature::voicemail_other:
+    case port::Feature::voicemail_leave:
+      return serve_mailbox(f);
     case port::Feature::echo:
     case port::Feature::say_number:
     case port::Feature::hold_music:

@@ -4,7 +4,9 @@
 //
 // Files by noun: setup.cpp (a call comes in and is routed), branch.cpp (targets that ring), trunk.cpp
 // (targets that are not subscribers), offer_answer.cpp, connected.cpp (what legs tell), transfer.cpp,
-// replace.cpp (legs that change calls), park.cpp, features.cpp, records.cpp (CDRs and lines).
+// replace.cpp (legs that change calls), park.cpp, features.cpp, serve.cpp (services of ours), meeting.cpp
+// (conferences), records.cpp (CDRs and lines).
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +37,9 @@ class CallFlow {
   void on_media(const media::MediaEvent& event);
   void on_timeout();
   void hangup(const Cause& cause);
+  void on_room(service::RoomEvent what);  // news of the conference this call is in
+  void mute(bool on);                     // the caller, in its conference
+  void operator_lecture(bool on);
   bool transfer(LegId leg, std::string_view target);
   /// After a move: what the call came here for.
   void go_on(std::string_view then);
@@ -193,6 +198,41 @@ class CallFlow {
   void on_line_found(const port::Answer& answer, bool parked);
   void finish_feature();
 
+  // serve.cpp
+  void serve(const route::ServiceCall& service);
+  void serve_mailbox(const route::FeatureCall& feature);
+  bool take_message(const Cause& cause);
+  void attend(std::unique_ptr<service::Machine> machine);
+  void tell(const std::function<void(service::Machine&, service::Orders&)>& what);
+  void carry_out(service::Orders orders);
+  void carry_out(service::Say& say);
+  void carry_out(service::Silence&);
+  void carry_out(service::Record& record);
+  void carry_out(service::StopRecord&);
+  void carry_out(service::Ask& asked);
+  void carry_out(service::Dial& dial);
+  void carry_out(service::Enter& enter);
+  void carry_out(service::Mute& mute);
+  void carry_out(service::Lecture& lecture);
+  void carry_out(service::Lock& lock);
+  void carry_out(service::HangUp& end);
+  void dial_done(const Cause* failure);
+  void close_recording();
+  void on_recorded(const port::Answer& answer);
+  void on_service_answer(const OpenAsk& ask, const port::Answer& answer);
+  void service_timeout();
+  void end_attendance();
+  void serve_again(const std::vector<OpenAsk>& open);
+  Party* attended();
+
+  // meeting.cpp
+  void sit_down(Meeting& meeting, Meeting::Member& member);
+  void leave_meeting();
+  void tell_meeting(const std::string& room, service::RoomEvent what, bool moderators);
+  void set_lecture(bool on);
+  void sound_meeting(const Meeting& meeting, bool coming);
+  void open_meeting(const std::string& room);
+  bool take_seat(Party& x, Party& newcomer);
   // recording.cpp
   port::RecordPolicy policy_of(const Pairing& pair) const;
   void record_by_policy(Pairing& pair);
@@ -215,11 +255,12 @@ class CallFlow {
   // everywhere
   Party& add_party();
   void know_dialog(Party& party);
-  void ask(OpenAsk::What what, port::Question question, int branch = -1);
+  /// Patience of zero: CallConfig::ask_timeout.
+  void ask(OpenAsk::What what, port::Question question, int branch = -1, Duration patience = Duration{0});
   void play(Party& party, const codec::ToneSequence& tones);
   void play_music(Party& party);
   void ask_sounds(const Party& party);
-  void on_sound(const port::Answer& answer);
+  void on_sound(const port::SoundFile& file, const port::Answer& answer);
   void join(Party& a, Party& b);
   Party* party(LegId leg) { return call_.find(leg); }
   Party* origin() { return call_.setup ? call_.find(call_.setup->origin) : nullptr; }

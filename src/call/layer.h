@@ -91,7 +91,8 @@ struct Layer {
   std::unordered_map<CallId, std::unique_ptr<Call>> calls;
   std::unordered_map<std::string, Where, TextHash, std::equal_to<>> dialogs;  // by our tag
   std::unordered_map<std::string, CallId, TextHash, std::equal_to<>>
-      merged;                      // by Call-ID and From-tag of a caller
+      merged;                                            // by Call-ID and From-tag of a caller
+  std::map<std::string, Meeting, std::less<>> meetings;  // by Attendance::room
   std::map<Where, Where> aliases;  // legs that went into another call, for answers under the old name
   TimerQueue<CallId> timers;
 
@@ -113,6 +114,10 @@ struct Layer {
     return it != trunk_news.end() && it->second.down;
   }
   CallInfo info(const Call& call) const;
+  std::vector<ConferenceInfo> conferences() const;
+  std::vector<CallId> members_of(std::string_view domain, std::string_view name) const;
+  bool set_conference(Now now, std::string_view domain, std::string_view name, std::optional<bool> locked,
+                      std::optional<bool> lecture, port::Outbox& out);
   void forget_leg(Call& call, Party& party);
   static Instant next_timeout(const Call& call);
   /// The call as a part; `with_transactions`: taken out of the transaction layer, because the call leaves

@@ -9,30 +9,44 @@
 
 namespace tandem::call {
 
-std::string to_part(const Replacement& r) {
-  proto::CallReplacement part;
-  part.set_newcomer(r.newcomer);
-  part.set_referrer(r.referrer);
-  part.set_tag(r.tag);
-  part.set_by(static_cast<uint32_t>(r.by));
-  part.set_only(static_cast<uint32_t>(r.only));
-  part.set_call_id(r.call_id);
-  part.set_peer_tag(r.peer_tag);
+std::string to_part(const Next& next) {
+  proto::CallNext part;
+  if (const auto* r = std::get_if<Replacement>(&next)) {
+    auto& to = *part.mutable_replacement();
+    to.set_newcomer(r->newcomer);
+    to.set_referrer(r->referrer);
+    to.set_tag(r->tag);
+    to.set_by(static_cast<uint32_t>(r->by));
+    to.set_only(static_cast<uint32_t>(r->only));
+    to.set_call_id(r->call_id);
+    to.set_peer_tag(r->peer_tag);
+  } else if (const auto* s = std::get_if<route::ServiceCall>(&next)) {
+    auto& to = *part.mutable_service();
+    to.set_kind(static_cast<uint32_t>(s->kind));
+    to.set_domain(s->domain);
+    to.set_name(s->name);
+  }
   return part.SerializeAsString();
 }
 
-bool from_part(std::string_view bytes, Replacement& r) {
-  proto::CallReplacement part;
-  if (!part.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || part.tag().empty()) return false;
-  r.newcomer = static_cast<LegId>(part.newcomer());
-  r.referrer = static_cast<LegId>(part.referrer());
-  r.tag = part.tag();
-  r.by = part.by() == static_cast<uint32_t>(Replacement::By::plan) ? Replacement::By::plan
+std::optional<Next> next_from(std::string_view bytes) {
+  proto::CallNext part;
+  if (!part.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return std::nullopt;
+  if (part.has_service())
+    return route::ServiceCall{clamp_enum(part.service().kind(), route::ServiceCall::Kind::conference),
+                              part.service().domain(), part.service().name()};
+  const auto& from = part.replacement();
+  if (from.tag().empty()) return std::nullopt;
+  Replacement r;
+  r.newcomer = static_cast<LegId>(from.newcomer());
+  r.referrer = static_cast<LegId>(from.referrer());
+  r.tag = from.tag();
+  r.by = from.by() == static_cast<uint32_t>(Replacement::By::plan) ? Replacement::By::plan
                                                                    : Replacement::By::peer;
-  r.only = clamp_enum(part.only(), Replacement::Only::parked);
-  r.call_id = part.call_id();
-  r.peer_tag = part.peer_tag();
-  return true;
+  r.only = clamp_enum(from.only(), Replacement::Only::parked);
+  r.call_id = from.call_id();
+  r.peer_tag = from.peer_tag();
+  return r;
 }
 
 /// The dialog a peer names: normally our tag is the to-tag; a phone that describes somebody else's dialog may
@@ -134,6 +148,8 @@ bool CallFlow::can_replace(const Party& x) const {
   if (call_.state == Call::State::parked && x.state == Party::State::up) return true;
   if (x.state == Party::State::up) {
     const Party* partner = call_.find(x.partner);
+    if (call_.attendance && call_.attendance->leg == x.id)
+      return !call_.attendance->room.empty() && !call_.setup;
     return partner && partner->state == Party::State::up && !call_.setup;
   }
   return call_.setup.has_value();  // it rings, or it is the caller of somebody who rings
@@ -193,6 +209,7 @@ bool CallFlow::retrieve(Party& parked, Party& newcomer) {
 }
 
 bool CallFlow::replace_talking(Party& x, Party& newcomer, const std::string& transferred_by) {
+  if (attended() == &x) return take_seat(x, newcomer);
   Party& partner = *party(x.partner);
   if (!accept_newcomer(newcomer, partner)) return false;
   port::CommitId commit = 0;
@@ -275,6 +292,7 @@ void CallFlow::move_away(uint16_t worker, std::string then) {
   turn_.out.moves.push_back(std::move(move));
   layer_.counters.moved.add();
   call_.asks.clear();
+  call_.attendance.reset();  // nobody moves out of a conference
   call_.setup.reset();
   call_.pairs.clear();
   for (auto& p : call_.parties) {
@@ -287,8 +305,13 @@ void CallFlow::move_away(uint16_t worker, std::string then) {
 }
 
 void CallFlow::go_on(std::string_view then) {
-  Replacement r;
-  if (!from_part(then, r)) return;
+  const auto next = next_from(then);
+  if (!next) return;
+  if (const auto* service = std::get_if<route::ServiceCall>(&*next)) {
+    if (call_.setup) serve(*service);
+    return;
+  }
+  const Replacement& r = std::get<Replacement>(*next);
   // Only once: the other call may have ended, or moved on, while this one was under way.
   if (layer_.dialogs.find(r.tag) == layer_.dialogs.end()) return replace_failed(r, 481);
   join_other(r);

@@ -1,10 +1,13 @@
 #pragma once
 // A leg of this call is to take the place of a leg of another (RFC 3891, pick-up, retrieving from park).
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "call/leg.h"
+#include "route/decision.h"
 
 namespace tandem::call {
 
@@ -20,9 +23,11 @@ struct Replacement {
   std::string call_id, peer_tag;  // by a peer: the rest of the dialog's name
 };
 
-/// For CallMove::then: the call goes to the other one's worker and is judged there.
-std::string to_part(const Replacement& replacement);
-/// False: no such part.
-bool from_part(std::string_view part, Replacement& replacement);
+/// What a call does next on the worker it moves to (CallMove::then): one of its legs takes another's place
+/// there, or its caller is served there.
+using Next = std::variant<Replacement, route::ServiceCall>;
+std::string to_part(const Next& next);
+/// Nothing: no such part.
+std::optional<Next> next_from(std::string_view part);
 
 }  // namespace tandem::call

@@ -225,6 +225,7 @@ void CallFlow::apply(const route::Decision& decision) {
   if (!decision.local_first) return act(decision.action);
   setup.fallback = decision;
   setup.fallback->local_first.reset();
+  setup.mailbox = *decision.local_first;
   add_extension(*decision.local_first);
   advance();
 }
@@ -252,6 +253,7 @@ void CallFlow::act(const route::Action& action) {
     return fail_setup(std::move(cause));
   }
   if (const auto* f = std::get_if<route::FeatureCall>(&action)) return feature(*f);
+  if (const auto* service = std::get_if<route::ServiceCall>(&action)) return serve(*service);
   if (const auto* redirect = std::get_if<route::Redirect>(&action)) {
     Party* caller = origin();
     if (!caller || caller->state == Party::State::up || setup.purpose != Setup::Purpose::call)
@@ -269,6 +271,7 @@ void CallFlow::act(const route::Action& action) {
       b.skip_busy = group->skip_busy;
     }
   } else if (const auto* e = std::get_if<route::Extension>(&action)) {
+    setup.mailbox = e->aor;
     add_target(*e);
   } else if (const auto* t = std::get_if<route::TrunkCall>(&action)) {
     add_target(*t);
@@ -292,6 +295,7 @@ void CallFlow::fail_setup(Cause cause) {
     return route(true);
   }
   if (cause.status < 300) cause.status = 480;
+  if (take_message(cause)) return;
   event(port::Level::info, "call.failed", {{"status", std::to_string(cause.status)}, {"why", cause.text}});
   if (setup.purpose != Setup::Purpose::call) return transfer_done(&cause);
   if (!from) return end_setup();

@@ -209,10 +209,12 @@ void write(Now now, const Setup& s, proto::CallSetup& to) {
   to.set_gruu_domain(s.gruu.aor.domain);
   to.set_gruu(s.gruu.gruu);
   to.set_has_fallback(s.fallback.has_value() || s.reroute);
+  to.set_mailbox_user(s.mailbox.user);
+  to.set_mailbox_domain(s.mailbox.domain);
 }
 
 void read(Now now, const proto::CallSetup& from, Setup& s) {
-  s.purpose = clamp_enum(from.purpose(), Setup::Purpose::park_return);
+  s.purpose = clamp_enum(from.purpose(), Setup::Purpose::service);
   s.number = from.number();
   s.origin = static_cast<LegId>(from.origin());
   s.referrer = static_cast<LegId>(from.referrer());
@@ -237,7 +239,37 @@ void read(Now now, const proto::CallSetup& from, Setup& s) {
   for (const auto& r : from.redirections())
     if (r.branch() < s.branches.size()) s.redirections.push_back({r.branch(), r.target(), r.diversions()});
   s.reroute = from.has_fallback();
+  s.mailbox = {from.mailbox_user(), from.mailbox_domain()};
   s.gruu = {{from.gruu_user(), from.gruu_domain()}, from.gruu()};
+}
+
+void write(Now now, const Attendance& a, proto::CallAttendance& to) {
+  to.set_leg(a.leg);
+  to.set_number(a.number);
+  to.set_machine(a.machine->snapshot(now));
+  to.set_saying(a.saying);
+  to.set_recording(a.recording.has_value());
+  to.set_room(a.room);
+  to.set_moderator(a.moderator);
+  to.set_muted(a.muted);
+  to.set_waits(a.waits);
+}
+
+/// False: the machine is none we know.
+bool read(Now now, const proto::CallAttendance& from, Call& call) {
+  auto machine = service::restore(now, from.machine());
+  if (!machine.ok()) return false;
+  Attendance& a = call.attendance.emplace();
+  a.leg = static_cast<LegId>(from.leg());
+  a.number = from.number();
+  a.machine = std::move(*machine);
+  a.saying = from.saying();
+  if (from.recording()) a.recording.emplace();
+  a.room = from.room();
+  a.moderator = from.moderator();
+  a.muted = from.muted();
+  a.waits = from.waits();
+  return true;
 }
 
 void write_call(Now now, const Call& call, proto::CallPart& to) {
@@ -265,6 +297,7 @@ void write_call(Now now, const Call& call, proto::CallPart& to) {
     one->set_what(static_cast<uint32_t>(a.what));
     one->set_attempt(a.attempt);
     one->set_branch(a.branch);
+    one->set_service(a.service);
   }
   for (const auto& [name, value] : call.passed) {
     auto* h = to.add_passed();
@@ -298,6 +331,8 @@ void write_call(Now now, const Call& call, proto::CallPart& to) {
   to.set_next_leg(call.next_leg);
   to.set_merge_key(call.merge_key);
   to.set_seat(call.seat);
+  to.set_next_service(call.next_service);
+  if (call.attendance) write(now, *call.attendance, *to.mutable_attendance());
   for (const Reservation& r : call.reservations) {
     auto* one = to.add_reservations();
     one->set_seat(r.seat);
@@ -342,7 +377,7 @@ void read_call(Now now, const proto::CallPart& from, Call& call) {
   call.park_any = from.park_any();
   if (from.has_feature())
     call.feature =
-        route::FeatureCall{clamp_enum(from.feature(), port::Feature::hold_music), from.feature_argument()};
+        route::FeatureCall{clamp_enum(from.feature(), port::Feature::voicemail_leave), from.feature_argument()};
   call.feature_leg = static_cast<LegId>(from.feature_leg());
   call.feature_asks = from.feature_asks();
   call.feature_failed = from.feature_failed();
@@ -351,6 +386,7 @@ void read_call(Now now, const proto::CallPart& from, Call& call) {
   call.next_leg = static_cast<LegId>(from.next_leg());
   call.merge_key = from.merge_key();
   call.seat = from.seat();
+  call.next_service = from.next_service();
   for (const auto& r : from.reservations())
     call.reservations.push_back({r.seat(), r.trunk(), r.attempt(), r.branch(), r.hop()});
 }
@@ -360,6 +396,9 @@ void read_call(Now now, const proto::CallPart& from, Call& call) {
 std::string Layer::part_of(Now now, Call& call, bool with_transactions) {
   proto::CallPart part;
   write_call(now, call, part);
+  if (call.attendance)
+    if (const auto it = meetings.find(call.attendance->room); it != meetings.end())
+      part.mutable_attendance()->set_locked(it->second.locked);
   std::vector<media::EndpointId> endpoints;
   for (const auto& p : call.parties)
     if (p->endpoint) endpoints.push_back(p->endpoint);
@@ -407,15 +446,27 @@ Call* Layer::call_from(Now now, std::string_view bytes) {
     p->leg = std::move(leg);
     call->parties.push_back(std::move(p));
   }
+  if (part.has_attendance() && !read(now, part.attendance(), *call)) whole = false;
   if (!whole || call->parties.empty()) {
     for (const media::EndpointId id : endpoints) engine.close(now, id);
     return nullptr;
   }
-  for (const auto& a : part.asks())
-    call->asks.push_back({clamp_enum(a.what(), OpenAsk::What::sound), 0, a.attempt(), a.branch()});
+  for (const auto& a : part.asks()) {
+    OpenAsk& open = call->asks.emplace_back();
+    open.what = clamp_enum(a.what(), OpenAsk::What::recorded);
+    open.attempt = a.attempt();
+    open.branch = a.branch();
+    open.service = a.service();
+  }
   Call& ref = *call;
   for (const auto& p : ref.parties) dialogs[p->sip->local_tag()] = {ref.id, p->id};
   if (!ref.merge_key.empty()) merged[ref.merge_key] = ref.id;
+  if (ref.attendance && !ref.attendance->room.empty()) {
+    const Attendance& a = *ref.attendance;
+    Meeting& meeting = meetings[a.room];
+    meeting.members.push_back({ref.id, a.leg, a.moderator, a.muted, a.waits});
+    meeting.locked = meeting.locked || part.attendance().locked();
+  }
   legs += ref.parties.size();
   calls[ref.id] = std::move(call);
   counters.active.set(calls.size());
@@ -436,6 +487,7 @@ void Layer::adopt(const sip::TransactionLayer::Restored& restored) {
 /// Questions put before the snapshot are put again; their answers may be the same or newer.
 void CallFlow::ask_again() {
   const std::vector<OpenAsk> open = std::exchange(call_.asks, {});
+  if (call_.attendance) serve_again(open);
   bool feature_asked = false;
   for (const OpenAsk& a : open) {
     const bool of_branch = a.branch >= 0;
@@ -461,6 +513,9 @@ void CallFlow::ask_again() {
       case OpenAsk::What::park_probe:
         probe_slot();
         break;
+      case OpenAsk::What::service:
+      case OpenAsk::What::recorded:
+        break;  // above
       case OpenAsk::What::sound:
         break;  // the media room says what its programmes miss
       case OpenAsk::What::feature:

@@ -42,6 +42,8 @@ CallInfo Layer::info(const Call& call) const {
     const Party* partner = call.find(p->partner);
     leg.state = p->state == Party::State::setup     ? "setup"
                 : p->state == Party::State::ringing ? "ringing"
+                : call.attendance && call.attendance->leg == p->id
+                    ? std::string(call.attendance->machine->kind())
                 : call.state == Call::State::parked ? "parked"
                 : p->holds                          ? "holding"
                 : partner && partner->holds         ? "held"

@@ -65,6 +65,7 @@ void CallFlow::blind_transfer(Party& referrer, Party& from, std::string_view tar
 /// The end of a transfer (or of calling the parker back). `failure` null: answered, the setup is still there
 /// and the caller of this goes on with it.
 void CallFlow::transfer_done(const Cause* failure) {
+  if (call_.setup && call_.setup->purpose == Setup::Purpose::service) return dial_done(failure);
   Party* from = origin();
   Party* referrer = call_.setup ? party(call_.setup->referrer) : nullptr;
   const bool waits = referrer && referrer->state == Party::State::up;

@@ -255,8 +255,7 @@ void EngineState::number_back(const Flow& f, MutableBytes compound) const {
   const Endpoint* e = endpoints.find(f.endpoint);
   const Endpoint* partner = e ? endpoints.find(e->partner) : nullptr;
   if (partner && partner->dtmf)
-    rtp::shift_back(compound, partner->dtmf->line.ssrc(),
-                    static_cast<int16_t>(partner->dtmf->line.offset()));
+    rtp::shift_back(compound, partner->dtmf->line.ssrc(), static_cast<int16_t>(partner->dtmf->line.offset()));
 }
 
 bool EngineState::hear_event(Now now, Flow& f, const Clock& clock, const rtp::Header& header,

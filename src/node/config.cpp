@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "media/codecs.h"
+#include "port/directory.h"
 #include "port/sound.h"
 
 namespace tandem::node {
@@ -178,6 +179,17 @@ void check_sounds(const SoundSettings& c, std::vector<Problem>& problems) {
     problems.push_back({"sounds.hold_music", "music needs the folder it lies in", "sounds.folder"});
 }
 
+void check_voicemail(const VoicemailSettings& c, std::vector<Problem>& problems) {
+  if (c.mail_program.empty()) return;
+  if (!c.mail_program.front().starts_with('/'))
+    problems.push_back({"voicemail.mail_program[0]",
+                        fmt::format("'{}' is no absolute path of a program", c.mail_program.front()), ""});
+  if (!port::is_mail_address(c.mail_from))
+    problems.push_back({"voicemail.mail_from",
+                        "e-mails need the address they come from, such as voicemail@example.com",
+                        "voicemail.mail_program"});
+}
+
 void check_sip(const SipSettings& c, std::vector<Problem>& problems) {
   for (size_t i = 0; i < c.digest.size(); ++i)
     if (c.digest[i] != "SHA-512-256" && c.digest[i] != "SHA-256" && c.digest[i] != "MD5")
@@ -260,6 +272,14 @@ void describe(NodeConfig& c, Schema& s) {
     in.number("max_bytes", c.recordings.max_bytes, 0, UINT64_MAX,
               "past it the oldest recordings are removed; 0: no limit");
   });
+  s.section("voicemail", "voice messages", [&](Schema& in) {
+    in.texts("mail_program", c.voicemail.mail_program,
+             "a program and its arguments that takes an e-mail on its standard input, such as "
+             "/usr/sbin/sendmail, -t and -i; empty: no e-mail is sent");
+    in.text("mail_from", c.voicemail.mail_from, "the address e-mails about voice messages come from");
+    in.duration("mail_timeout", c.voicemail.mail_timeout, seconds(1), minutes(10),
+                "a program that takes longer is killed, and tried again later");
+  });
   s.section("web", "REST API, health and metrics", [&](Schema& in) {
     in.address("bind", c.web.bind, "where HTTPS is listened for");
     in.text("certificate", c.web.certificate, "PEM chain; empty: made at first start in the data directory");
@@ -286,6 +306,7 @@ std::vector<Problem> problems_with(const NodeConfig& c) {
   check_sip(c.sip, problems);
   check_codecs(c.media.codecs, problems);
   check_sounds(c.sounds, problems);
+  check_voicemail(c.voicemail, problems);
   if (c.web.certificate.empty() != c.web.key.empty())
     problems.push_back({c.web.key.empty() ? "web.certificate" : "web.key", "certificate and key go together",
                         c.web.key.empty() ? "web.key" : "web.certificate"});

@@ -91,6 +91,12 @@ struct RecordingSettings {
   uint64_t max_bytes = 0;
 };
 
+struct VoicemailSettings {
+  std::vector<std::string> mail_program;  // its path and arguments; empty: no e-mail is sent
+  std::string mail_from;
+  Duration mail_timeout = seconds(30);
+};
+
 struct StoreSettings {
   std::string path;  // SQLite file; empty: DATA/tandem.db
   Duration held_send_patience = seconds(2);
@@ -124,6 +130,7 @@ struct NodeConfig {
   StoreSettings store;
   SoundSettings sounds;
   RecordingSettings recordings;
+  VoicemailSettings voicemail;
   WebSettings web;
   LogSettings log;
   HepSettings hep;

@@ -300,6 +300,25 @@ bool Worker::transfer(Now now, call::CallId id, uint16_t leg, std::string_view t
   return found;
 }
 
+bool Worker::set_conference(Now now, std::string_view domain, std::string_view name,
+                            std::optional<bool> locked, std::optional<bool> lecture) {
+  const bool found = impl_->calls.set_conference(now, domain, name, locked, lecture, impl_->out);
+  impl_->settle(now);
+  return found;
+}
+
+bool Worker::mute_member(Now now, std::string_view domain, std::string_view name, call::CallId id, bool on) {
+  const bool found = impl_->calls.mute_member(now, domain, name, id, on, impl_->out);
+  impl_->settle(now);
+  return found;
+}
+
+bool Worker::remove_member(Now now, std::string_view domain, std::string_view name, call::CallId id) {
+  const bool found = impl_->calls.remove_member(now, domain, name, id, impl_->out);
+  impl_->settle(now);
+  return found;
+}
+
 call::RecordingDone Worker::record(Now now, call::CallId id, call::RecordingAction action, bool announce) {
   const auto done = impl_->calls.record(now, id, action, announce, impl_->out);
   impl_->settle(now);

@@ -62,6 +62,10 @@ class Worker final : public port::Worker {
   /// Hangs up every call: BYE or CANCEL to each leg, and its record.
   void end_calls(Now now, const call::Cause& cause);
   bool transfer(Now now, call::CallId id, uint16_t leg, std::string_view target);
+  bool set_conference(Now now, std::string_view domain, std::string_view name, std::optional<bool> locked,
+                      std::optional<bool> lecture);
+  bool mute_member(Now now, std::string_view domain, std::string_view name, call::CallId id, bool on);
+  bool remove_member(Now now, std::string_view domain, std::string_view name, call::CallId id);
   call::RecordingDone record(Now now, call::CallId id, call::RecordingAction action, bool announce);
   /// Removes all bindings of an AOR this worker owns.
   bool unregister(Now now, const port::AddressOfRecord& aor);

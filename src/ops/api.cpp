@@ -163,6 +163,8 @@ ApiImpl::ApiImpl(ApiConfig c, port::Directory& d, NodeControl& n, std::function<
       bad(counters.counter("api_bad_requests_total", "REST requests that could not be understood")) {
   add_subscriber_operations(operations);
   add_plan_operations(operations);
+  add_mailbox_operations(operations);
+  add_recording_operations(operations);
   add_explain_operation(operations);
   add_live_operations(operations);
   add_record_operations(operations);

@@ -28,6 +28,18 @@ class NodeControl {
   virtual void hangup(call::CallId id, std::function<void(bool found)> then) = 0;
   virtual void transfer(call::CallId id, uint16_t leg, std::string target,
                         std::function<void(bool found)> then) = 0;
+  /// The files in the folder of a day ("2026-11-25"), whatever they are.
+  virtual std::vector<RecordingView> recordings(const std::string& day) = 0;
+  virtual void conferences(std::function<void(std::vector<call::ConferenceInfo>)> then) = 0;
+  /// What is to be done in a live conference. `call`: whose; 0: the conference itself.
+  struct ConferenceChange {
+    std::string domain, name;
+    call::CallId call = 0;
+    std::optional<bool> locked, lecture;  // of the conference
+    std::optional<bool> muted;            // of a member
+    bool remove = false;                  // the member
+  };
+  virtual void change_conference(ConferenceChange change, std::function<void(bool found)> then) = 0;
   virtual void record(call::CallId id, call::RecordingAction action, bool announce,
                       std::function<void(call::RecordingDone)> then) = 0;
   virtual void registrations(std::string domain, std::string search, size_t limit,
@@ -43,6 +55,13 @@ class NodeControl {
   /// for all).
   virtual void plan_changed() = 0;
   virtual void subscriber_changed(const port::AddressOfRecord& aor) = 0;
+  /// The voice messages of a mailbox changed: its lamps are told.
+  virtual void mailbox_changed(const port::AddressOfRecord& mailbox) = 0;
+  /// Nothing in the directory speaks of the file any more.
+  virtual void remove_file(const port::SoundFile& file) = 0;
+  /// The bytes of a file of sound, at most `most`.
+  virtual void read_file(port::SoundFile file, size_t most,
+                         std::function<void(Result<std::string, port::SoundFailure>)> then) = 0;
   /// Configuration and certificates; what cannot change at run time is told in the text.
   virtual Status<std::string> reload() = 0;
   virtual void drain(bool draining) = 0;

@@ -77,7 +77,12 @@ void explain(ApiImpl& api, const Exchange& x) {
     return;
   auto explanation = Explanation::of(
       request, {[&](const route::CallRequest& r) { return api.node.explain(r); },
-                [&](const port::AddressOfRecord& aor) { return api.directory.subscriber(aor); }});
+                [&](const port::AddressOfRecord& aor) { return api.directory.subscriber(aor); },
+                [&](const port::AddressOfRecord& aor) {
+                  return std::any_of(rows->mailboxes.begin(), rows->mailboxes.end(), [&](const auto& row) {
+                    return row.enabled && row.unanswered && row.user == aor.user && row.domain == aor.domain;
+                  });
+                }});
   if (!explanation.ok()) return x.store_error(explanation.reason());
   if (explanation->asks().empty()) return answer(x, explanation->settle({}));
   const std::vector<port::AddressOfRecord> asks = explanation->asks();

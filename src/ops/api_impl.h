@@ -44,7 +44,7 @@ struct Operation {
   Scope scope;
   const char* summary;
   const char* request;   // schema name of the body, or null
-  const char* response;  // schema name, "[Name]" for a list under "items", or null for 204
+  const char* response;  // schema name, "[Name]" for a list under "items", a media type, or null for 204
   std::vector<std::pair<const char*, const char*>> query;  // name, meaning
   std::function<void(ApiImpl&, const Exchange&)> run;
 };
@@ -76,8 +76,13 @@ struct ApiImpl {
   Counter& bad;
 };
 
+/// The bytes of a file of sound, or why there are none.
+void answer_sound(ApiImpl& api, const Exchange& x, port::SoundFile file);
+
 void add_subscriber_operations(std::vector<Operation>& table);
+void add_recording_operations(std::vector<Operation>& table);
 void add_plan_operations(std::vector<Operation>& table);
+void add_mailbox_operations(std::vector<Operation>& table);
 void add_explain_operation(std::vector<Operation>& table);
 void add_live_operations(std::vector<Operation>& table);
 void add_record_operations(std::vector<Operation>& table);

@@ -1,4 +1,6 @@
 // What is going on now: calls, registrations, trunks, reload and drain.
+#include <algorithm>
+
 #include "base/text.h"
 #include "ops/api_impl.h"
 
@@ -63,6 +65,84 @@ void transfer(ApiImpl& api, const Exchange& x) {
     return x.bad_body("target", "expected a number or a SIP URI");
   api.node.transfer(*id, static_cast<uint16_t>(leg->get_int64()), std::string(target->get_string()),
                     [x](bool found) { found_or_not(x, found); });
+}
+
+json::object member_json(const call::ConferenceInfo::Member& m) {
+  return {{"call", std::to_string(m.call)},
+          {"party", m.party},
+          {"display", m.display},
+          {"moderator", m.moderator},
+          {"muted", m.muted},
+          {"waits", m.waits},
+          {"talks", m.talks},
+          {"level", m.level}};
+}
+
+void conferences(ApiImpl& api, const Exchange& x) {
+  api.node.conferences([x](const std::vector<call::ConferenceInfo>& list) {
+    json::array items;
+    for (const call::ConferenceInfo& c : list) {
+      json::array members;
+      for (const auto& m : c.members) members.emplace_back(member_json(m));
+      items.emplace_back(json::object{{"domain", c.domain},
+                                      {"name", c.name},
+                                      {"locked", c.locked},
+                                      {"lecture", c.lecture},
+                                      {"members", std::move(members)}});
+    }
+    x.json(200, {{"items", std::move(items)}});
+  });
+}
+
+/// The flags of a body that is an object with no other members, at least one of them.
+bool read_flags(const Exchange& x,
+                std::initializer_list<std::pair<const char*, std::optional<bool>*>> flags) {
+  const auto* body = x.body.if_object();
+  if (!body || body->empty()) return x.bad_body("", "expected a JSON object with what is to change"), false;
+  for (const auto& entry : *body) {
+    const auto flag =
+        std::find_if(flags.begin(), flags.end(), [&](const auto& f) { return entry.key() == f.first; });
+    if (flag == flags.end()) {
+      std::string known;
+      for (const auto& f : flags) known.append(known.empty() ? "" : ", ").append(f.first);
+      return x.bad_body(entry.key(), "unknown member, expected one of " + known), false;
+    }
+    if (!entry.value().is_bool()) return x.bad_body(entry.key(), "expected true or false"), false;
+    *flag->second = entry.value().get_bool();
+  }
+  return true;
+}
+
+void change_conference(ApiImpl& api, const Exchange& x, NodeControl::ConferenceChange change) {
+  change.domain = x.path[0];
+  change.name = x.path[1];
+  api.node.change_conference(std::move(change), [x](bool found) {
+    if (found)
+      x.none();
+    else
+      x.error(404, "not_found", "nobody is there");
+  });
+}
+
+void set_conference(ApiImpl& api, const Exchange& x) {
+  NodeControl::ConferenceChange change;
+  if (read_flags(x, {{"locked", &change.locked}, {"lecture", &change.lecture}}))
+    change_conference(api, x, std::move(change));
+}
+
+void mute_member(ApiImpl& api, const Exchange& x) {
+  NodeControl::ConferenceChange change;
+  change.call = parse_u64(x.path[2]).value_or(0);
+  if (change.call == 0) return x.error(404, "not_found", "nobody is there");
+  if (read_flags(x, {{"muted", &change.muted}})) change_conference(api, x, std::move(change));
+}
+
+void remove_member(ApiImpl& api, const Exchange& x) {
+  NodeControl::ConferenceChange change;
+  change.call = parse_u64(x.path[2]).value_or(0);
+  change.remove = true;
+  if (change.call == 0) return x.error(404, "not_found", "nobody is there");
+  change_conference(api, x, std::move(change));
 }
 
 void answer_recording(const Exchange& x, call::RecordingDone done) {
@@ -176,6 +256,41 @@ void add_calls(std::vector<Operation>& table) {
                    record});
 }
 
+void add_conferences(std::vector<Operation>& table) {
+  table.push_back({"GET",
+                   "/conference-status",
+                   Scope::read,
+                   "Conferences with somebody in them, and who",
+                   nullptr,
+                   "[ConferenceStatus]",
+                   {},
+                   conferences});
+  table.push_back({"POST",
+                   "/conferences/{domain}/{name}/status",
+                   Scope::admin,
+                   "Lock a conference, or mute all but its moderators, and back",
+                   "ConferenceChange",
+                   nullptr,
+                   {},
+                   set_conference});
+  table.push_back({"POST",
+                   "/conferences/{domain}/{name}/members/{call}",
+                   Scope::admin,
+                   "Mute a member, and back",
+                   "MemberChange",
+                   nullptr,
+                   {},
+                   mute_member});
+  table.push_back({"DELETE",
+                   "/conferences/{domain}/{name}/members/{call}",
+                   Scope::admin,
+                   "A member is told, and leaves",
+                   nullptr,
+                   nullptr,
+                   {},
+                   remove_member});
+}
+
 void add_registrations_and_trunks(std::vector<Operation>& table) {
   table.push_back(
       {"GET",
@@ -237,6 +352,7 @@ void add_node(std::vector<Operation>& table) {
 
 void add_live_operations(std::vector<Operation>& table) {
   add_calls(table);
+  add_conferences(table);
   add_registrations_and_trunks(table);
   add_node(table);
 }

@@ -1,4 +1,5 @@
-// The dial plan: domains, trunks, routes, ring groups, feature codes, time rules, parks.
+// The dial plan: domains, trunks, routes, ring groups, feature codes, time rules, parks, menus, mailboxes,
+// conferences.
 #include "base/text.h"
 #include "ops/api_impl.h"
 
@@ -62,13 +63,28 @@ void put_row(ApiImpl& api, const Exchange& x, const Resource<Row>& resource, boo
   x.json(known ? 200 : 201, to_json(row));
 }
 
+/// Its messages have gone with the row: now their files, and its greeting, recorded by its owner.
+void forget_mailbox(ApiImpl& api, const port::AddressOfRecord& mailbox,
+                    const std::vector<port::Voicemail>& messages) {
+  for (const port::Voicemail& m : messages) api.node.remove_file({port::SoundPlace::voicemail, m.file});
+  api.node.remove_file({port::SoundPlace::voicemail, port::mailbox_folder(mailbox) + "/greeting.wav"});
+  api.node.mailbox_changed(mailbox);
+}
+
 template <class Row>
 void remove_row(ApiImpl& api, const Exchange& x, const Resource<Row>& resource) {
   Row key;
   if (!resource.key(key, x.path)) return x.error(404, "not_found", "no such row");
+  std::vector<port::Voicemail> messages;
+  if constexpr (std::is_same_v<Row, port::MailboxRow>) {
+    auto found = api.directory.voicemails({key.user, key.domain});
+    if (!found.ok()) return x.store_error(found.reason());
+    messages = std::move(*found);
+  }
   const auto done = api.directory.remove_plan_row(key);
   if (!done.ok()) return x.store_error(done.reason());
   api.node.plan_changed();
+  if constexpr (std::is_same_v<Row, port::MailboxRow>) forget_mailbox(api, {key.user, key.domain}, messages);
   x.none();
 }
 
@@ -189,12 +205,48 @@ void add_services(std::vector<Operation>& table) {
        [](const port::ParkRow& a, const port::ParkRow& b) { return a.domain == b.domain; }});
 }
 
+void add_attendants(std::vector<Operation>& table) {
+  add_resource<port::MenuRow>(
+      table, "/menus", "/menus/{domain}/{name}", "Menu", "[Menu]",
+      {&port::PlanRows::menus,
+       [](port::MenuRow& r, const Path& p) { return r.domain = p[0], r.name = p[1], true; },
+       [](const port::MenuRow& a, const port::MenuRow& b) {
+         return a.domain == b.domain && a.name == b.name;
+       }});
+  add_resource<port::MenuChoiceRow>(
+      table, "/menu-choices", "/menu-choices/{domain}/{menu}/{position}", "MenuChoice", "[MenuChoice]",
+      {&port::PlanRows::menu_choices,
+       [](port::MenuChoiceRow& r, const Path& p) {
+         const auto position = parse_u32(p[2]);
+         r.domain = p[0], r.menu = p[1], r.position = position.value_or(0);
+         return position.has_value();
+       },
+       [](const port::MenuChoiceRow& a, const port::MenuChoiceRow& b) {
+         return a.domain == b.domain && a.menu == b.menu && a.position == b.position;
+       }});
+  add_resource<port::MailboxRow>(
+      table, "/mailboxes", "/mailboxes/{domain}/{user}", "Mailbox", "[Mailbox]",
+      {&port::PlanRows::mailboxes,
+       [](port::MailboxRow& r, const Path& p) { return r.domain = p[0], r.user = p[1], true; },
+       [](const port::MailboxRow& a, const port::MailboxRow& b) {
+         return a.domain == b.domain && a.user == b.user;
+       }});
+  add_resource<port::ConferenceRow>(
+      table, "/conferences", "/conferences/{domain}/{name}", "Conference", "[Conference]",
+      {&port::PlanRows::conferences,
+       [](port::ConferenceRow& r, const Path& p) { return r.domain = p[0], r.name = p[1], true; },
+       [](const port::ConferenceRow& a, const port::ConferenceRow& b) {
+         return a.domain == b.domain && a.name == b.name;
+       }});
+}
+
 }  // namespace
 
 void add_plan_operations(std::vector<Operation>& table) {
   add_routing(table);
   add_ring_groups(table);
   add_services(table);
+  add_attendants(table);
 }
 
 }  // namespace tandem::ops

@@ -41,6 +41,10 @@ std::string describe_action(const route::Decision& decision) {
     std::string operator()(const route::FeatureCall& a) const {
       return fmt::format("feature {}{}{}", port::to_text(a.kind), a.argument.empty() ? "" : " ", a.argument);
     }
+    std::string operator()(const route::ServiceCall& a) const {
+      constexpr const char* kinds[] = {"menu", "a message for mailbox", "conference"};
+      return fmt::format("{} {}@{}", kinds[static_cast<size_t>(a.kind)], a.name, a.domain);
+    }
     std::string operator()(const route::ExternalUri& a) const { return "outside URI " + a.uri; }
   };
   return std::visit(Describer{}, decision.action);
@@ -55,7 +59,7 @@ class Explanation::Walk {
   Status<port::StoreError> run() {
     while (next_) {
       const route::CallRequest request = *std::exchange(next_, std::nullopt);
-      out_.steps_.push_back({asks_.plan(request), {}, {}, false, {}, {}});
+      out_.steps_.push_back({asks_.plan(request), {}, {}, {}, false, {}, {}});
       Step& step = out_.steps_.back();
       step.why = std::move(step.decision.why);
       if (!step.decision.otherwise.empty()) otherwise_ = step.decision.otherwise;
@@ -84,8 +88,15 @@ class Explanation::Walk {
 
   Status<port::StoreError> follow(Step& step) {
     const route::Action action = step.decision.action;
-    if (const auto* extension = std::get_if<route::Extension>(&action))
+    if (const auto* extension = std::get_if<route::Extension>(&action)) {
+      if (takes_message(extension->aor)) {
+        step.mailbox = extension->aor;
+        if (otherwise_.empty())
+          step.if_ringing.push_back("the mailbox of " + extension->aor.to_string() +
+                                    " takes a message when nobody answers and no forwarding does");
+      }
       return ring(step, extension->aor, true);
+    }
     const auto* group = std::get_if<route::RingGroup>(&action);
     step.rings_others = !group && !std::holds_alternative<route::Reject>(action);
     if (!group) return Done{};
@@ -98,6 +109,12 @@ class Explanation::Walk {
       }
     }
     return Done{};
+  }
+
+  /// Nobody leaves himself a message.
+  bool takes_message(const port::AddressOfRecord& aor) const {
+    const auto* caller = std::get_if<route::FromSubscriber>(&first_.source);
+    return (!caller || caller->aor != aor) && asks_.mailbox(aor);
   }
 
   /// `forwards`: the subscriber's own forwarding counts; not for a member of a ring group, who would carry
@@ -196,6 +213,19 @@ Result<Explanation, port::StoreError> Explanation::of(const route::CallRequest& 
   return out;
 }
 
+/// The last extension the call was for has the last word, as in the call room.
+void Explanation::leave_message(Outcome& out) const {
+  constexpr int unanswered[] = {404, 408, 410, 480, 486, 487, 600, 603};
+  if (std::find(std::begin(unanswered), std::end(unanswered), out.status) == std::end(unanswered)) return;
+  const auto last = std::find_if(steps_.rbegin(), steps_.rend(), [](const Step& step) {
+    return std::holds_alternative<route::Extension>(step.decision.action);
+  });
+  if (last == steps_.rend() || !last->mailbox) return;
+  out.why.push_back(out.action);
+  out.action = "a message for mailbox " + last->mailbox->to_string();
+  out.status = 0;
+}
+
 Explanation::Outcome Explanation::settle(const std::vector<size_t>& contacts) const {
   Outcome out;
   out.number = steps_.front().decision.number;
@@ -224,6 +254,7 @@ Explanation::Outcome Explanation::settle(const std::vector<size_t>& contacts) co
     out.status = best->cause.status;
     out.action = fmt::format("{} ({})", refusal(best->cause), best->aor.to_string());
   }
+  leave_message(out);
   return out;
 }
 

@@ -26,6 +26,7 @@ class Explanation {
   struct Asks {
     std::function<route::Decision(const route::CallRequest&)> plan;  // Plan::explain()
     std::function<port::StoreResult<port::Subscriber>(const port::AddressOfRecord&)> subscriber;
+    std::function<bool(const port::AddressOfRecord&)> mailbox;  // is there one that takes unanswered calls
   };
   struct Outcome {
     std::string action;  // in words
@@ -43,6 +44,8 @@ class Explanation {
   Outcome settle(const std::vector<size_t>& contacts) const;
 
  private:
+  void leave_message(Outcome& out) const;
+
   /// A subscriber who would be rung, or why not.
   struct Target {
     port::AddressOfRecord aor;
@@ -54,6 +57,8 @@ class Explanation {
     route::Decision decision;
     std::vector<std::string> why;
     std::vector<Target> targets;
+    std::optional<port::AddressOfRecord>
+        mailbox;                          // of whom it is for, when no forwarding and no `otherwise` helps
     bool rings_others = false;            // a trunk, an outside URI, a service: whoever is registered
     std::vector<std::string> if_ringing;  // lines: what busy and no answer lead to
     std::vector<std::string> if_silent;   // lines: what leads to the next step

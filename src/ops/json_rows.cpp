@@ -180,6 +180,77 @@ void members(V& v, port::ParkRow& r) {
 }
 
 template <class V>
+void members(V& v, port::MenuRow& r) {
+  v.member("domain", r.domain, "its domain");
+  v.member("name", r.name, "the menu, and the number it is dialled by");
+  v.member("enabled", r.enabled, "false: not there");
+  v.member("language", r.language, "of its prompts");
+  v.member("greeting", r.greeting,
+           "prompts and files of the sounds folder (names with a dot), in order; empty: welcome");
+  v.member("wait_seconds", r.wait_seconds, "for the first key, after the greeting");
+  v.member("between_seconds", r.between_seconds, "for one more key, when more could follow");
+  v.member("tries", r.tries, "how often the greeting is heard");
+  v.member("extensions", r.extensions, "true: a number of the domain may be dialled");
+  v.member("otherwise", r.otherwise, "number dialled when nobody chose; empty: the call ends");
+}
+
+template <class V>
+void members(V& v, port::MenuChoiceRow& r) {
+  v.member("domain", r.domain, "domain of the menu");
+  v.member("menu", r.menu, "the menu");
+  v.member("position", r.position, "of rows with the same keys the first that holds counts");
+  v.member("keys", r.keys, "1 to 8 of 0-9, * and #");
+  v.member("time_rule", r.time_rule, "empty: always; !name: when the rule does not hold");
+  v.member("target", r.target, "number dialled; empty: the greeting again");
+}
+
+template <class V>
+void members(V& v, port::MailboxRow& r) {
+  v.member("domain", r.domain, "its domain");
+  v.member("user", r.user, "the subscriber, or nobody's: a mailbox of its own");
+  v.member("enabled", r.enabled, "false: not there");
+  v.write_only("pin", r.pin, "4 to 12 digits; empty: only the owner's telephones read it; never shown");
+  v.set("has_pin", !r.pin.empty(), "whether there is one");
+  v.member("language", r.language, "of its prompts");
+  v.member("unanswered", r.unanswered, "calls that nobody answers leave a message here");
+  v.member("max_messages", r.max_messages, "1 to 1000");
+  v.member("max_seconds", r.max_seconds, "of one message, 5 to 3600");
+  v.member("time_zone", r.time_zone, "POSIX TZ text; empty: UTC");
+  v.member("email", r.email, "is written to with each message; empty: nobody");
+  v.member("attach", r.attach, "the sound goes with the mail");
+  v.member("remove_sent", r.remove_sent, "a message is removed once the mail was taken");
+}
+
+template <class V>
+void members(V& v, port::ConferenceRow& r) {
+  v.member("domain", r.domain, "its domain");
+  v.member("name", r.name, "the conference, and the number it is dialled by");
+  v.member("enabled", r.enabled, "false: not there");
+  v.write_only("pin", r.pin, "4 to 12 digits; empty: nobody is asked; never shown");
+  v.set("has_pin", !r.pin.empty(), "whether there is one");
+  v.write_only("moderator_pin", r.moderator_pin,
+               "4 to 12 digits; empty: there are no moderators; never shown");
+  v.set("has_moderator_pin", !r.moderator_pin.empty(), "whether there is one");
+  v.member("language", r.language, "of its prompts");
+  v.member("members", r.members, "at most; 2 to 200");
+  v.member("lecture", r.lecture, "only moderators are heard");
+  v.member("muted", r.muted, "who comes is muted, and may unmute");
+  v.member("wait", r.wait, "music until a moderator is there");
+  v.member("ends", r.ends, "with its last moderator");
+  v.member("announce", r.announce, "a tone for who comes and goes");
+}
+
+template <class V>
+void members(V& v, port::Voicemail& m) {
+  v.read_only("id", m.id, "of the message");
+  v.read_only("from", m.from, "the caller's number; empty: withheld");
+  v.read_only("from_display", m.from_display, "the caller's name");
+  v.time("received", m.received, "when it was left");
+  v.set("length_ms", static_cast<uint64_t>(m.length.count() / 1'000'000), "how long it is");
+  v.member("heard", m.heard, "to its end, or kept");
+}
+
+template <class V>
 void members(V& v, RegistrationView& r) {
   v.member("user", r.aor.user, "user part of the address-of-record");
   v.member("domain", r.aor.domain, "domain of the address-of-record");
@@ -312,6 +383,10 @@ class JsonWriter {
     member(name, v, help);
   }
   void write_only(const char*, const std::string&, const char*) {}
+  template <class T>
+  void set(const char* name, const T& v, const char* help) {
+    member(name, v, help);
+  }
   // 64-bit identifiers do not fit a JSON number's 53 bits.
   void text_number(const char* name, uint64_t v, const char*) { out[name] = std::to_string(v); }
   void time(const char* name, WallTime t, const char*) { out[name] = to_rfc3339(t); }
@@ -408,6 +483,12 @@ class JsonReader {
     take(name);  // a row that was read may be sent back as it is
   }
   void write_only(const char* name, std::string& v, const char* help) { member(name, v, help); }
+  /// What follows from other members, and times that are ours to set.
+  template <class T>
+  void set(const char* name, const T&, const char*) {
+    take(name);
+  }
+  void time(const char* name, const WallTime&, const char*) { take(name); }
   template <class T>
   void object(const char* name, T& v, const char*) {
     const json::value* j = take(name);
@@ -486,9 +567,13 @@ class SchemaWriter {
     add(name, {{"type", "array"}, {"items", json::object{{"type", "string"}}}}, help);
   }
   template <class T>
-  void read_only(const char* name, T& v, const char* help) {
+  void read_only(const char* name, const T& v, const char* help) {
     member(name, v, help);
     properties[name].as_object()["readOnly"] = true;
+  }
+  template <class T>
+  void set(const char* name, const T& v, const char* help) {
+    read_only(name, v, help);
   }
   void write_only(const char* name, const std::string&, const char* help) {
     add(name, {{"type", "string"}, {"writeOnly", true}}, help);
@@ -551,6 +636,11 @@ json::object to_json(const port::RingGroupMemberRow& row) { return write(row); }
 json::object to_json(const port::FeatureCodeRow& row) { return write(row); }
 json::object to_json(const port::TimeRuleRow& row) { return write(row); }
 json::object to_json(const port::ParkRow& row) { return write(row); }
+json::object to_json(const port::MenuRow& row) { return write(row); }
+json::object to_json(const port::MenuChoiceRow& row) { return write(row); }
+json::object to_json(const port::MailboxRow& row) { return write(row); }
+json::object to_json(const port::ConferenceRow& row) { return write(row); }
+json::object to_json(const port::Voicemail& message) { return write(message); }
 json::object to_json(const port::Cdr& cdr) { return write(cdr); }
 json::object to_json(const call::CallInfo& call) { return write(call); }
 json::object to_json(const RegistrationView& registration) { return write(registration); }
@@ -566,6 +656,11 @@ Status<BodyError> from_json(const json::value& from, port::RingGroupMemberRow& i
 Status<BodyError> from_json(const json::value& from, port::FeatureCodeRow& into) { return read(from, into); }
 Status<BodyError> from_json(const json::value& from, port::TimeRuleRow& into) { return read(from, into); }
 Status<BodyError> from_json(const json::value& from, port::ParkRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::MenuRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::MenuChoiceRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::MailboxRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::ConferenceRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::Voicemail& into) { return read(from, into); }
 
 json::object json_schemas() {
   return {{"Subscriber", schema_of<SubscriberInput>()},
@@ -577,6 +672,11 @@ json::object json_schemas() {
           {"FeatureCode", schema_of<port::FeatureCodeRow>()},
           {"TimeRule", schema_of<port::TimeRuleRow>()},
           {"Park", schema_of<port::ParkRow>()},
+          {"Menu", schema_of<port::MenuRow>()},
+          {"MenuChoice", schema_of<port::MenuChoiceRow>()},
+          {"Mailbox", schema_of<port::MailboxRow>()},
+          {"Conference", schema_of<port::ConferenceRow>()},
+          {"Voicemail", schema_of<port::Voicemail>()},
           {"Registration", schema_of<RegistrationView>()},
           {"Call", schema_of<call::CallInfo>()},
           {"Cdr", schema_of<port::Cdr>()}};

@@ -32,6 +32,12 @@ struct RegistrationView {
   std::string instance;
 };
 
+/// A file of the recordings of a day.
+struct RecordingView {
+  std::string name;  // without the day
+  uint64_t bytes = 0;
+};
+
 struct TrunkStatusView {
   std::string name;
   std::string state;
@@ -50,6 +56,11 @@ boost::json::object to_json(const port::RingGroupMemberRow& row);
 boost::json::object to_json(const port::FeatureCodeRow& row);
 boost::json::object to_json(const port::TimeRuleRow& row);
 boost::json::object to_json(const port::ParkRow& row);
+boost::json::object to_json(const port::MenuRow& row);
+boost::json::object to_json(const port::MenuChoiceRow& row);
+boost::json::object to_json(const port::MailboxRow& row);
+boost::json::object to_json(const port::ConferenceRow& row);
+boost::json::object to_json(const port::Voicemail& message);
 boost::json::object to_json(const port::Cdr& cdr);
 boost::json::object to_json(const call::CallInfo& call);
 boost::json::object to_json(const RegistrationView& registration);
@@ -71,6 +82,12 @@ Status<BodyError> from_json(const boost::json::value& from, port::RingGroupMembe
 Status<BodyError> from_json(const boost::json::value& from, port::FeatureCodeRow& into);
 Status<BodyError> from_json(const boost::json::value& from, port::TimeRuleRow& into);
 Status<BodyError> from_json(const boost::json::value& from, port::ParkRow& into);
+Status<BodyError> from_json(const boost::json::value& from, port::MenuRow& into);
+Status<BodyError> from_json(const boost::json::value& from, port::MenuChoiceRow& into);
+Status<BodyError> from_json(const boost::json::value& from, port::MailboxRow& into);
+Status<BodyError> from_json(const boost::json::value& from, port::ConferenceRow& into);
+/// Only whether it was heard can be changed.
+Status<BodyError> from_json(const boost::json::value& from, port::Voicemail& into);
 
 /// JSON Schema objects of all of the above, by name, for components.schemas.
 boost::json::object json_schemas();

@@ -63,9 +63,10 @@ std::string operation_id(const Operation& op) {
 json::object describe(const Operation& op) {
   json::object responses;
   if (op.response) {
-    const char* status = "200";
-    responses[status] =
-        json::object{{"description", "done"}, {"content", content(response_schema(op.response))}};
+    const bool bytes = std::string_view(op.response).find('/') != std::string_view::npos;
+    responses["200"] = json::object{{"description", "done"},
+                                    {"content", bytes ? json::object{{op.response, json::object{}}}
+                                                      : content(response_schema(op.response))}};
     if (op.request)
       responses["201"] =
           json::object{{"description", "created"}, {"content", content(response_schema(op.response))}};
@@ -101,6 +102,24 @@ json::object openapi_document(const std::vector<Operation>& table, json::object 
   json::object error = object_of({{"kind", text()}, {"message", text()}, {"path", text()}});
   error["required"] = json::array{"kind", "message"};  // `path`: a place in the body, where that is at fault
   schemas["Error"] = object_of({{"error", std::move(error)}});
+  const json::object flag{{"type", "boolean"}};
+  schemas["ConferenceChange"] = object_of({{"locked", flag}, {"lecture", flag}});
+  schemas["MemberChange"] = object_of({{"muted", flag}});
+  schemas["ConferenceStatus"] = object_of(
+      {{"domain", text()},
+       {"name", text()},
+       {"locked", flag},
+       {"lecture", flag},
+       {"members", json::object{{"type", "array"},
+                                {"items", object_of({{"call", text()},
+                                                     {"party", text()},
+                                                     {"display", text()},
+                                                     {"moderator", flag},
+                                                     {"muted", flag},
+                                                     {"waits", flag},
+                                                     {"talks", flag},
+                                                     {"level", json::object{{"type", "integer"}}}})}}}});
+  schemas["RecordingFile"] = object_of({{"name", text()}, {"bytes", json::object{{"type", "integer"}}}});
   schemas["Recording"] = object_of(
       {{"action",
         json::object{{"type", "string"}, {"enum", json::array{"start", "stop", "pause", "resume"}}}},
@@ -119,7 +138,6 @@ json::object openapi_document(const std::vector<Operation>& table, json::object 
                                       {"rule", text()},
                                       {"status", integer},
                                       {"why", json::object{{"type", "array"}, {"items", text()}}}});
-  const json::object flag{{"type", "boolean"}};
   schemas["Status"] = object_of(
       {{"version", text()}, {"started", text()}, {"draining", flag}, {"ready", flag}, {"reason", text()}});
   return {{"openapi", "3.1.0"},

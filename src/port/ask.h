@@ -91,7 +91,8 @@ struct AskSound {
 /// RecordingAnswer, once the file is durable under its name, or is known not to become so.
 struct CloseRecording {
   RecordingId id = 0;
-  uint64_t at = 0;  // what is longer is cut, what is shorter is silence
+  uint64_t at = 0;       // what is longer is cut, what is shorter is silence
+  bool discard = false;  // nothing of it is kept; what its name had before stays
   std::vector<std::pair<std::string, std::string>> fields;  // for NAME.json
 };
 /// Removes a recording, a message or a greeting, by its name with the extension, and its NAME.json. Answer:
@@ -99,10 +100,40 @@ struct CloseRecording {
 struct RemoveRecording {
   SoundFile file;
 };
+/// The voice messages of a mailbox, oldest first. Answer: VoicemailsAnswer.
+struct AskVoicemails {
+  AddressOfRecord mailbox;
+};
+/// Ends the recording of a message as CloseRecording does and puts it into its mailbox; `file` and `length`
+/// come from the recording. Who left it need not be there any more: the store itself tells the mailbox's
+/// owner. Answer: Stored, AskFailure::refused when the mailbox is full (the file is removed), ::unavailable
+/// when the disk or the database refuses.
+struct LeaveVoicemail {
+  CloseRecording recording;
+  Voicemail message;
+  uint32_t most = 100;  // messages in that mailbox
+};
+/// Answer: Stored, or NotFound.
+struct MarkVoicemail {
+  AddressOfRecord mailbox;
+  uint64_t id = 0;
+  bool heard = true;
+};
+/// The message and its file. Answer: Stored, or NotFound.
+struct RemoveVoicemail {
+  AddressOfRecord mailbox;
+  uint64_t id = 0;
+};
+/// A new PIN of a mailbox (digits), by its owner's telephone. Answer: Stored, or NotFound.
+struct SetMailboxPin {
+  AddressOfRecord mailbox;
+  std::string pin;
+};
 
 using Question = std::variant<AskSubscriber, AskBindings, AskLine, AskStoredBindings, SaveBindings, AskDns,
                               SaveMessage, AskMessages, AskWaiting, DeleteMessages, SetFeature, AskSeat,
-                              AskSound, CloseRecording, RemoveRecording>;
+                              AskSound, CloseRecording, RemoveRecording, AskVoicemails, LeaveVoicemail,
+                              MarkVoicemail, RemoveVoicemail, SetMailboxPin>;
 
 // ---- answers ---------------------------------------------------------------------------------------------
 
@@ -153,7 +184,11 @@ struct MessagesAnswer {
   std::vector<StoredMessage> messages;
 };
 struct WaitingAnswer {
-  uint32_t messages = 0;
+  uint32_t messages = 0;  // text
+  uint32_t voice_new = 0, voice_old = 0;
+};
+struct VoicemailsAnswer {
+  std::vector<Voicemail> messages;
 };
 /// Immutable and shared, since each worker keeps rows in its cache.
 using SubscriberAnswer = std::shared_ptr<const Subscriber>;
@@ -206,6 +241,6 @@ struct TrunkNews {
 
 using Answer = std::variant<AskFailure, NotFound, Stored, SubscriberAnswer, BindingsAnswer,
                             StoredBindingsAnswer, DnsAnswer, MessagesAnswer, WaitingAnswer, LineAnswer,
-                            SeatAnswer, SoundResult, RecordingAnswer>;
+                            SeatAnswer, SoundResult, RecordingAnswer, VoicemailsAnswer>;
 
 }  // namespace tandem::port

@@ -4,6 +4,7 @@
 
 #include "base/address.h"
 #include "base/text.h"
+#include "port/sound.h"
 
 namespace tandem::port {
 namespace {
@@ -69,6 +70,11 @@ std::string check_codecs(const std::vector<std::string>& codecs) {
   return {};
 }
 
+std::string check_range(std::string_view what, uint32_t value, uint32_t least, uint32_t most) {
+  if (value >= least && value <= most) return {};
+  return std::string(what) + " must be " + std::to_string(least) + " to " + std::to_string(most);
+}
+
 template <class... Checks>
 std::string first_of(Checks&&... checks) {
   std::string problem;
@@ -77,6 +83,16 @@ std::string first_of(Checks&&... checks) {
 }
 
 }  // namespace
+
+bool is_mail_address(std::string_view s) {
+  constexpr std::string_view special = "<>()[],;:\\\"";
+  const size_t at = s.find('@');
+  return s.size() <= 254 && at != std::string_view::npos && at > 0 && at + 1 < s.size() &&
+         s.find('@', at + 1) == std::string_view::npos && s.front() != '-' &&
+         std::all_of(s.begin(), s.end(), [&](char c) {
+           return c > 0x20 && c < 0x7f && special.find(c) == std::string_view::npos;
+         });
+}
 
 std::optional<CodecName> CodecName::parse(std::string_view text) {
   CodecName codec;
@@ -160,6 +176,9 @@ std::string problem(const RouteRow& r) {
       break;
     case RouteRow::Action::extension:
     case RouteRow::Action::park:
+    case RouteRow::Action::menu:
+    case RouteRow::Action::voicemail:
+    case RouteRow::Action::conference:
       break;
   }
   return {};
@@ -207,6 +226,60 @@ std::string problem(const ParkRow& r) {
   if (r.first_slot > r.last_slot || r.last_slot - r.first_slot >= 1000)
     return "slots must be a range of at most 1000";
   return first_of(check_domain("domain", r.domain), check_text("otherwise", r.otherwise));
+}
+
+constexpr size_t max_greeting = 16;  // prompts and files, one after the other
+
+std::string problem(const MenuRow& r) {
+  std::string p = first_of(check_domain("domain", r.domain), check_name("menu name", r.name),
+                           check_name("language", r.language), check_list("greeting", r.greeting),
+                           check_range("wait_seconds", r.wait_seconds, 1, 60),
+                           check_range("between_seconds", r.between_seconds, 1, 60),
+                           check_range("tries", r.tries, 1, 10), check_text("otherwise", r.otherwise));
+  if (!p.empty()) return p;
+  if (r.greeting.size() > max_greeting) return "greeting has more than 16 entries";
+  for (const std::string& s : r.greeting)
+    if (!is_sound_name(s)) return "greeting '" + s + "' is no prompt's name and no file's";
+  return {};
+}
+
+std::string problem(const MenuChoiceRow& r) {
+  const bool keys =
+      !r.keys.empty() && r.keys.size() <= 8 && r.keys.find_first_not_of("0123456789*#") == std::string::npos;
+  if (!keys) return "keys must be 1 to 8 of 0-9, * and #";
+  return first_of(check_domain("domain", r.domain), check_name("menu name", r.menu),
+                  check_text("time rule", r.time_rule), check_text("target", r.target));
+}
+
+/// A PIN is keyed in on a telephone.
+std::string check_pin(std::string_view what, std::string_view s) {
+  const bool good =
+      s.empty() || (s.size() >= 4 && s.size() <= 12 && std::all_of(s.begin(), s.end(), is_digit));
+  return good ? std::string() : std::string(what) + " must be 4 to 12 digits";
+}
+
+std::string check_email(std::string_view s) {
+  if (s.empty() || is_mail_address(s)) return {};
+  return "email must be one plain address, such as ann@example.com";
+}
+
+std::string problem(const MailboxRow& r) {
+  if (r.remove_sent && !r.attach) return "remove_sent needs attach, or nobody would ever hear the message";
+  return first_of(check_domain("domain", r.domain), check_name("user", r.user), check_pin("pin", r.pin),
+                  check_name("language", r.language), check_range("max_messages", r.max_messages, 1, 1000),
+                  check_range("max_seconds", r.max_seconds, 5, 3600), check_text("time zone", r.time_zone),
+                  check_email(r.email));
+}
+
+std::string problem(const ConferenceRow& r) {
+  std::string p = first_of(check_domain("domain", r.domain), check_name("conference name", r.name),
+                           check_pin("pin", r.pin), check_pin("moderator_pin", r.moderator_pin),
+                           check_name("language", r.language), check_range("members", r.members, 2, 200));
+  if (!p.empty()) return p;
+  if (!r.pin.empty() && r.pin == r.moderator_pin) return "pin and moderator_pin must differ";
+  if (r.moderator_pin.empty() && (r.lecture || r.wait || r.ends))
+    return "lecture, wait and ends need a moderator_pin, or there is never a moderator";
+  return {};
 }
 
 }  // namespace

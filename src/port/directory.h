@@ -144,6 +144,9 @@ struct RouteRow {
     redirect,    // target: a SIP URI; answered with a 302
     reject,      // status and reason
     number,      // look again, for the number `target` (an alias); at most 8 times
+    menu,        // the attendant's menu `target` (empty: the number, after strip and prefix)
+    voicemail,   // a message is left for the mailbox `target` (empty: the number)
+    conference,  // the conference `target` (empty: the number)
   };
   uint64_t id = 0;     // key; 0: the store gives one
   std::string domain;  // empty: every domain
@@ -210,6 +213,10 @@ enum class Feature : uint8_t {
   pickup_directed,  // the call ringing at the extension that follows
   say_number,       // answers and plays a tone: "is my phone working"
   hold_music,
+  voicemail,        // the caller's own mailbox is read
+  voicemail_other,  // the mailbox of the number that follows, else of one that is asked for; never without
+                    // PIN
+  voicemail_leave,  // a message is left for the number that follows, without ringing it
 };
 
 struct FeatureCodeRow {
@@ -245,14 +252,75 @@ struct ParkRow {
   std::string otherwise;           // number to go to instead
 };
 
+/// An attendant's menu: a greeting, keys, where they lead. One without choices, and without `extensions`, is
+/// an announcement: its greeting is heard once, then `otherwise` is dialled.
+struct MenuRow {
+  std::string domain;  // key
+  std::string name;    // key; also the number it is dialled by, when there is no route to it
+  bool enabled = true;
+  std::string language = "en";        // of prompts
+  std::vector<std::string> greeting;  // one after the other: a prompt's name, or a file of SoundPlace::sounds
+                                      // (a name with a dot in it); at most 16. Empty: the prompt "welcome"
+  uint32_t wait_seconds = 5;          // for the first key, after the greeting's end; 1 to 60
+  uint32_t between_seconds = 3;       // for one more key, when more could follow; 1 to 60
+  uint32_t tries = 3;                 // how often the greeting is heard before `otherwise`; 1 to 10
+  bool extensions = false;            // a number of the domain may be dialled, with the caller's own rights
+  std::string otherwise;              // number dialled when nobody chose; empty: the call ends
+};
+
+/// What a key, or some keys, of a menu lead to. Of the rows with the same keys the first whose time rule
+/// holds counts.
+struct MenuChoiceRow {
+  std::string domain;     // key
+  std::string menu;       // key
+  uint32_t position = 0;  // key
+  std::string keys;       // 1 to 8 of 0-9, * and #
+  std::string time_rule;  // empty: always; "!name" when the rule does not hold
+  std::string target;  // number dialled, with all rights, as RouteRow::otherwise; empty: the greeting again
+};
+
+/// A subscriber's mailbox. It takes what is not answered, when no forwarding does, unless `unanswered` is
+/// off.
+struct MailboxRow {
+  std::string domain;  // key
+  std::string user;    // key; of the subscriber, or nobody's: a mailbox of its own
+  bool enabled = true;
+  std::string pin;  // 4 to 12 digits; empty: only the subscriber's own telephones read it. Never shown.
+  std::string language = "en";
+  bool unanswered = true;       // busy, silent and unreachable are sent here
+  uint32_t max_messages = 100;  // 1 to 1000
+  uint32_t max_seconds = 180;   // of one message, 5 to 3600
+  std::string time_zone;        // POSIX TZ, as TimeRuleRow's; for what time a message came
+  std::string email;            // is written to with each message; empty: nobody
+  bool attach = true;           // with the sound
+  bool remove_sent = false;     // the message goes away once the e-mail with its sound was taken
+};
+
+/// A room where people meet. Whoever knows `moderator_pin` is a moderator.
+struct ConferenceRow {
+  std::string domain;  // key
+  std::string name;    // key; also the number it is dialled by, when there is no route to it
+  bool enabled = true;
+  std::string pin;            // 4 to 12 digits; empty: nobody is asked. Never shown.
+  std::string moderator_pin;  // 4 to 12 digits; empty: there are no moderators. Never shown.
+  std::string language = "en";
+  uint32_t members = 200;  // at most; 2 to 200
+  bool lecture = false;    // only moderators are heard
+  bool muted = false;      // who comes is muted, and may unmute
+  bool wait = false;       // music until a moderator is there
+  bool ends = false;       // with its last moderator
+  bool announce = true;    // a tone for who comes and goes
+};
+
 template <>
 struct EnumText<TrunkRow::Kind> {
   static constexpr std::string_view names[] = {"address", "registration"};
 };
 template <>
 struct EnumText<RouteRow::Action> {
-  static constexpr std::string_view names[] = {"extension", "ring_group", "trunk",  "feature",
-                                               "park",      "redirect",   "reject", "number"};
+  static constexpr std::string_view names[] = {"extension", "ring_group", "trunk",     "feature",
+                                               "park",      "redirect",   "reject",    "number",
+                                               "menu",      "voicemail",  "conference"};
 };
 template <>
 struct EnumText<RingGroupRow::Strategy> {
@@ -277,12 +345,15 @@ struct EnumText<Feature> {
                                                "pickup_group",
                                                "pickup_directed",
                                                "say_number",
-                                               "hold_music"};
+                                               "hold_music",
+                                               "voicemail",
+                                               "voicemail_other",
+                                               "voicemail_leave"};
 };
 
 /// Any row of the plan: one pair of put and remove serves them all.
 using PlanRow = std::variant<DomainRow, TrunkRow, RouteRow, RingGroupRow, RingGroupMemberRow, FeatureCodeRow,
-                             TimeRuleRow, ParkRow>;
+                             TimeRuleRow, ParkRow, MenuRow, MenuChoiceRow, MailboxRow, ConferenceRow>;
 
 /// Everything at one version, read in one transaction. Routes come ordered by {priority, id}, the rest by
 /// key.
@@ -296,6 +367,10 @@ struct PlanRows {
   std::vector<FeatureCodeRow> feature_codes;
   std::vector<TimeRuleRow> time_rules;
   std::vector<ParkRow> parks;
+  std::vector<MenuRow> menus;
+  std::vector<MenuChoiceRow> menu_choices;
+  std::vector<MailboxRow> mailboxes;
+  std::vector<ConferenceRow> conferences;
 };
 
 // ---- queries ---------------------------------------------------------------------------------------------
@@ -372,7 +447,8 @@ class Directory {
   virtual StoreResult<PlanRows> plan_rows() = 0;
   virtual StoreResult<uint64_t> plan_version() = 0;
   virtual StoreResult<PutDone> put_plan_row(const PlanRow& row, Put mode) = 0;
-  /// Only the row's key members are looked at. A ring group takes its members with it.
+  /// Only the row's key members are looked at. A ring group takes its members with it, a menu its choices, a
+  /// mailbox its messages; a domain that has subscribers, trunks or mailboxes stays (`conflict`).
   virtual StoreStatus remove_plan_row(const PlanRow& row) = 0;
 
   // Stored messages.
@@ -380,6 +456,19 @@ class Directory {
   virtual StoreResult<std::vector<StoredMessage>> messages(const AddressOfRecord& aor, uint32_t limit) = 0;
   virtual StoreResult<uint32_t> waiting(const AddressOfRecord& aor) = 0;
   virtual StoreStatus delete_messages(std::span<const uint64_t> ids) = 0;
+
+  // Voice messages; their files are the caller's business.
+  /// Fails with `limit` when the mailbox holds `most` already, with `conflict` when there is no such mailbox.
+  virtual StoreResult<uint64_t> save_voicemail(const Voicemail& message, uint32_t most) = 0;
+  virtual StoreResult<std::vector<Voicemail>> voicemails(const AddressOfRecord& mailbox) = 0;
+  virtual StoreStatus mark_voicemail(const AddressOfRecord& mailbox, uint64_t id, bool heard) = 0;
+  virtual StoreStatus remove_voicemail(const AddressOfRecord& mailbox, uint64_t id) = 0;
+  struct VoicemailCount {
+    uint32_t fresh = 0, old = 0;
+  };
+  virtual StoreResult<VoicemailCount> count_voicemails(const AddressOfRecord& mailbox) = 0;
+  /// The owner's own change: the plan has a new version then.
+  virtual StoreStatus set_mailbox_pin(const SetMailboxPin& change) = 0;
 
   // Bindings: each entry replaces all bindings of its address-of-record; one transaction for the batch. Lost
   // writes of the last moment before a power failure heal by re-REGISTER, so this is the one write that is
@@ -408,6 +497,10 @@ constexpr uint32_t max_stored_messages = 100;
 
 /// A feature code's change in the row of its subscriber.
 void apply(const SetFeature& change, Subscriber& row);
+
+/// One plain address, "ann@example.com", and nothing that could be an option of a program or part of a
+/// header.
+bool is_mail_address(std::string_view text);
 
 /// What is wrong with a row, in one sentence; empty when it may be stored. Both twins of the directory check
 /// with it.

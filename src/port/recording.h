@@ -51,10 +51,11 @@ enum class RecordingEnd : uint8_t {
   cut,         // whole but for its end: it reached the longest time allowed
   unfinished,  // the disk refuses: what is there lies in the .part file and is finished at the next start
   unknown,     // no such recording is open
+  discarded,   // thrown away, as it was asked to be
 };
 template <>
 struct EnumText<RecordingEnd> {
-  static constexpr std::string_view names[] = {"whole", "cut", "unfinished", "unknown"};
+  static constexpr std::string_view names[] = {"whole", "cut", "unfinished", "unknown", "discarded"};
 };
 struct RecordingAnswer {
   RecordingEnd end = RecordingEnd::unknown;

@@ -92,4 +92,20 @@ struct StoredMessage {
   WallTime received;
 };
 
+/// A voice message in a mailbox. The sound is a file of SoundPlace::voicemail.
+struct Voicemail {
+  uint64_t id = 0;  // set by the store; grows with time
+  AddressOfRecord mailbox;
+  std::string from;  // the caller's number or user part; empty: withheld
+  std::string from_display;
+  WallTime received;
+  Duration length = Duration{0};
+  std::string file;    // its name there, with the extension
+  bool heard = false;  // to its end, or kept
+};
+
+/// "DOMAIN/USER": the folder of a mailbox under SoundPlace::voicemail. What could lead out of it, or is no
+/// part of a sound's name (is_sound_name), is written as %XX.
+std::string mailbox_folder(const AddressOfRecord& mailbox);
+
 }  // namespace tandem::port

@@ -208,10 +208,9 @@ std::string dialog_info(const port::AddressOfRecord& aor, const std::vector<port
 }
 
 std::string message_summary(const port::AddressOfRecord& aor, const MessageCounts& c) {
-  return std::string("Messages-Waiting: ") + (c.unread + c.urgent_unread > 0 ? "yes" : "no") +
-         "\r\nMessage-Account: " + entity(aor) + "\r\nVoice-Message: " + std::to_string(c.unread) + "/" +
-         std::to_string(c.read) + " (" + std::to_string(c.urgent_unread) + "/" +
-         std::to_string(c.urgent_read) + ")\r\n";
+  return std::string("Messages-Waiting: ") + (c.text > 0 || c.voice_new > 0 ? "yes" : "no") +
+         "\r\nMessage-Account: " + entity(aor) + "\r\nVoice-Message: " + std::to_string(c.voice_new) + "/" +
+         std::to_string(c.voice_old) + " (0/0)\r\nText-Message: " + std::to_string(c.text) + "/0 (0/0)\r\n";
 }
 
 std::string pidf(const port::AddressOfRecord& aor, bool reachable) {

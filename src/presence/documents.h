@@ -13,8 +13,8 @@ namespace tandem::presence {
 
 /// Messages in a mailbox (RFC 3842 section 5.2).
 struct MessageCounts {
-  uint32_t unread = 0, read = 0;
-  uint32_t urgent_unread = 0, urgent_read = 0;
+  uint32_t text = 0;  // all of them unread: what was delivered is not kept
+  uint32_t voice_new = 0, voice_old = 0;
   bool operator==(const MessageCounts&) const = default;
 };
 

@@ -247,7 +247,7 @@ void Notifier::on_answer(Now now, uint64_t object, port::AskId id, port::Answer 
     if (const auto* bindings = std::get_if<port::BindingsAnswer>(&answer))
       r->contacts = static_cast<uint32_t>(bindings->contacts.size());
     if (const auto* waiting = std::get_if<port::WaitingAnswer>(&answer)) {
-      const MessageCounts counts{waiting->messages, 0, 0, 0};
+      const MessageCounts counts{waiting->messages, waiting->voice_new, waiting->voice_old};
       const bool news = !(r->messages == counts);
       r->messages = counts;
       if (news) changed(now, *r, Package::message_summary, out);

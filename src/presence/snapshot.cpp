@@ -62,10 +62,9 @@ void Notifier::snapshot(Now now, std::vector<Part>& parts) const {
       one.set_expires_wall_ns(deadline_to_wall(now, p.expires));
     }
     proto::MessageCountsPart& counts = *part.mutable_messages();
-    counts.set_unread(r.messages.unread);
-    counts.set_read(r.messages.read);
-    counts.set_urgent_unread(r.messages.urgent_unread);
-    counts.set_urgent_read(r.messages.urgent_read);
+    counts.set_text(r.messages.text);
+    counts.set_voice_new(r.messages.voice_new);
+    counts.set_voice_old(r.messages.voice_old);
     for (SlotId id : r.subscriptions) {
       const Subscription* s = subscriptions_.find(id);
       if (!s) continue;
@@ -99,8 +98,7 @@ bool Notifier::restore(Now now, std::string_view bytes) {
   r->contacts = part.contacts();
   r->calls.clear();
   for (const auto& call : part.calls()) r->calls.push_back(read_call(call));
-  r->messages = {part.messages().unread(), part.messages().read(), part.messages().urgent_unread(),
-                 part.messages().urgent_read()};
+  r->messages = {part.messages().text(), part.messages().voice_new(), part.messages().voice_old()};
   for (const auto& p : part.publications()) {
     r->publications.push_back({p.etag(), p.body(), deadline_from_wall(now, p.expires_wall_ns())});
     ++publications_;

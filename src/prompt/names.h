@@ -7,6 +7,7 @@ namespace tandem::prompt {
 
 // Entering things
 inline constexpr std::string_view enter_pin = "enter-pin";
+inline constexpr std::string_view enter_moderator_pin = "enter-moderator-pin";
 inline constexpr std::string_view enter_mailbox = "enter-mailbox";
 inline constexpr std::string_view enter_extension = "enter-extension";
 inline constexpr std::string_view enter_room = "enter-room";
@@ -15,6 +16,7 @@ inline constexpr std::string_view invalid_pin = "invalid-pin";
 inline constexpr std::string_view try_again = "try-again";
 inline constexpr std::string_view too_many_tries = "too-many-tries";
 inline constexpr std::string_view nothing_entered = "nothing-entered";
+inline constexpr std::string_view not_now = "not-now";
 inline constexpr std::string_view thank_you = "thank-you";
 inline constexpr std::string_view goodbye = "goodbye";
 
@@ -82,6 +84,9 @@ inline constexpr std::string_view greeting_saved = "greeting-saved";
 inline constexpr std::string_view choice_accept = "choice-accept";
 inline constexpr std::string_view choice_record_again = "choice-record-again";
 inline constexpr std::string_view choice_default_greeting = "choice-default-greeting";
+inline constexpr std::string_view choice_hear_greeting = "choice-hear-greeting";
+inline constexpr std::string_view choice_record_greeting = "choice-record-greeting";
+inline constexpr std::string_view greeting_standard = "greeting-standard";
 inline constexpr std::string_view enter_new_pin = "enter-new-pin";
 inline constexpr std::string_view enter_new_pin_again = "enter-new-pin-again";
 inline constexpr std::string_view pins_differ = "pins-differ";

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "route/tables.h"
+#include "route/zone.h"
 
 namespace tandem::route {
 namespace {
@@ -13,6 +14,8 @@ constexpr size_t max_rules = 100'000;
 constexpr size_t max_groups = 10'000;
 constexpr size_t max_members = 200;  // of one group
 constexpr size_t max_trunks = 10'000;
+constexpr size_t max_services = 100'000;  // menus, mailboxes, conferences: of a kind in one domain
+constexpr size_t max_choices = 200;       // of one menu
 
 std::vector<std::string> default_emergency_numbers() { return {"112", "911"}; }
 
@@ -30,6 +33,10 @@ class Compiler {
     groups();
     feature_codes();
     parks();
+    menus();
+    menu_choices();
+    mailboxes();
+    conferences();
     routes();
   }
 
@@ -70,6 +77,9 @@ class Compiler {
     touch(rows_.ring_groups);
     touch(rows_.feature_codes);
     touch(rows_.parks);
+    touch(rows_.menus);
+    touch(rows_.mailboxes);
+    touch(rows_.conferences);
   }
   static void fill(Domain& d, const port::DomainRow& row, bool has_row) {
     d.row = row;
@@ -89,6 +99,16 @@ class Compiler {
   void members(const ByName<int>& index);
   void feature_codes();
   void parks();
+  void menus();
+  void menu_choices();
+  void mailboxes();
+  void conferences();
+  /// Puts a row under its name; `table`: where the row comes from.
+  template <class Map, class Row>
+  void add_service(Map& map, const std::string& name, Row row, const char* table);
+  bool is_number(const std::string& text, const char* table, const std::string& row);
+  std::optional<When> condition(const std::string& text, const Domain* domain, const char* table,
+                                const std::string& row);
   void routes();
   bool compile_rule(const RouteRow& row, Rule& rule);
   bool rule_patterns(Rule& rule);
@@ -303,6 +323,115 @@ void Compiler::parks() {
   }
 }
 
+std::optional<When> Compiler::condition(const std::string& text, const Domain* domain, const char* table,
+                                        const std::string& row) {
+  When when;
+  if (text.empty()) return when;
+  std::string name = text;
+  when.unless = name.starts_with('!');
+  if (when.unless) name.erase(0, 1);
+  auto it = time_rule_index_.find(key_of(domain != nullptr ? domain->row.name : std::string(), name));
+  if (it == time_rule_index_.end()) it = time_rule_index_.find(key_of({}, name));
+  if (it == time_rule_index_.end() || out_.time_rules[static_cast<size_t>(it->second)].spans.empty()) {
+    refuse(RowError::Kind::unknown_target, table, row, "there is no time rule " + name + " that compiled");
+    return std::nullopt;
+  }
+  when.time_rule = it->second;
+  return when;
+}
+
+// ---- services ---------------------------------------------------------------------------------------------
+
+template <class Map, class Row>
+void Compiler::add_service(Map& map, const std::string& name, Row row, const char* table) {
+  if (name.empty())
+    refuse(RowError::Kind::missing, table, name, "the name is missing");
+  else if (map.size() >= max_services)
+    refuse(RowError::Kind::too_many, table, name, "more than 100000 in one domain");
+  else if (!map.emplace(name, std::move(row)).second)
+    refuse(RowError::Kind::duplicate, table, name, "the name stands twice");
+}
+
+/// What a menu dials; empty: nothing.
+bool Compiler::is_number(const std::string& text, const char* table, const std::string& row) {
+  if (text.empty() || (text.size() <= Plan::max_dialled && read_dialled(text).kind != Dialled::Kind::bad))
+    return true;
+  refuse(RowError::Kind::bad_number, table, row, text + " cannot be dialled");
+  return false;
+}
+
+void Compiler::menus() {
+  for (const port::MenuRow& row : rows_.menus) {
+    if (!row.enabled) continue;
+    Domain* domain = domain_for(row.domain, "menus", row.name);
+    if (domain == nullptr || !is_number(row.otherwise, "menus", row.name)) continue;
+    MenuTable menu{row, {}};
+    menu.row.domain = domain->row.name;
+    add_service(domain->menus, row.name, std::move(menu), "menus");
+  }
+}
+
+void Compiler::menu_choices() {
+  for (const port::MenuChoiceRow& row : rows_.menu_choices) {
+    const std::string id = row.menu + "/" + std::to_string(row.position);
+    Domain* domain = domain_for(row.domain, "menu_choices", id);
+    if (domain == nullptr) continue;
+    const auto menu = domain->menus.find(row.menu);
+    if (menu == domain->menus.end()) {
+      const bool switched_off = std::any_of(rows_.menus.begin(), rows_.menus.end(), [&](const auto& m) {
+        return !m.enabled && m.name == row.menu && iequals(m.domain, row.domain);
+      });
+      if (!switched_off)
+        refuse(RowError::Kind::unknown_target, "menu_choices", id, "there is no menu " + row.menu);
+      continue;
+    }
+    if (row.keys.empty() || row.keys.size() > 8 ||
+        row.keys.find_first_not_of("0123456789*#") != std::string::npos) {
+      refuse(RowError::Kind::bad_number, "menu_choices", id, "keys: expected 1 to 8 of 0-9, * and #");
+      continue;
+    }
+    if (menu->second.choices.size() >= max_choices) {
+      refuse(RowError::Kind::too_many, "menu_choices", id, "a menu has at most 200 choices");
+      continue;
+    }
+    const auto when = condition(row.time_rule, domain, "menu_choices", id);
+    if (!when || !is_number(row.target, "menu_choices", id)) continue;
+    menu->second.choices.push_back({row, *when});
+    menu->second.choices.back().row.domain = domain->row.name;
+  }
+  each_domain([](Domain& d) {
+    for (auto& [name, menu] : d.menus)
+      std::stable_sort(menu.choices.begin(), menu.choices.end(),
+                       [](const auto& a, const auto& b) { return a.row.position < b.row.position; });
+  });
+}
+
+void Compiler::mailboxes() {
+  for (const port::MailboxRow& row : rows_.mailboxes) {
+    if (!row.enabled) continue;
+    Domain* domain = domain_for(row.domain, "mailboxes", row.user);
+    if (domain == nullptr) continue;
+    if (const auto zone = Zone::parse(row.time_zone); !zone.ok()) {
+      refuse(RowError::Kind::bad_time, "mailboxes", row.user, std::string(zone.reason()));
+      continue;
+    }
+    port::MailboxRow mailbox = row;
+    mailbox.domain = domain->row.name;
+    add_service(domain->mailboxes, row.user, std::move(mailbox), "mailboxes");
+  }
+}
+
+void Compiler::conferences() {
+  for (const port::ConferenceRow& row : rows_.conferences) {
+    if (!row.enabled) continue;
+    Domain* domain = domain_for(row.domain, "conferences", row.name);
+    if (domain == nullptr) continue;
+    port::ConferenceRow conference = row;
+    conference.domain = domain->row.name;
+    add_service(domain->conferences, row.name, std::move(conference), "conferences");
+  }
+}
+
 // ---- routes -----------------------------------------------------------------------------------------------
 
 bool Compiler::rule_patterns(Rule& rule) {
@@ -331,19 +460,9 @@ bool Compiler::rule_conditions(Rule& rule, const Domain* domain) {
     refuse(RowError::Kind::unknown_target, "routes", rule.label, "there is no trunk " + row.from_trunk);
     return false;
   }
-  if (row.time_rule.empty()) return true;
-  std::string name = row.time_rule;
-  rule.unless = name.starts_with('!');
-  if (rule.unless) name.erase(0, 1);
-  auto it = time_rule_index_.find(key_of(domain != nullptr ? domain->row.name : std::string(), name));
-  if (it == time_rule_index_.end()) it = time_rule_index_.find(key_of({}, name));
-  if (it == time_rule_index_.end() || out_.time_rules[static_cast<size_t>(it->second)].spans.empty()) {
-    refuse(RowError::Kind::unknown_target, "routes", rule.label,
-           "there is no time rule " + name + " that compiled");
-    return false;
-  }
-  rule.time_rule = it->second;
-  return true;
+  const auto when = condition(row.time_rule, domain, "routes", rule.label);
+  if (when) rule.when = *when;
+  return when.has_value();
 }
 
 bool Compiler::rule_trunks(Rule& rule) {
@@ -381,6 +500,19 @@ bool Compiler::rule_action(Rule& rule, const Domain* domain) {
       if (domain != nullptr && !domain->groups.contains(row.target))
         return fail(RowError::Kind::unknown_target, "there is no ring group " + row.target);
       return !row.target.empty() || fail(RowError::Kind::missing, "target: the ring group");
+    case RouteRow::Action::menu:
+      if (domain != nullptr && !row.target.empty() && !domain->menus.contains(row.target))
+        return fail(RowError::Kind::unknown_target, "there is no menu " + row.target);
+      return true;
+    case RouteRow::Action::voicemail:
+      if (domain != nullptr && !row.target.empty() && row.target.find('@') == std::string::npos &&
+          !domain->mailboxes.contains(row.target))
+        return fail(RowError::Kind::unknown_target, "there is no mailbox " + row.target);
+      return true;
+    case RouteRow::Action::conference:
+      if (domain != nullptr && !row.target.empty() && !domain->conferences.contains(row.target))
+        return fail(RowError::Kind::unknown_target, "there is no conference " + row.target);
+      return true;
     case RouteRow::Action::feature:
       rule.feature = port::from_text<port::Feature>(row.target);
       return rule.feature.has_value() ||

@@ -75,6 +75,8 @@ class Walk {
                        bool is_emergency) const;
   Action feature_action(Feature kind, std::string argument) const;
   Action group_action(int group);
+  Action service_action(ServiceCall::Kind kind, const std::string& name) const;
+  std::optional<port::AddressOfRecord> target_of(const std::string& user) const;
   CallClass needed(const Rule& rule, const std::string& dialled, const std::string& rewritten) const;
   port::AddressOfRecord aor(std::string_view user) const { return {std::string(user), domain_name_}; }
 
@@ -253,13 +255,23 @@ Action Walk::feature_action(Feature kind, std::string argument) const {
   return FeatureCall{kind, std::move(argument)};
 }
 
-/// Ring groups by their name, park slots by their number, the number before the first slot to park.
+/// Ring groups, menus and conferences by their name, in this order; park slots by their number, the number
+/// before the first slot to park.
 std::optional<Decision> Walk::by_name(const std::string& dialled) {
   if (const auto it = domain_->groups.find(dialled); it != domain_->groups.end() && !in_group_) {
     trail_.say("ring group ", dialled);
     Decision d{group_action(it->second), {}, {}, {}, "ring group " + dialled, {}};
     d.otherwise = impl_.groups[static_cast<size_t>(it->second)].row.otherwise;
     return d;
+  }
+  for (const auto kind : {ServiceCall::Kind::menu, ServiceCall::Kind::conference}) {
+    const bool menu = kind == ServiceCall::Kind::menu;
+    if (other_domain_ || in_group_ ||
+        !(menu ? domain_->menus.contains(dialled) : domain_->conferences.contains(dialled)))
+      continue;
+    std::string rule = (menu ? "menu " : "conference ") + dialled;
+    trail_.say(rule);
+    return Decision{ServiceCall{kind, domain_name_, dialled}, {}, {}, {}, std::move(rule), {}};
   }
   const port::ParkRow& park = domain_->park;
   const auto slot = parse_u32(dialled);
@@ -286,8 +298,7 @@ bool Walk::conditions_hold(const Rule& rule) {
     trail_.say(rule.label, ": no, caller ", caller_.number, " does not match ", row.caller_pattern);
     return false;
   }
-  if (rule.time_rule >= 0 &&
-      impl_.time_rules[static_cast<size_t>(rule.time_rule)].holds(request_.wall) == rule.unless) {
+  if (!impl_.holds(rule.when, request_.wall)) {
     trail_.say(rule.label, ": no, time rule ", row.time_rule, " does not hold now");
     return false;
   }
@@ -371,13 +382,17 @@ Action Walk::action_of(const Rule& rule, const std::string& dialled, const std::
       return trunk_action(rule, dialled, rewritten, is_emergency);
     case RouteRow::Action::extension: {
       const std::string& user = row.target.empty() ? rewritten : row.target;
-      const size_t at = user.rfind('@');
-      if (at == std::string::npos)
-        return user.empty() ? Action(Reject{484, 28, "no number is left"}) : Action(Extension{aor(user)});
-      const std::string domain = plan_.domain_of(std::string_view(user).substr(at + 1));
-      if (domain.empty()) return Reject{404, 1, "the route's target is in no domain of ours"};
-      return Extension{{user.substr(0, at), domain}};
+      if (user.empty()) return Reject{484, 28, "no number is left"};
+      const auto target = target_of(user);
+      if (!target) return Reject{404, 1, "the route's target is in no domain of ours"};
+      return Extension{*target};
     }
+    case RouteRow::Action::menu:
+      return service_action(ServiceCall::Kind::menu, row.target.empty() ? rewritten : row.target);
+    case RouteRow::Action::voicemail:
+      return service_action(ServiceCall::Kind::voicemail, row.target.empty() ? rewritten : row.target);
+    case RouteRow::Action::conference:
+      return service_action(ServiceCall::Kind::conference, row.target.empty() ? rewritten : row.target);
     case RouteRow::Action::ring_group: {
       const auto it = domain_->groups.find(row.target);
       if (it == domain_->groups.end() || in_group_)
@@ -399,6 +414,37 @@ Action Walk::action_of(const Rule& rule, const std::string& dialled, const std::
       break;
   }
   return Reject{404, 1, "no route"};
+}
+
+/// "user" of the domain, or "user@domain" of another of ours; nothing for one that is not.
+std::optional<port::AddressOfRecord> Walk::target_of(const std::string& user) const {
+  const size_t at = user.rfind('@');
+  if (at == std::string::npos) return aor(user);
+  std::string domain = plan_.domain_of(std::string_view(user).substr(at + 1));
+  if (domain.empty()) return std::nullopt;
+  return port::AddressOfRecord{user.substr(0, at), std::move(domain)};
+}
+
+Action Walk::service_action(ServiceCall::Kind kind, const std::string& name) const {
+  if (name.empty()) return Reject{484, 28, "no number is left"};
+  const auto target = target_of(name);
+  if (!target) return Reject{404, 1, "the route's target is in no domain of ours"};
+  const ServiceCall call{kind, target->domain, target->user};
+  switch (kind) {
+    case ServiceCall::Kind::menu:
+      if (plan_.menu(call.domain, call.name, request_.wall).row == nullptr)
+        return Reject{404, 1, "the domain has no menu " + call.name};
+      break;
+    case ServiceCall::Kind::voicemail:
+      if (plan_.mailbox(call.domain, call.name) == nullptr)
+        return Reject{404, 1, "the domain has no mailbox " + call.name};
+      break;
+    case ServiceCall::Kind::conference:
+      if (plan_.conference(call.domain, call.name) == nullptr)
+        return Reject{404, 1, "the domain has no conference " + call.name};
+      break;
+  }
+  return call;
 }
 
 Action Walk::trunk_action(const Rule& rule, const std::string& dialled, const std::string& rewritten,

@@ -94,10 +94,21 @@ struct RingGroup {
 
 /// A service of ours answers or a setting changes. Argument by kind: forward_*_on the number or URI;
 /// pickup_directed the extension; pickup_group the caller's group (may be empty); park the slot or empty for
-/// the first free one; unpark the slot.
+/// the first free one; unpark the slot; voicemail_other the mailbox's number or empty; voicemail_leave the
+/// mailbox's number.
 struct FeatureCall {
   port::Feature kind = port::Feature::echo;
   std::string argument;
+};
+
+/// A service of ours answers: what it does is in the row of that name (Plan::menu, ::mailbox, ::conference).
+struct ServiceCall {
+  enum class Kind : uint8_t {
+    menu,
+    voicemail,
+    conference
+  } kind = Kind::menu;  // voicemail: to leave a message
+  std::string domain, name;
 };
 
 /// Answered with 302 and this Contact.
@@ -111,7 +122,8 @@ struct Reject {
   std::string text;  // reason phrase, and for the log
 };
 
-using Action = std::variant<Reject, Extension, RingGroup, TrunkCall, FeatureCall, ExternalUri, Redirect>;
+using Action =
+    std::variant<Reject, Extension, RingGroup, TrunkCall, FeatureCall, ExternalUri, Redirect, ServiceCall>;
 
 struct Decision {
   Action action;

@@ -7,7 +7,7 @@ using port::Feature;
 bool takes_argument(Feature f) {
   return f == Feature::forward_always_on || f == Feature::forward_busy_on ||
          f == Feature::forward_no_answer_on || f == Feature::forward_unreachable_on ||
-         f == Feature::pickup_directed || f == Feature::unpark;
+         f == Feature::pickup_directed || f == Feature::unpark || f == Feature::voicemail_leave;
 }
 
 bool harmless(Feature f) {
@@ -32,7 +32,10 @@ FeatureCodes FeatureCodes::defaults() {
               {"*79", Feature::dnd_off},
               {"*8", Feature::pickup_group},
               {"**", Feature::pickup_directed},
-              {"*68", Feature::park}};
+              {"*68", Feature::park},
+              {"*97", Feature::voicemail},
+              {"*98", Feature::voicemail_other},
+              {"*99", Feature::voicemail_leave}};
   return c;
 }
 
@@ -58,6 +61,8 @@ std::optional<FeatureCall> FeatureCodes::find(std::string_view number) const {
     if (rest.empty()) continue;
     if (it->second == Feature::pickup_group) return FeatureCall{Feature::pickup_directed, std::string(rest)};
     if (it->second == Feature::park) return FeatureCall{Feature::park, std::string(rest)};
+    if (it->second == Feature::voicemail_other)
+      return FeatureCall{Feature::voicemail_other, std::string(rest)};
   }
   return std::nullopt;
 }

@@ -77,6 +77,36 @@ const port::ParkRow* Plan::park(std::string_view domain) const {
   return d != nullptr && d->park.enabled ? &d->park : nullptr;
 }
 
+Plan::Menu Plan::menu(std::string_view domain, std::string_view name, WallTime at) const {
+  Menu out;
+  const Domain* d = impl_->find_domain(domain);
+  if (d == nullptr) return out;
+  const auto it = d->menus.find(name);
+  if (it == d->menus.end()) return out;
+  out.row = &it->second.row;
+  for (const MenuTable::Choice& choice : it->second.choices) {
+    const bool taken =
+        std::any_of(out.choices.begin(), out.choices.end(),
+                    [&](const port::MenuChoiceRow* other) { return other->keys == choice.row.keys; });
+    if (!taken && impl_->holds(choice.when, at)) out.choices.push_back(&choice.row);
+  }
+  return out;
+}
+
+const port::MailboxRow* Plan::mailbox(std::string_view domain, std::string_view user) const {
+  const Domain* d = impl_->find_domain(domain);
+  if (d == nullptr) return nullptr;
+  const auto it = d->mailboxes.find(user);
+  return it == d->mailboxes.end() ? nullptr : &it->second;
+}
+
+const port::ConferenceRow* Plan::conference(std::string_view domain, std::string_view name) const {
+  const Domain* d = impl_->find_domain(domain);
+  if (d == nullptr) return nullptr;
+  const auto it = d->conferences.find(name);
+  return it == d->conferences.end() ? nullptr : &it->second;
+}
+
 const Trunk* Plan::trunk(std::string_view name) const {
   const auto it = impl_->trunk_names.find(name);
   return it == impl_->trunk_names.end() ? nullptr : &impl_->trunks[it->second];

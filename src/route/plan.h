@@ -83,6 +83,17 @@ class Plan {
   /// Park slots of the domain (the default 701 to 720 without a row); null when parking is switched off.
   const port::ParkRow* park(std::string_view domain) const;
 
+  /// An attendant's menu with the choices that hold at that time, one for each of their keys; null when there
+  /// is none, or it is switched off. Like the rows below it is good as long as the plan.
+  struct Menu {
+    const port::MenuRow* row = nullptr;
+    std::vector<const port::MenuChoiceRow*> choices;
+  };
+  Menu menu(std::string_view domain, std::string_view name, WallTime at) const;
+  /// Null when there is none, or it is switched off.
+  const port::MailboxRow* mailbox(std::string_view domain, std::string_view user) const;
+  const port::ConferenceRow* conference(std::string_view domain, std::string_view name) const;
+
   const Trunk* trunk(std::string_view name) const;
   /// Every enabled trunk that compiled, for registrations and status pages.
   std::vector<const Trunk*> trunks() const;

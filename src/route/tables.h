@@ -30,13 +30,27 @@ struct Group {
   std::vector<GroupMember> members;
 };
 
+/// A condition of a row; -1: always.
+struct When {
+  int time_rule = -1;
+  bool unless = false;  // "!name": holds when the rule does not
+};
+
+struct MenuTable {
+  port::MenuRow row;
+  struct Choice {
+    port::MenuChoiceRow row;
+    When when;
+  };
+  std::vector<Choice> choices;  // by position
+};
+
 struct Rule {
   port::RouteRow row;
   std::string label;  // "route 17 (outbound)"
   Pattern pattern;
   std::optional<Pattern> caller;
-  int time_rule = -1;
-  bool unless = false;              // "!name": holds when the rule does not
+  When when;
   std::vector<uint32_t> trunks;     // enabled ones
   std::vector<std::string> absent;  // names of those that are switched off
   std::optional<port::Feature> feature;
@@ -49,6 +63,9 @@ struct Domain {
   PatternTrie routes;                // the domain's own and every domain's, by rank
   std::vector<uint32_t> rule_order;  // the same rules, for explain()
   ByName<int> groups;
+  ByName<MenuTable> menus;
+  ByName<port::MailboxRow> mailboxes;
+  ByName<port::ConferenceRow> conferences;
   FeatureCodes features;
   port::ParkRow park;
   std::vector<uint32_t> emergency_trunks;  // of the domain, for a call without a matching route
@@ -75,6 +92,9 @@ struct Plan::Impl {
 
   /// Null when it is not ours.
   const Domain* find_domain(std::string_view name_or_alias) const;
+  bool holds(const When& when, WallTime at) const {
+    return when.time_rule < 0 || time_rules[static_cast<size_t>(when.time_rule)].holds(at) != when.unless;
+  }
 };
 
 /// Breaks loops and cuts what is nested too deep; each cut is an error of its member row.

@@ -99,10 +99,10 @@ struct XrContents {
 /// Octets written; 0 when `out` is too small (72 suffice), or there is nothing to say.
 size_t write_xr(MutableBytes out, uint32_t ssrc, const XrContents& contents);
 
-/// Our sequence numbers to a receiver are `ahead` of the sender's own, or behind when it is negative; in what the receiver reports of `ssrc`
-/// they become the sender's again, where they stand: report blocks (RFC 3550 section 6.4), generic NACK (RFC
-/// 4585 section 6.2.1), and the XR blocks that name sequence numbers (RFC 3611 sections 4.1 to 4.3, 4.6).
-/// `compound` is one that RtcpReader::open() has taken.
+/// Our sequence numbers to a receiver are `ahead` of the sender's own, or behind when it is negative; in what
+/// the receiver reports of `ssrc` they become the sender's again, where they stand: report blocks (RFC 3550
+/// section 6.4), generic NACK (RFC 4585 section 6.2.1), and the XR blocks that name sequence numbers (RFC
+/// 3611 sections 4.1 to 4.3, 4.6). `compound` is one that RtcpReader::open() has taken.
 void shift_back(MutableBytes compound, uint32_t ssrc, int32_t ahead);
 
 }  // namespace tandem::rtp

@@ -107,8 +107,44 @@ CREATE INDEX cdrs_caller_call_id ON cdrs (caller_call_id);
 CREATE INDEX cdrs_callee_call_id ON cdrs (callee_call_id);
 )sql";
 
-constexpr std::array<Migration, 3> all{
-    Migration{1, "subscribers", subscribers_sql}, {2, "plan", plan_sql}, {3, "cdrs", cdrs_sql}};
+constexpr std::string_view services_sql = R"sql(
+CREATE TABLE menus (
+  domain TEXT NOT NULL REFERENCES domains (name), name TEXT NOT NULL, enabled INTEGER NOT NULL,
+  language TEXT NOT NULL, greeting TEXT NOT NULL, wait_seconds INTEGER NOT NULL, between_seconds INTEGER NOT NULL,
+  tries INTEGER NOT NULL, extensions INTEGER NOT NULL, otherwise TEXT NOT NULL,
+  PRIMARY KEY (domain, name)
+) WITHOUT ROWID;
+CREATE TABLE menu_choices (
+  domain TEXT NOT NULL, menu TEXT NOT NULL, position INTEGER NOT NULL, keys TEXT NOT NULL,
+  time_rule TEXT NOT NULL, target TEXT NOT NULL,
+  PRIMARY KEY (domain, menu, position),
+  FOREIGN KEY (domain, menu) REFERENCES menus (domain, name) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE TABLE mailboxes (
+  domain TEXT NOT NULL REFERENCES domains (name), user TEXT NOT NULL, enabled INTEGER NOT NULL, pin TEXT NOT NULL,
+  language TEXT NOT NULL, unanswered INTEGER NOT NULL, max_messages INTEGER NOT NULL, max_seconds INTEGER NOT NULL,
+  time_zone TEXT NOT NULL, email TEXT NOT NULL, attach INTEGER NOT NULL, remove_sent INTEGER NOT NULL,
+  PRIMARY KEY (domain, user)
+) WITHOUT ROWID;
+CREATE TABLE conferences (
+  domain TEXT NOT NULL REFERENCES domains (name), name TEXT NOT NULL, enabled INTEGER NOT NULL, pin TEXT NOT NULL,
+  moderator_pin TEXT NOT NULL, language TEXT NOT NULL, members INTEGER NOT NULL, lecture INTEGER NOT NULL,
+  muted INTEGER NOT NULL, wait INTEGER NOT NULL, ends INTEGER NOT NULL, announce INTEGER NOT NULL,
+  PRIMARY KEY (domain, name)
+) WITHOUT ROWID;
+CREATE TABLE voicemails (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, domain TEXT NOT NULL, user TEXT NOT NULL, sender TEXT NOT NULL,
+  sender_display TEXT NOT NULL, received INTEGER NOT NULL, length INTEGER NOT NULL, file TEXT NOT NULL,
+  heard INTEGER NOT NULL,
+  FOREIGN KEY (domain, user) REFERENCES mailboxes (domain, user) ON DELETE CASCADE
+);
+CREATE INDEX voicemails_of ON voicemails (domain, user, id);
+)sql";
+
+constexpr std::array<Migration, 4> all{Migration{1, "subscribers", subscribers_sql},
+                                       {2, "plan", plan_sql},
+                                       {3, "cdrs", cdrs_sql},
+                                       {4, "services", services_sql}};
 
 }  // namespace
 

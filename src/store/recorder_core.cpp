@@ -76,6 +76,7 @@ RecorderCore::RecorderCore(port::Disk& disk, SoundFolders folders, RecorderOptio
       cut_(counters.counter("recordings_total", "recordings that ended, by how", "end=\"cut\"")),
       unfinished_(
           counters.counter("recordings_total", "recordings that ended, by how", "end=\"unfinished\"")),
+      discarded_(counters.counter("recordings_total", "recordings that ended, by how", "end=\"discarded\"")),
       recovered_(
           counters.counter("recordings_recovered_total", "recordings of a killed run made whole at start")),
       failures_(
@@ -151,6 +152,10 @@ void RecorderCore::close(Now now, port::CloseRecording question, Asker asker, st
     if (const auto ended = ended_.find(question.id); ended != ended_.end()) {
       answer = std::move(ended->second);
       ended_.erase(ended);
+      if (question.discard && answer.end != RecordingEnd::unfinished) {
+        static_cast<void>(remove(answer.file));
+        answer.end = RecordingEnd::discarded;
+      }
     }
     out.push_back({asker.worker, asker.id, std::move(answer)});
     return;
@@ -158,9 +163,20 @@ void RecorderCore::close(Now now, port::CloseRecording question, Asker asker, st
   Recording& r = *found->second;
   if (r.asker) return;  // closed twice: the first is answered
   r.asker = asker;
+  if (question.discard) return discard(found, out);
   r.last_fields = std::move(question.fields);
   r.timeline.end(question.at);
   begin_end(now, r);
+}
+
+/// What has its name already, of this one or an earlier, is not touched: the .part files are all there is.
+void RecorderCore::discard(Recordings::iterator which, std::vector<Answered>& out) {
+  for (const RecordingBytes* file : {&which->second->bytes, &which->second->notes})
+    if (const auto removed = disk_.remove(file->path());
+        !removed.ok() && removed.reason() != port::DiskError::not_found)
+      failures_.add();
+  take_leave(which, RecordingEnd::discarded, out);
+  open_gauge_.set(open_.size());
 }
 
 port::Answer RecorderCore::remove(const port::SoundFile& file) {
@@ -320,9 +336,11 @@ bool RecorderCore::checked(Now now, Recording& r, Status<port::DiskError> done) 
 
 void RecorderCore::take_leave(Recordings::iterator which, RecordingEnd how, std::vector<Answered>& out) {
   Recording& r = *which->second;
-  Counter& counter = how == RecordingEnd::whole ? whole_ : how == RecordingEnd::cut ? cut_ : unfinished_;
-  counter.add();
-  if (how == RecordingEnd::unfinished) {
+  Counter* const counters[] = {&whole_, &cut_, &unfinished_, nullptr, &discarded_};
+  counters[static_cast<size_t>(how)]->add();
+  if (how == RecordingEnd::discarded) {
+    // Nothing of it is there.
+  } else if (how == RecordingEnd::unfinished) {
     tell(Level::error, "recording.unfinished", {{"file", r.bytes.path()}});
   } else {
     bytes_.add(r.bytes.size());

@@ -57,7 +57,7 @@ class RecorderCore {
   void resume(Now now, port::RecordingId id, uint64_t at);
   /// Samples that never got here.
   void lost(port::RecordingId id, uint64_t samples);
-  /// Answered by a later round(), or at once when there is no such recording.
+  /// Answered by a later round(), or at once when there is no such recording, or it is to be discarded.
   void close(Now now, port::CloseRecording question, Asker asker, std::vector<Answered>& out);
   port::Answer remove(const port::SoundFile& file);
 
@@ -82,6 +82,7 @@ class RecorderCore {
   bool finish(Now now, Recording& r);
   bool checked(Now now, Recording& r, Status<port::DiskError> done);
   void begin_end(Now now, Recording& r);
+  void discard(Recordings::iterator which, std::vector<Answered>& out);
   void take_leave(Recordings::iterator which, port::RecordingEnd how, std::vector<Answered>& out);
   void count_gap(Recording& r, uint64_t samples, Counter& counter);
   void recover_folder(Now now, const std::string& folder, int depth);
@@ -99,6 +100,7 @@ class RecorderCore {
   Counter& whole_;
   Counter& cut_;
   Counter& unfinished_;
+  Counter& discarded_;
   Counter& recovered_;
   Counter& failures_;
   Counter& bytes_;

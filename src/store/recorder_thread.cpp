@@ -140,7 +140,8 @@ void RecorderThread::ask(uint16_t worker, port::AskId id, port::RemoveRecording 
   std::unique_lock lock(mutex_);
   if (stopping_ || late_.size() >= max_late) {
     lock.unlock();
-    return on_answer_(worker, id, port::AskFailure::refused);
+    if (id != 0) on_answer_(worker, id, port::AskFailure::refused);
+    return;
   }
   late_.push_back({{worker, id}, std::move(question)});
   urgent_ = true;
@@ -219,7 +220,8 @@ void RecorderThread::run() {
     if (!going) core_.close_all(now(), answers_);
     for (Late& l : late) answer(l);
     give_back(taken);
-    for (RecorderCore::Answered& a : answers_) on_answer_(a.worker, a.id, std::move(a.answer));
+    for (RecorderCore::Answered& a : answers_)
+      if (a.id != 0) on_answer_(a.worker, a.id, std::move(a.answer));
     answers_.clear();
     taken.clear();
     late.clear();

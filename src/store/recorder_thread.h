@@ -46,6 +46,8 @@ class RecorderThread final : public port::Recorder {
   void resume(port::RecordingId id, uint64_t at) override;
   void ask(uint16_t worker, port::AskId id, port::CloseRecording question);
   void ask(uint16_t worker, port::AskId id, port::RemoveRecording question);
+  /// The same, for nobody who waits for an answer.
+  void remove(port::SoundFile file) { ask(0, 0, port::RemoveRecording{std::move(file)}); }
 
  private:
   /// One thing a worker said about a recording.

@@ -33,6 +33,9 @@ port::SoundResult SoundCache::get(const port::AskSound& question) {
 
 port::SoundResult SoundCache::load(const port::AskSound& question, const OpenSound& opened) {
   SoundLimits limits = options_.limits;
+  // What a mailbox may take (MailboxRow::max_seconds) can be heard.
+  if (question.file.place == port::SoundPlace::voicemail)
+    limits.longest = std::max<Duration>(limits.longest, hours(1));
   if (question.longest.count() > 0) limits.longest = std::min(limits.longest, question.longest);
   loads_.add();
   auto sound = decode_sound(opened.source(), limits);

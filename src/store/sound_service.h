@@ -33,6 +33,12 @@ class SoundService {
   void stop();
   /// Any thread. Deadlines are on the steady clock. The answer is always a port::SoundResult.
   void ask(uint16_t worker, port::AskId id, port::AskSound question, Instant deadline);
+  /// The file as it is, when it has at most `most` bytes (else too_long). Any thread; `then` is called on the
+  /// service's, or on the asking one.
+  using Bytes = Result<std::string, port::SoundFailure>;
+  void read(port::SoundFile file, size_t most, std::function<void(Bytes)> then);
+  /// The same here and now, on a thread that may wait for the disk.
+  Bytes bytes(const port::SoundFile& file, size_t most) const;
 
  private:
   struct Item {
@@ -40,11 +46,14 @@ class SoundService {
     port::AskId id = 0;
     port::AskSound question;
     Instant deadline;
+    size_t most = 0;
+    std::function<void(Bytes)> then;  // set: the bytes are wanted, by no worker
   };
   void run();
   port::SoundResult answer(const Item& item);
 
   // given
+  const SoundFolders folders_;
   const size_t max_queued_;
   OnAnswer on_answer_;
   // of the thread

@@ -232,6 +232,10 @@ StoreResult<port::PlanRows> SqlDirectory::plan_rows() {
     rows.feature_codes = select_all<port::FeatureCodeRow>(session);
     rows.time_rules = select_all<port::TimeRuleRow>(session);
     rows.parks = select_all<port::ParkRow>(session);
+    rows.menus = select_all<port::MenuRow>(session);
+    rows.menu_choices = select_all<port::MenuChoiceRow>(session);
+    rows.mailboxes = select_all<port::MailboxRow>(session);
+    rows.conferences = select_all<port::ConferenceRow>(session);
     transaction.commit();
     return rows;
   });
@@ -305,20 +309,53 @@ uint64_t put(SqlSession& session, const port::ParkRow& row, port::Directory::Put
   return 0;
 }
 
-/// What belongs to the domain alone goes with it; subscribers and trunks have to be removed first.
+uint64_t put(SqlSession& session, const port::MenuRow& row, port::Directory::Put mode) {
+  must_have_domain(session, row.domain);
+  put_row(session, row, mode, "menu " + row.name);
+  return 0;
+}
+
+uint64_t put(SqlSession& session, const port::MenuChoiceRow& row, port::Directory::Put mode) {
+  long long n = 0;
+  {
+    Query query(session, "SELECT count(*) FROM menus WHERE domain = :d AND name = :n");
+    query.in(std::string_view(row.domain)).in(std::string_view(row.menu)).out(n);
+    query.next();
+  }
+  if (n == 0) fail(Kind::conflict, "there is no menu " + row.menu);
+  put_row(session, row, mode, "choice " + std::to_string(row.position) + " of menu " + row.menu);
+  return 0;
+}
+
+uint64_t put(SqlSession& session, const port::MailboxRow& row, port::Directory::Put mode) {
+  must_have_domain(session, row.domain);
+  put_row(session, row, mode, "mailbox " + row.user + "@" + row.domain);
+  return 0;
+}
+
+uint64_t put(SqlSession& session, const port::ConferenceRow& row, port::Directory::Put mode) {
+  must_have_domain(session, row.domain);
+  put_row(session, row, mode, "conference " + row.name);
+  return 0;
+}
+
+/// What belongs to the domain alone goes with it; subscribers, trunks and mailboxes (whose messages are
+/// files, too) have to be removed first.
 void before_removal(SqlSession& session, const port::DomainRow& row) {
-  for (const char* text : {"SELECT count(*) FROM subscribers WHERE domain = :d",
-                           "SELECT count(*) FROM trunks WHERE domain = :d"}) {
+  for (const char* text :
+       {"SELECT count(*) FROM subscribers WHERE domain = :d", "SELECT count(*) FROM trunks WHERE domain = :d",
+        "SELECT count(*) FROM mailboxes WHERE domain = :d"}) {
     long long n = 0;
     Query query(session, text);
     query.in(std::string_view(row.name)).out(n);
     query.next();
-    if (n != 0) fail(Kind::conflict, "domain " + row.name + " still has subscribers or trunks");
+    if (n != 0) fail(Kind::conflict, "domain " + row.name + " still has subscribers, trunks or mailboxes");
   }
   for (const char* text :
        {"DELETE FROM routes WHERE domain = :d", "DELETE FROM ring_groups WHERE domain = :d",
         "DELETE FROM feature_codes WHERE domain = :d", "DELETE FROM time_rules WHERE domain = :d",
-        "DELETE FROM parks WHERE domain = :d"})
+        "DELETE FROM parks WHERE domain = :d", "DELETE FROM menus WHERE domain = :d",
+        "DELETE FROM conferences WHERE domain = :d"})
     Query(session, text).in(std::string_view(row.name)).run();
 }
 template <class Row>
@@ -348,6 +385,27 @@ StoreStatus SqlDirectory::remove_plan_row(const port::PlanRow& row) {
         },
         row);
     if (removed == 0) fail(Kind::not_found, "there is no such row");
+    bump(session, "plan");
+    transaction.commit();
+    return Done{};
+  });
+}
+
+StoreStatus SqlDirectory::set_mailbox_pin(const port::SetMailboxPin& change) {
+  return guarded<Done>([&](SqlSession& session) {
+    port::MailboxRow row;
+    row.domain = change.mailbox.domain;
+    row.user = change.mailbox.user;
+    row.pin = change.pin;
+    if (std::string problem = problem_with(port::PlanRow(row)); !problem.empty())
+      fail(Kind::invalid, problem);
+    Transaction transaction(session);
+    const int64_t changed = Query(session, "UPDATE mailboxes SET pin = :p WHERE domain = :d AND user = :u")
+                                .in(std::string_view(row.pin))
+                                .in(std::string_view(row.domain))
+                                .in(std::string_view(row.user))
+                                .run();
+    if (changed == 0) fail(Kind::not_found, "there is no mailbox " + change.mailbox.to_string());
     bump(session, "plan");
     transaction.commit();
     return Done{};

@@ -44,6 +44,13 @@ class SqlDirectory final : public port::Directory {
   port::StoreResult<uint32_t> waiting(const port::AddressOfRecord& aor) override;
   port::StoreStatus delete_messages(std::span<const uint64_t> ids) override;
 
+  port::StoreResult<uint64_t> save_voicemail(const port::Voicemail& message, uint32_t most) override;
+  port::StoreResult<std::vector<port::Voicemail>> voicemails(const port::AddressOfRecord& mailbox) override;
+  port::StoreStatus mark_voicemail(const port::AddressOfRecord& mailbox, uint64_t id, bool heard) override;
+  port::StoreStatus remove_voicemail(const port::AddressOfRecord& mailbox, uint64_t id) override;
+  port::StoreResult<VoicemailCount> count_voicemails(const port::AddressOfRecord& mailbox) override;
+  port::StoreStatus set_mailbox_pin(const port::SetMailboxPin& change) override;
+
   port::StoreStatus save_bindings(std::span<const port::SaveBindings> batch) override;
   port::StoreResult<std::vector<port::StoredBinding>> bindings() override;
   port::StoreStatus remove_expired_bindings(WallTime now) override;

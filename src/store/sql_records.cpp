@@ -1,4 +1,4 @@
-// SqlDirectory's records: messages, bindings, call detail records.
+// SqlDirectory's records: messages, voice messages, bindings, call detail records.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -85,6 +85,113 @@ StoreStatus SqlDirectory::delete_messages(std::span<const uint64_t> ids) {
     transaction.commit();
     return Done{};
   });
+}
+
+// ---- voice messages
+// -----------------------------------------------------------------------------------------
+
+namespace {
+
+port::Directory::VoicemailCount count_voicemails_of(SqlSession& session,
+                                                    const port::AddressOfRecord& mailbox) {
+  long long all = 0, heard = 0;
+  Query query(session,
+              "SELECT count(*), coalesce(sum(heard), 0) FROM voicemails WHERE domain = :d AND user = :u");
+  query.in(std::string_view(mailbox.domain)).in(std::string_view(mailbox.user)).out(all).out(heard);
+  query.next();
+  return {static_cast<uint32_t>(all - heard), static_cast<uint32_t>(heard)};
+}
+
+}  // namespace
+
+StoreResult<uint64_t> SqlDirectory::save_voicemail(const port::Voicemail& m, uint32_t most) {
+  return guarded<uint64_t>([&](SqlSession& session) {
+    Transaction transaction(session);
+    long long boxes = 0;
+    {
+      Query query(session, "SELECT count(*) FROM mailboxes WHERE domain = :d AND user = :u");
+      query.in(std::string_view(m.mailbox.domain)).in(std::string_view(m.mailbox.user)).out(boxes);
+      query.next();
+    }
+    if (boxes == 0) fail(Kind::conflict, "there is no mailbox " + m.mailbox.to_string());
+    const VoicemailCount there = count_voicemails_of(session, m.mailbox);
+    if (there.fresh + there.old >= most)
+      fail(Kind::limit, "the mailbox " + m.mailbox.to_string() + " is full");
+    Query(session,
+          "INSERT INTO voicemails (domain, user, sender, sender_display, received, length, file, heard) "
+          "VALUES (:d, :u, :f, :fd, :r, :l, :n, :h)")
+        .in(std::string_view(m.mailbox.domain))
+        .in(std::string_view(m.mailbox.user))
+        .in(std::string_view(m.from))
+        .in(std::string_view(m.from_display))
+        .in(m.received.ns)
+        .in(int64_t{m.length.count()})
+        .in(std::string_view(m.file))
+        .in(int64_t{m.heard})
+        .run();
+    long long id = 0;
+    {
+      Query query(session, "SELECT last_insert_rowid()");
+      query.out(id);
+      query.next();
+    }
+    transaction.commit();
+    return static_cast<uint64_t>(id);
+  });
+}
+
+StoreResult<std::vector<port::Voicemail>> SqlDirectory::voicemails(const port::AddressOfRecord& mailbox) {
+  return guarded<std::vector<port::Voicemail>>([&](SqlSession& session) {
+    Query query(session,
+                "SELECT id, sender, sender_display, received, length, file, heard FROM voicemails "
+                "WHERE domain = :d AND user = :u ORDER BY id");
+    query.in(std::string_view(mailbox.domain)).in(std::string_view(mailbox.user));
+    port::Voicemail m;
+    m.mailbox = mailbox;
+    long long id = 0, received = 0, length = 0, heard = 0;
+    query.out(id).out(m.from).out(m.from_display).out(received).out(length).out(m.file).out(heard);
+    std::vector<port::Voicemail> rows;
+    while (query.next()) {
+      m.id = static_cast<uint64_t>(id);
+      m.received.ns = received;
+      m.length = Duration(length);
+      m.heard = heard != 0;
+      rows.push_back(m);
+    }
+    return rows;
+  });
+}
+
+StoreStatus SqlDirectory::mark_voicemail(const port::AddressOfRecord& mailbox, uint64_t id, bool heard) {
+  return guarded<Done>([&](SqlSession& session) {
+    const int64_t changed =
+        Query(session, "UPDATE voicemails SET heard = :h WHERE id = :i AND domain = :d AND user = :u")
+            .in(int64_t{heard})
+            .in_u64(id)
+            .in(std::string_view(mailbox.domain))
+            .in(std::string_view(mailbox.user))
+            .run();
+    if (changed == 0) fail(Kind::not_found, "there is no such voice message");
+    return Done{};
+  });
+}
+
+StoreStatus SqlDirectory::remove_voicemail(const port::AddressOfRecord& mailbox, uint64_t id) {
+  return guarded<Done>([&](SqlSession& session) {
+    const int64_t removed =
+        Query(session, "DELETE FROM voicemails WHERE id = :i AND domain = :d AND user = :u")
+            .in_u64(id)
+            .in(std::string_view(mailbox.domain))
+            .in(std::string_view(mailbox.user))
+            .run();
+    if (removed == 0) fail(Kind::not_found, "there is no such voice message");
+    return Done{};
+  });
+}
+
+StoreResult<port::Directory::VoicemailCount> SqlDirectory::count_voicemails(
+    const port::AddressOfRecord& mailbox) {
+  return guarded<VoicemailCount>([&](SqlSession& session) { return count_voicemails_of(session, mailbox); });
 }
 
 // ---- bindings

@@ -30,6 +30,10 @@ TANDEM_TABLE(RingGroupMemberRow, "ring_group_members", 3, "domain, group_name, p
 TANDEM_TABLE(FeatureCodeRow, "feature_codes", 2, "domain, code");
 TANDEM_TABLE(TimeRuleRow, "time_rules", 3, "domain, name, position");
 TANDEM_TABLE(ParkRow, "parks", 1, "domain");
+TANDEM_TABLE(MenuRow, "menus", 2, "domain, name");
+TANDEM_TABLE(MenuChoiceRow, "menu_choices", 3, "domain, menu, position");
+TANDEM_TABLE(MailboxRow, "mailboxes", 2, "domain, user");
+TANDEM_TABLE(ConferenceRow, "conferences", 2, "domain, name");
 TANDEM_TABLE(Subscriber, "subscribers", 2, "domain, user");
 TANDEM_TABLE(ApiTokenRow, "api_tokens", 1, "name");
 #undef TANDEM_TABLE
@@ -94,6 +98,35 @@ template <class V>
 void columns(V& v, port::ParkRow& r) {
   v("domain", r.domain), v("enabled", r.enabled), v("first_slot", r.first_slot), v("last_slot", r.last_slot);
   v("timeout_seconds", r.timeout_seconds), v("otherwise", r.otherwise);
+}
+
+template <class V>
+void columns(V& v, port::MenuRow& r) {
+  v("domain", r.domain), v("name", r.name), v("enabled", r.enabled), v("language", r.language);
+  v("greeting", r.greeting), v("wait_seconds", r.wait_seconds), v("between_seconds", r.between_seconds);
+  v("tries", r.tries), v("extensions", r.extensions), v("otherwise", r.otherwise);
+}
+
+template <class V>
+void columns(V& v, port::MenuChoiceRow& r) {
+  v("domain", r.domain), v("menu", r.menu), v("position", r.position), v("keys", r.keys);
+  v("time_rule", r.time_rule), v("target", r.target);
+}
+
+template <class V>
+void columns(V& v, port::MailboxRow& r) {
+  v("domain", r.domain), v("user", r.user), v("enabled", r.enabled), v("pin", r.pin);
+  v("language", r.language), v("unanswered", r.unanswered), v("max_messages", r.max_messages);
+  v("max_seconds", r.max_seconds), v("time_zone", r.time_zone), v("email", r.email), v("attach", r.attach);
+  v("remove_sent", r.remove_sent);
+}
+
+template <class V>
+void columns(V& v, port::ConferenceRow& r) {
+  v("domain", r.domain), v("name", r.name), v("enabled", r.enabled), v("pin", r.pin);
+  v("moderator_pin", r.moderator_pin), v("language", r.language), v("members", r.members);
+  v("lecture", r.lecture), v("muted", r.muted), v("wait", r.wait), v("ends", r.ends);
+  v("announce", r.announce);
 }
 
 template <class V>

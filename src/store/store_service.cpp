@@ -22,7 +22,8 @@ constexpr int last_steps = 2000;
 }  // namespace
 
 StoreService::StoreService(port::Directory& directory, SpoolShipper* shipper, StoreServiceOptions options,
-                           CounterSet& counters, OnAnswer on_answer, EventSink events)
+                           CounterSet& counters, OnAnswer on_answer, EventSink events,
+                           StoreListener* listener)
     : directory_(directory),
       shipper_(shipper),
       options_(options),
@@ -30,7 +31,7 @@ StoreService::StoreService(port::Directory& directory, SpoolShipper* shipper, St
       refused_(
           counters.counter("store_asks_refused_total", "questions refused because too many were waiting")),
       queued_(counters.gauge("store_queued", "questions waiting for the store thread")),
-      desk_(directory, options.desk, counters, std::move(events)) {}
+      desk_(directory, options.desk, counters, std::move(events), listener) {}
 
 void StoreService::start() {
   stopping_ = false;
@@ -56,7 +57,8 @@ void StoreService::ask(uint16_t worker, std::vector<port::Asked>& asks) {
     const std::lock_guard lock(mutex_);
     wake = queue_.empty();
     for (port::Asked& asked : asks) {
-      if (queue_.size() < options_.max_queued)
+      // A voice message lies on the disk and was heard by nobody: recordings that are open bound them.
+      if (queue_.size() < options_.max_queued || std::holds_alternative<port::LeaveVoicemail>(asked.question))
         queue_.push_back({worker, std::move(asked)});
       else
         refused.push_back(asked.id);
@@ -65,11 +67,19 @@ void StoreService::ask(uint16_t worker, std::vector<port::Asked>& asks) {
   }
   asks.clear();
   if (wake) wake_.notify_one();
-  for (const port::AskId id : refused) on_answer_(worker, id, port::AskFailure::refused);
+  for (const port::AskId id : refused)
+    if (id != 0) on_answer_(worker, id, port::AskFailure::refused);
+}
+
+void StoreService::tell(port::Question question) {
+  std::vector<port::Asked> one;
+  one.push_back({0, std::move(question), Instant::never()});
+  ask(0, one);
 }
 
 void StoreService::deliver() {
-  for (StoreDesk::Answered& a : answers_) on_answer_(a.worker, a.id, std::move(a.answer));
+  for (StoreDesk::Answered& a : answers_)
+    if (a.id != 0) on_answer_(a.worker, a.id, std::move(a.answer));
   answers_.clear();
 }
 
@@ -111,7 +121,7 @@ void StoreService::run() {
     deliver();
     background(now());
   }
-  desk_.write_bindings(now(), answers_);
+  desk_.close(now(), answers_);
   deliver();
   if (!shipper_) return;
   for (int i = 0; i < last_steps && shipper_->step(options_.ship_batch) == SpoolShipper::Step::shipped; ++i)

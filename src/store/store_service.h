@@ -26,9 +26,11 @@ class StoreService {
   /// block.
   using OnAnswer = std::function<void(uint16_t worker, port::AskId id, port::Answer answer)>;
 
-  /// Without a shipper no CDRs are moved. The directory and the shipper are used by the store thread alone.
+  /// Without a shipper no CDRs are moved. The listener hears of changes on the store thread. The directory
+  /// and the shipper are used by the store thread alone.
   StoreService(port::Directory& directory, SpoolShipper* shipper, StoreServiceOptions options,
-               CounterSet& counters, OnAnswer on_answer, EventSink events = {});
+               CounterSet& counters, OnAnswer on_answer, EventSink events = {},
+               StoreListener* listener = nullptr);
   ~StoreService() { stop(); }
   StoreService(const StoreService&) = delete;
   StoreService& operator=(const StoreService&) = delete;
@@ -38,6 +40,8 @@ class StoreService {
   void stop();
   /// Any thread. Deadlines are on the steady clock. Takes what is in `asks`.
   void ask(uint16_t worker, std::vector<port::Asked>& asks);
+  /// For nobody who waits for an answer.
+  void tell(port::Question question);
 
  private:
   struct Item {

@@ -26,6 +26,10 @@ Key key_of(const port::RingGroupMemberRow& r) { return {r.domain, r.group, r.pos
 Key key_of(const port::FeatureCodeRow& r) { return {r.domain, r.code, 0}; }
 Key key_of(const port::TimeRuleRow& r) { return {r.domain, r.name, r.position}; }
 Key key_of(const port::ParkRow& r) { return {r.domain, "", 0}; }
+Key key_of(const port::MenuRow& r) { return {r.domain, r.name, 0}; }
+Key key_of(const port::MenuChoiceRow& r) { return {r.domain, r.menu, r.position}; }
+Key key_of(const port::MailboxRow& r) { return {r.domain, r.user, 0}; }
+Key key_of(const port::ConferenceRow& r) { return {r.domain, r.name, 0}; }
 
 std::string domain_of(const port::DomainRow&) { return {}; }
 template <class Row>
@@ -152,6 +156,10 @@ StoreResult<port::PlanRows> MemoryDirectory::plan_rows() {
   rows.feature_codes = values(std::get<5>(plan_));
   rows.time_rules = values(std::get<6>(plan_));
   rows.parks = values(std::get<7>(plan_));
+  rows.menus = values(std::get<8>(plan_));
+  rows.menu_choices = values(std::get<9>(plan_));
+  rows.mailboxes = values(std::get<10>(plan_));
+  rows.conferences = values(std::get<11>(plan_));
   return rows;
 }
 
@@ -166,6 +174,9 @@ std::string MemoryDirectory::missing_parent(const port::PlanRow& row) const {
   if (const auto* member = std::get_if<port::RingGroupMemberRow>(&row))
     if (!std::get<3>(plan_).contains({member->domain, member->group, 0}))
       return "there is no ring group " + member->group;
+  if (const auto* choice = std::get_if<port::MenuChoiceRow>(&row))
+    if (!std::get<8>(plan_).contains({choice->domain, choice->menu, 0}))
+      return "there is no menu " + choice->menu;
   return {};
 }
 
@@ -204,6 +215,9 @@ void MemoryDirectory::remove_domain_rows(const std::string& domain) {
   std::erase_if(std::get<5>(plan_), of_domain);
   std::erase_if(std::get<6>(plan_), of_domain);
   std::erase_if(std::get<7>(plan_), of_domain);
+  std::erase_if(std::get<8>(plan_), of_domain);
+  std::erase_if(std::get<9>(plan_), of_domain);
+  std::erase_if(std::get<11>(plan_), of_domain);
 }
 
 StoreStatus MemoryDirectory::remove_plan_row(const port::PlanRow& row) {
@@ -216,14 +230,24 @@ StoreStatus MemoryDirectory::remove_plan_row(const port::PlanRow& row) {
           const auto uses = [&](const auto& entry) { return entry.second.domain == r.name; };
           const auto& trunks = std::get<1>(plan_);
           const auto first = subscribers_.lower_bound({r.name, ""});
+          const auto& mailboxes = std::get<10>(plan_);
           if ((first != subscribers_.end() && first->first.first == r.name) ||
-              std::any_of(trunks.begin(), trunks.end(), uses))
-            return fail(Kind::conflict, "domain " + r.name + " still has subscribers or trunks");
+              std::any_of(trunks.begin(), trunks.end(), uses) ||
+              std::any_of(mailboxes.begin(), mailboxes.end(), uses))
+            return fail(Kind::conflict, "domain " + r.name + " still has subscribers, trunks or mailboxes");
           remove_domain_rows(r.name);
         }
         if constexpr (std::is_same_v<Row, port::RingGroupRow>)
           std::erase_if(std::get<4>(plan_), [&](const auto& entry) {
             return entry.second.domain == r.domain && entry.second.group == r.name;
+          });
+        if constexpr (std::is_same_v<Row, port::MailboxRow>)
+          std::erase_if(voicemails_, [&](const auto& entry) {
+            return entry.second.mailbox == port::AddressOfRecord{r.user, r.domain};
+          });
+        if constexpr (std::is_same_v<Row, port::MenuRow>)
+          std::erase_if(std::get<9>(plan_), [&](const auto& entry) {
+            return entry.second.domain == r.domain && entry.second.menu == r.name;
           });
         rows.erase(key_of(r));
         ++plan_version_;
@@ -266,6 +290,71 @@ StoreResult<uint32_t> MemoryDirectory::waiting(const port::AddressOfRecord& aor)
 StoreStatus MemoryDirectory::delete_messages(std::span<const uint64_t> ids) {
   TANDEM_AWAY;
   for (const uint64_t id : ids) messages_.erase(id);
+  return Done{};
+}
+
+StoreResult<uint64_t> MemoryDirectory::save_voicemail(const port::Voicemail& message, uint32_t most) {
+  TANDEM_AWAY;
+  if (!std::get<Rows<port::MailboxRow>>(plan_).contains({message.mailbox.domain, message.mailbox.user, 0}))
+    return fail(Kind::conflict, "there is no mailbox " + message.mailbox.to_string());
+  const auto there = std::count_if(voicemails_.begin(), voicemails_.end(),
+                                   [&](const auto& m) { return m.second.mailbox == message.mailbox; });
+  if (there >= most) return fail(Kind::limit, "the mailbox " + message.mailbox.to_string() + " is full");
+  port::Voicemail stored = message;
+  stored.id = ++last_voicemail_;
+  voicemails_[stored.id] = stored;
+  return stored.id;
+}
+
+StoreResult<std::vector<port::Voicemail>> MemoryDirectory::voicemails(const port::AddressOfRecord& mailbox) {
+  TANDEM_AWAY;
+  std::vector<port::Voicemail> rows;
+  for (const auto& [id, m] : voicemails_)
+    if (m.mailbox == mailbox) rows.push_back(m);
+  return rows;
+}
+
+StoreStatus MemoryDirectory::mark_voicemail(const port::AddressOfRecord& mailbox, uint64_t id, bool heard) {
+  TANDEM_AWAY;
+  const auto it = voicemails_.find(id);
+  if (it == voicemails_.end() || it->second.mailbox != mailbox)
+    return fail(Kind::not_found, "there is no such voice message");
+  it->second.heard = heard;
+  return Done{};
+}
+
+StoreStatus MemoryDirectory::remove_voicemail(const port::AddressOfRecord& mailbox, uint64_t id) {
+  TANDEM_AWAY;
+  const auto it = voicemails_.find(id);
+  if (it == voicemails_.end() || it->second.mailbox != mailbox)
+    return fail(Kind::not_found, "there is no such voice message");
+  voicemails_.erase(it);
+  return Done{};
+}
+
+StoreResult<port::Directory::VoicemailCount> MemoryDirectory::count_voicemails(
+    const port::AddressOfRecord& mailbox) {
+  TANDEM_AWAY;
+  VoicemailCount count;
+  for (const auto& [id, m] : voicemails_)
+    if (m.mailbox == mailbox) ++(m.heard ? count.old : count.fresh);
+  return count;
+}
+
+StoreStatus MemoryDirectory::set_mailbox_pin(const port::SetMailboxPin& change) {
+  TANDEM_AWAY;
+  auto& mailboxes = std::get<Rows<port::MailboxRow>>(plan_);
+  const auto it = mailboxes.find({change.mailbox.domain, change.mailbox.user, 0});
+  port::MailboxRow row = it == mailboxes.end() ? port::MailboxRow{} : it->second;
+  row.domain = change.mailbox.domain;
+  row.user = change.mailbox.user;
+  row.pin = change.pin;
+  if (std::string problem = problem_with(port::PlanRow(row)); !problem.empty())
+    return fail(Kind::invalid, problem);
+  if (it == mailboxes.end())
+    return fail(Kind::not_found, "there is no mailbox " + change.mailbox.to_string());
+  it->second = std::move(row);
+  ++plan_version_;
   return Done{};
 }
 

@@ -34,6 +34,13 @@ class MemoryDirectory final : public port::Directory {
   port::StoreResult<uint32_t> waiting(const port::AddressOfRecord& aor) override;
   port::StoreStatus delete_messages(std::span<const uint64_t> ids) override;
 
+  port::StoreResult<uint64_t> save_voicemail(const port::Voicemail& message, uint32_t most) override;
+  port::StoreResult<std::vector<port::Voicemail>> voicemails(const port::AddressOfRecord& mailbox) override;
+  port::StoreStatus mark_voicemail(const port::AddressOfRecord& mailbox, uint64_t id, bool heard) override;
+  port::StoreStatus remove_voicemail(const port::AddressOfRecord& mailbox, uint64_t id) override;
+  port::StoreResult<VoicemailCount> count_voicemails(const port::AddressOfRecord& mailbox) override;
+  port::StoreStatus set_mailbox_pin(const port::SetMailboxPin& change) override;
+
   port::StoreStatus save_bindings(std::span<const port::SaveBindings> batch) override;
   port::StoreResult<std::vector<port::StoredBinding>> bindings() override;
   port::StoreStatus remove_expired_bindings(WallTime now) override;
@@ -65,13 +72,16 @@ class MemoryDirectory final : public port::Directory {
   std::map<std::pair<std::string, std::string>, port::Subscriber> subscribers_;  // {domain, user}
   std::tuple<Rows<port::DomainRow>, Rows<port::TrunkRow>, Rows<port::RouteRow>, Rows<port::RingGroupRow>,
              Rows<port::RingGroupMemberRow>, Rows<port::FeatureCodeRow>, Rows<port::TimeRuleRow>,
-             Rows<port::ParkRow>>
+             Rows<port::ParkRow>, Rows<port::MenuRow>, Rows<port::MenuChoiceRow>, Rows<port::MailboxRow>,
+             Rows<port::ConferenceRow>>
       plan_;
   uint64_t plan_version_ = 1;
   uint64_t subscribers_version_ = 1;
   uint64_t last_route_ = 0;
   uint64_t last_message_ = 0;
   std::map<uint64_t, port::StoredMessage> messages_;
+  uint64_t last_voicemail_ = 0;
+  std::map<uint64_t, port::Voicemail> voicemails_;
   std::map<std::pair<std::string, std::string>, std::vector<port::StoredBinding>> bindings_;
   std::map<port::CdrKey, port::Cdr> cdrs_;
   std::map<std::string, std::string> settings_;

@@ -60,6 +60,12 @@ void MemoryRecorder::resume(port::RecordingId id, uint64_t at) {
 port::RecordingAnswer MemoryRecorder::answer(const port::CloseRecording& question) {
   const auto found = open_.find(question.id);
   if (found == open_.end()) return {};
+  if (question.discard) {
+    open_.erase(found);
+    port::RecordingAnswer gone;
+    gone.end = RecordingEnd::discarded;
+    return gone;
+  }
   const port::RecordingOrder& order = found->second.order;
   store::Timeline& timeline = found->second.timeline;
   timeline.end(question.at);

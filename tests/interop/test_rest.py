@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Every operation of the OpenAPI document, answered as the document says; `tandem ctl`; CDRs as CSV; refusals."""
+import contextlib
 import csv
 import io
 import json
 import re
+import sqlite3
 import threading
+import time
 
 from harness import HOST, Suite, check, wait_for
 from ua import Ua
@@ -120,11 +123,59 @@ def resources():
     resource("/ring-group-members", "/ring-group-members/{domain}/{group}/{position}", [d, "601", 1], {"target": "1001"},
              {"delay_seconds": 3}, {"domain": d, "group": "601", "position": 1})
     ask("DELETE", "/ring-groups/{domain}/{name}", 204, [d, "601"])
+    resource("/menus", "/menus/{domain}/{name}", [d, "800"], {"greeting": ["welcome", "hours.wav"]}, {"tries": 2}, {"domain": d, "name": "800"})
+    ask("PUT", "/menus/{domain}/{name}", 201, [d, "801"], {})
+    resource("/menu-choices", "/menu-choices/{domain}/{menu}/{position}", [d, "801", 1], {"keys": "1", "target": "1001"},
+             {"time_rule": "!open"}, {"domain": d, "menu": "801", "position": 1})
+    ask("DELETE", "/menus/{domain}/{name}", 204, [d, "801"])
+    resource("/mailboxes", "/mailboxes/{domain}/{user}", [d, "1001"], {"pin": "4711"}, {"has_pin": True, "language": "ko"},
+             {"domain": d, "user": "1001"})
+    resource("/conferences", "/conferences/{domain}/{name}", [d, "900"], {"pin": "2468", "moderator_pin": "13579"},
+             {"wait": True, "has_moderator_pin": True}, {"domain": d, "name": "900"})
+    messages()
     resource("/feature-codes", "/feature-codes/{domain}/{code}", ["-", "*44"], {"feature": "echo"}, {"enabled": False},
              {"domain": "", "code": "*44"})
     resource("/time-rules", "/time-rules/{domain}/{name}/{position}", [d, "open", 1], {"from_minute": 540, "to_minute": 1020},
              {"weekdays": 31}, {"domain": d, "name": "open", "position": 1})
     resource("/parks", "/parks/{domain}", [d], {"first_slot": 801, "last_slot": 809}, {"timeout_seconds": 60}, {"domain": d})
+
+
+def leave(user, name, sound):
+    """A message as the node would have left it: its file, and its row."""
+    file = node.data / "voicemail" / node.domain / user / f"{name}.wav"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(sound)
+    with contextlib.closing(sqlite3.connect(node.data / "tandem.db", timeout=10)) as rows, rows:
+        return rows.execute("INSERT INTO voicemails (domain, user, sender, sender_display, received, length, file, heard) "
+                            "VALUES (?, ?, '+4930123', 'Zoë', ?, 1500000000, ?, 0)",
+                            (node.domain, user, time.time_ns(), f"{node.domain}/{user}/{name}.wav")).lastrowid, file
+
+
+def messages():
+    """What is in a mailbox: listed, heard, marked, removed with its file."""
+    d, all_of, item = node.domain, "/mailboxes/{domain}/{user}/messages", "/mailboxes/{domain}/{user}/messages/{id}"
+    ask("GET", all_of, 404, [d, "1001"])
+    ask("PUT", "/mailboxes/{domain}/{user}", 201, [d, "1001"], {"pin": "4711"})
+    check(ask("GET", all_of, 200, [d, "1001"])["items"] == [], "no message is due")
+    sound = b"RIFF" + bytes(range(256)) * 4000
+    (first, file), (second, other) = leave("1001", "a", sound), leave("1001", "b", b"RIFF")
+    listed = ask("GET", all_of, 200, [d, "1001"])["items"]
+    check([(m["id"], m["from_display"], m["length_ms"], m["heard"]) for m in listed] ==
+          [(first, "Zoë", 1500, False), (second, "Zoë", 1500, False)], str(listed))
+    check(ask("PUT", item, 200, [d, "1001", first], {"heard": True})["heard"], "it is heard")
+    check(ask("GET", item, 200, [d, "1001", first])["heard"], "it stays heard")
+    asked.add(("GET", "/api/v1" + item + "/sound"))
+    code, headers, body = node.request("GET", f"/api/v1/mailboxes/{d}/1001/messages/{first}/sound")
+    check((code, headers["content-type"], body == sound) == (200, "audio/wav", True), f"sound: {code} {len(body)} bytes")
+    target = suite.folder / "message.wav"
+    code, out, err = node.ctl("voicemails", "save", f"1001@{d}", str(first), str(target))
+    check(code == 0 and target.read_bytes() == sound, f"ctl voicemails save: {out}{err}")
+    ask("DELETE", item, 204, [d, "1001", first])
+    wait_for(lambda: not file.exists(), 5, "the file of a removed message")
+    for method, body in (("GET", None), ("PUT", {"heard": True}), ("DELETE", None)):
+        ask(method, item, 404, [d, "1001", first], body)
+    ask("DELETE", "/mailboxes/{domain}/{user}", 204, [d, "1001"])
+    wait_for(lambda: not other.exists(), 5, "the files of a removed mailbox")
 
 
 def live():
@@ -155,6 +206,49 @@ def live():
     ask("DELETE", "/registrations/{domain}/{user}", 404, [node.domain, "1001"])
 
 
+def record(call, speaker):
+    """Of a call: a file that is listed, fetched and removed."""
+    ask("POST", "/calls/{id}/recording", 409, [call], {"action": "stop"})
+    ask("POST", "/calls/{id}/recording", 400, [call], {"action": "begin"})
+    ask("POST", "/calls/{id}/recording", 204, [call], {"action": "start", "announce": False})
+    speaker.talk(25)
+    ask("POST", "/calls/{id}/recording", 204, [call], {"action": "stop"})
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    files = wait_for(lambda: ask("GET", "/recordings", 200, query=f"?day={day}")["items"], 10, "the recording")
+    check(len(files) == 1 and files[0]["bytes"] > 1000, str(files))
+    name = files[0]["name"].split("/")[1]
+    status, headers, body = node.request("GET", f"/api/v1/recordings/{day}/{name}")
+    asked.add(("GET", "/api/v1/recordings/{day}/{file}"))
+    check(status == 200 and headers["Content-Type"] == "audio/wav" and len(body) == files[0]["bytes"] and body[:4] == b"RIFF", f"{status} {len(body)}")
+    ask("DELETE", "/recordings/{day}/{file}", 204, [day, name])
+    wait_for(lambda: not ask("GET", "/recordings", 200, query=f"?day={day}")["items"], 10, "the recording to be gone")
+    ask("DELETE", "/recordings/{day}/{file}", 404, [day, name])
+
+
+def conferences():
+    """Who is in a conference is listed, muted and taken out of it; the conference is locked."""
+    node.api("PUT", f"/conferences/{node.domain}/880", {})
+    check(ask("GET", "/conference-status", 200)["items"] == [], "somebody is in a conference")
+    a = suite.closing(Ua(node, "1001"))
+    answer = a.call("880")
+    check(answer.status == 200, f"the conference: {answer.start}")
+    a.talk(50)
+    found = wait_for(lambda: ask("GET", "/conference-status", 200)["items"], 10, "a conference")[0]
+    check(found["name"] == "880" and len(found["members"]) == 1 and not found["locked"], str(found))
+    member = found["members"][0]
+    where = [node.domain, "880"]
+    ask("POST", "/conferences/{domain}/{name}/status", 204, where, {"locked": True})
+    ask("POST", "/conferences/{domain}/{name}/status", 400, where, {})
+    ask("POST", "/conferences/{domain}/{name}/members/{call}", 204, where + [member["call"]], {"muted": True})
+    found = ask("GET", "/conference-status", 200)["items"][0]
+    check(found["locked"] and found["members"][0]["muted"], str(found))
+    ask("DELETE", "/conferences/{domain}/{name}/members/{call}", 204, where + [member["call"]])
+    a.talk(150)
+    wait_for(lambda: not ask("GET", "/conference-status", 200)["items"], 10, "an empty conference")
+    ask("DELETE", "/conferences/{domain}/{name}/members/{call}", 404, where + [member["call"]])
+    node.wait_no_calls()
+
+
 def transfers():
     """POST transfer moves the peer of a leg: 1001 and 1002 talk, 1001 leaves, 1002 hears the echo test."""
     a, b = suite.closing(Ua(node, "1001")), suite.closing(Ua(node, "1002"))
@@ -172,6 +266,7 @@ def transfers():
     check(result and result[0].status == 200, f"call: {result and result[0].start}")
     call = wait_for(lambda: next((c for c in node.api("GET", "/calls")["items"] if c["state"] == "connected"), None), 10, "the call")
     leg = next(each for each in call["legs"] if each["party"].startswith("1001"))
+    record(call["id"], a)
     ask("POST", "/calls/{id}/transfer", 204, [call["id"]], {"leg": leg["id"], "target": "1003"})
     ask("DELETE", "/calls/{id}", 204, [call["id"]])
     node.wait_no_calls()
@@ -283,7 +378,7 @@ def main():
     node.start()
     document.load()
     for name, body in (("resources of the plan and subscribers", resources), ("calls, registrations and records", live),
-                       ("transfer by REST", transfers), ("status, routes, reload, drain", others),
+                       ("transfer and recording by REST", transfers), ("conferences", conferences), ("status, routes, reload, drain", others),
                        ("every operation of the document was asked", all_asked), ("refusals are clear", refusals),
                        ("health and metrics", health), ("CDRs as CSV", cdr_csv), ("tandem ctl", ctl)):
         suite.run(name, body)

@@ -71,7 +71,7 @@ SimNode::Boot::Boot(SimNode& n, uint16_t workers)
       spool(n.lying_disk_, std::string(spool_directory), {}, catalog, store_counters),
       sink(n.directory_, n.disk_, "rejected", store_counters),
       shipper(n.disk_, std::string(spool_directory), catalog, sink, store_counters),
-      desk(n.directory_, {}, store_counters),
+      desk(n.directory_, {}, store_counters, {}, &n),
       slots(workers),
       appended(workers, 0) {}
 

@@ -79,7 +79,7 @@ struct SimNodeConfig {
   bool verbose = false;
 };
 
-class SimNode final : public Host {
+class SimNode final : public Host, private store::StoreListener {
  public:
   SimNode(const SimNodeConfig& config, Schedule& schedule, Network& network, Judge& judge,
           Sabotage& sabotage);
@@ -185,6 +185,10 @@ class SimNode final : public Host {
   void report(std::vector<store::SpoolCommitted>& committed);
   void ask(uint16_t worker, port::Asked asked);
   void arm_desk();
+  void mailbox_changed(const port::AddressOfRecord& mailbox) override;
+  void message_left(const port::Voicemail&) override {}
+  void remove_file(const port::SoundFile&) override {}
+  void mailbox_plan_changed() override;
   void answer(std::vector<store::StoreDesk::Answered>& answers);
   void mail(uint16_t from, port::Mail mail);
   void ship();

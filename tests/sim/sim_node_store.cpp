@@ -2,6 +2,8 @@
 // at.
 #include <fmt/format.h>
 
+#include "node/mail.h"
+#include "node/ownership.h"
 #include "sim/sim_node.h"
 
 namespace tandem::sim {
@@ -117,6 +119,24 @@ void SimNode::ask(uint16_t worker, port::Asked asked) {
     } else if (std::holds_alternative<port::SaveMessage>(a.question) &&
                sabotage_.always(Fault::lost_message)) {
       answers.push_back({worker, a.id, port::Stored{1}});
+    } else if (const auto* leave = std::get_if<port::LeaveVoicemail>(&a.question);
+               leave && leave->recording.discard) {
+      answers.push_back({worker, a.id, port::Stored{}});
+    } else if (leave) {
+      // The simulated world has no sound: every recording is whole, and of one second.
+      auto closed = *leave;
+      closed.message.file = "message.wav";
+      closed.message.length = seconds(1);
+      a.question = std::move(closed);
+      boot_->desk.ask(now().mono, worker, std::move(a), answers);
+    } else if (const auto* close = std::get_if<port::CloseRecording>(&a.question)) {
+      port::RecordingAnswer recorded;
+      recorded.end = close->discard ? port::RecordingEnd::discarded : port::RecordingEnd::whole;
+      answers.push_back({worker, a.id, std::move(recorded)});
+    } else if (std::holds_alternative<port::AskSound>(a.question)) {
+      answers.push_back({worker, a.id, port::SoundResult(Failure{port::SoundFailure::not_found})});
+    } else if (std::holds_alternative<port::RemoveRecording>(a.question)) {
+      answers.push_back({worker, a.id, port::NotFound{}});
     } else {
       boot_->desk.ask(now().mono, worker, std::move(a), answers);
     }
@@ -147,6 +167,21 @@ void SimNode::answer(std::vector<store::StoreDesk::Answered>& answers) {
           [this, id = a.id, reply = std::move(a.answer)](Slot& s) mutable {
             s.worker->on_answer(now(), id, std::move(reply));
           });
+}
+
+void SimNode::mailbox_changed(const port::AddressOfRecord& mailbox) {
+  later(network_.between(microseconds(10), microseconds(300)),
+        sip::worker_of_shard(node::shard_of(mailbox), workers()),
+        [this, mailbox](Slot& s) { s.worker->on_mail(now(), std::make_unique<node::MailboxMail>(mailbox)); });
+}
+
+void SimNode::mailbox_plan_changed() {
+  const auto rows = directory_.plan_rows();
+  if (!rows.ok()) return;
+  const auto plan = route::Plan::compile(*rows);
+  for (uint16_t w = 0; w < workers(); ++w)
+    later(network_.between(microseconds(10), microseconds(300)), w,
+          [this, plan](Slot& s) { s.worker->set_plan(now(), plan); });
 }
 
 // ---- invariants ------------------------------------------------------------------------------------------

@@ -80,6 +80,15 @@ TEST(NodeConfig, NamesWhatDoesNotFitTogether) {
   EXPECT_TRUE(says(problems_with(c), "min_expires"));
 
   c = good();
+  c.voicemail.mail_program = {"sendmail", "-t"};
+  c.voicemail.mail_from = "voicemail@example.com";
+  EXPECT_TRUE(says(problems_with(c), "voicemail.mail_program[0]: 'sendmail' is no absolute path"));
+  c.voicemail.mail_program[0] = "/usr/sbin/sendmail";
+  EXPECT_TRUE(problems_with(c).empty());
+  c.voicemail.mail_from = "Voicemail <voicemail@example.com>";
+  EXPECT_TRUE(says(problems_with(c), "voicemail.mail_from: e-mails need the address"));
+
+  c = good();
   c.web.key = "k.pem";
   EXPECT_TRUE(says(problems_with(c), "web.key: certificate and key"));
 

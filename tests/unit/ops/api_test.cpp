@@ -21,6 +21,23 @@ struct FakeNode final : NodeControl {
     then(std::nullopt);
   }
   void hangup(call::CallId, std::function<void(bool)> then) override { then(false); }
+  std::vector<RecordingView> recordings(const std::string& day) override {
+    if (day != "2026-11-25") return {};
+    return {{"142233-a.json", 100}, {"142233-a.wav", 4000}, {"142240-b.wav.part", 5}};
+  }
+  void conferences(std::function<void(std::vector<call::ConferenceInfo>)> then) override {
+    call::ConferenceInfo c;
+    c.domain = "example.org";
+    c.name = "800";
+    c.lecture = true;
+    c.members.push_back({7, "1001@example.org", "Ann", true, false, false, true, 20});
+    then({c});
+  }
+  void change_conference(ConferenceChange change, std::function<void(bool found)> then) override {
+    changes.push_back(change);
+    then(change.name == "800");
+  }
+  std::vector<ConferenceChange> changes;
   void record(call::CallId id, call::RecordingAction action, bool announce,
               std::function<void(call::RecordingDone)> then) override {
     recorded.push_back(std::string(port::to_text(action)) + (announce ? " announced" : ""));
@@ -44,6 +61,14 @@ struct FakeNode final : NodeControl {
   route::Decision explain(const route::CallRequest& request) override { return plan->explain(request); }
   void plan_changed() override { ++plans; }
   void subscriber_changed(const port::AddressOfRecord& aor) override { changed.push_back(aor); }
+  void mailbox_changed(const port::AddressOfRecord& mailbox) override { mailboxes.push_back(mailbox); }
+  void remove_file(const port::SoundFile& file) override { removed.push_back(file.name); }
+  void read_file(port::SoundFile file, size_t,
+                 std::function<void(Result<std::string, port::SoundFailure>)> then) override {
+    const auto found = files.find(file.name);
+    if (found == files.end()) return then(Failure{port::SoundFailure::not_found});
+    then(found->second);
+  }
   Status<std::string> reload() override { return Done{}; }
   void drain(bool on) override { drains = on; }
   bool draining() const override { return drains; }
@@ -55,7 +80,9 @@ struct FakeNode final : NodeControl {
   std::map<std::string, size_t> registered;  // contacts by user
   int plans = 0;
   bool drains = false;
-  std::vector<port::AddressOfRecord> changed;
+  std::vector<port::AddressOfRecord> changed, mailboxes;
+  std::vector<std::string> removed;
+  std::map<std::string, std::string> files;  // by name
 };
 
 class ApiTest : public ::testing::Test {
@@ -122,6 +149,46 @@ TEST_F(ApiTest, EverythingElseNeedsAToken) {
   }
   EXPECT_EQ(counters.total("api_unauthorized_total"), 5U);
   EXPECT_EQ(ask("GET", "/api/v1/subscribers", "", "read-token").status, 200);
+}
+
+TEST_F(ApiTest, RecordingsOfADay) {
+  const auto found = json::parse(ask("GET", "/api/v1/recordings?day=2026-11-25", "", "read-token").body);
+  ASSERT_EQ(found.at("items").as_array().size(), 1u);
+  EXPECT_EQ(found.at("items").at(0).at("name").as_string(), "2026-11-25/142233-a.wav");
+  EXPECT_EQ(found.at("items").at(0).at("bytes").as_int64(), 4000);
+  EXPECT_EQ(ask("GET", "/api/v1/recordings?day=..", "", "read-token").status, 400);
+  EXPECT_EQ(ask("GET", "/api/v1/recordings", "", "read-token").status, 400);
+  const std::string path = "/api/v1/recordings/2026-11-25/";
+  EXPECT_EQ(ask("GET", path + "142233-a.wav", "", "read-token").status, 403);
+  EXPECT_EQ(ask("DELETE", path + "142233-a.wav", "", "admin-token").status, 204);
+  EXPECT_EQ(ask("DELETE", path + "142233-b.wav", "", "admin-token").status, 404);
+  EXPECT_EQ(ask("DELETE", path + "142240-b.wav.part", "", "admin-token").status, 404);
+  EXPECT_EQ(ask("DELETE", "/api/v1/recordings/..%2F2026/x.wav", "", "admin-token").status, 404);
+}
+
+TEST_F(ApiTest, LiveConferences) {
+  const auto found = json::parse(ask("GET", "/api/v1/conference-status", "", "read-token").body);
+  const auto& c = found.at("items").at(0);
+  EXPECT_TRUE(c.at("lecture").as_bool());
+  EXPECT_EQ(c.at("members").at(0).at("call").as_string(), "7");
+  EXPECT_EQ(c.at("members").at(0).at("level").as_int64(), 20);
+  const auto change = [&](const char* method, const char* path, const char* body) {
+    return ask(method, std::string("/api/v1/conferences/example.org/") + path, body, "admin-token").status;
+  };
+  EXPECT_EQ(change("POST", "800/status", R"({"locked": true})"), 204);
+  EXPECT_EQ(change("POST", "800/members/7", R"({"muted": true})"), 204);
+  EXPECT_EQ(change("DELETE", "800/members/7", ""), 204);
+  ASSERT_EQ(node.changes.size(), 3u);
+  EXPECT_EQ(node.changes[0].locked, true);
+  EXPECT_FALSE(node.changes[0].lecture.has_value());
+  EXPECT_EQ(node.changes[1].muted, true);
+  EXPECT_EQ(node.changes[1].call, 7u);
+  EXPECT_TRUE(node.changes[2].remove);
+  EXPECT_EQ(change("POST", "801/status", R"({"locked": true})"), 404);
+  EXPECT_EQ(change("POST", "800/status", R"({"locked": 1})"), 400);
+  EXPECT_EQ(change("POST", "800/status", R"({"shut": true})"), 400);
+  EXPECT_EQ(change("POST", "800/status", "{}"), 400);
+  EXPECT_EQ(change("DELETE", "800/members/none", ""), 404);
 }
 
 TEST_F(ApiTest, RecordingOfACall) {
@@ -462,6 +529,26 @@ TEST_F(ExplainTest, GroupsCatchAllsAndOverflow) {
   EXPECT_EQ(explain("1003", "from=0301&trunk=carrier"), "0 extension 1003@example.com");
 }
 
+TEST_F(ExplainTest, AMailboxTakesWhatNobodyAnswers) {
+  EXPECT_EQ(ask("PUT", "/api/v1/mailboxes/example.com/1002", "{}").status, 201);
+  EXPECT_EQ(explain("1002"), "0 a message for mailbox 1002@example.com");
+  EXPECT_TRUE(says("refused with 480 (cause 20): not registered (1002@example.com)")) << why;
+  set("1002", R"({"do_not_disturb": true})");
+  EXPECT_EQ(explain("1002"), "0 a message for mailbox 1002@example.com");
+  set("1002", R"({"do_not_disturb": false, "forwarding": {"unreachable": "1003"}})");
+  EXPECT_EQ(explain("1002"), "480 refused with 480 (cause 20): not registered (1003@example.com)")
+      << "who was forwarded to has no mailbox";
+  node.registered["1002"] = 1;
+  EXPECT_EQ(explain("1002"), "0 extension 1002@example.com");
+  EXPECT_TRUE(
+      says("the mailbox of 1002@example.com takes a message when nobody answers and no forwarding does"))
+      << why;
+  node.registered.clear();
+  set("1002", R"({"forwarding": {"unreachable": ""}})");
+  EXPECT_EQ(ask("PUT", "/api/v1/mailboxes/example.com/1002", R"({"unanswered": false})").status, 200);
+  EXPECT_EQ(explain("1002"), "480 refused with 480 (cause 20): not registered (1002@example.com)");
+}
+
 TEST_F(ExplainTest, WhoCallsIsLookedUpToo) {
   EXPECT_NE(explain("1002", "from=nobody%40example.com").find("no such subscriber: nobody@example.com"),
             std::string::npos);
@@ -473,6 +560,83 @@ TEST_F(ExplainTest, WhoCallsIsLookedUpToo) {
   EXPECT_EQ(explain("1002"), "403 refused with 403 (cause 21): the caller is switched off");
   directory.fail_with(port::StoreError::Kind::unavailable);
   EXPECT_EQ(ask("GET", "/api/v1/route?from=1001%40example.com&to=1002").status, 503);
+}
+
+// ---- menus, mailboxes, conferences
+
+TEST_F(ApiTest, ServicesAreRowsLikeOthers) {
+  EXPECT_EQ(ask("PUT", "/api/v1/menus/example.com/800", R"({"greeting": ["hours.wav"]})").status, 201);
+  EXPECT_EQ(ask("PUT", "/api/v1/menu-choices/example.com/800/1", R"({"keys": "1", "target": "1002"})").status,
+            201);
+  EXPECT_EQ(ask("PUT", "/api/v1/menu-choices/example.com/801/1", R"({"keys": "1"})").status, 409);
+  EXPECT_EQ(ask("PUT", "/api/v1/menu-choices/example.com/800/x", R"({"keys": "1"})").status, 404);
+  EXPECT_EQ(ask("PUT", "/api/v1/conferences/example.com/900", R"({"pin": "1234"})").status, 201);
+  EXPECT_EQ(ask("PUT", "/api/v1/conferences/example.com/900", R"({"wait": true})").status, 422);
+  EXPECT_EQ(node.plans, 4);
+  EXPECT_EQ(ask("GET", "/api/v1/conferences/example.com/900").body.find("1234"), std::string::npos);
+  EXPECT_EQ(ask("DELETE", "/api/v1/menus/example.com/800").status, 204);
+  EXPECT_EQ(ask("GET", "/api/v1/menu-choices/example.com/800/1").status, 404);
+}
+
+class MailboxApi : public ApiTest {
+ protected:
+  MailboxApi() {
+    EXPECT_EQ(ask("PUT", "/api/v1/mailboxes/example.com/1001", R"({"pin": "4711"})").status, 201);
+    port::Voicemail m;
+    m.mailbox = {"1001", "example.com"};
+    m.from = "+4930123";
+    m.received = now;
+    m.length = seconds(9);
+    m.file = "example.com/1001/a.wav";
+    first = *directory.save_voicemail(m, 100);
+    m.file = "example.com/1001/b.wav";
+    second = *directory.save_voicemail(m, 100);
+    node.files[m.file] = std::string("RIFF\0\xff", 6);
+  }
+  static std::string item(uint64_t id) {
+    return "/api/v1/mailboxes/example.com/1001/messages/" + std::to_string(id);
+  }
+  uint64_t first = 0, second = 0;
+};
+
+TEST_F(MailboxApi, MessagesAreListedMarkedAndRemoved) {
+  const auto list = json::parse(ask("GET", "/api/v1/mailboxes/example.com/1001/messages").body);
+  ASSERT_EQ(list.at("items").as_array().size(), 2U);
+  EXPECT_EQ(list.at("items").at(0).at("from").as_string(), "+4930123");
+  EXPECT_EQ(list.at("items").at(0).at("length_ms").to_number<int>(), 9000);
+  EXPECT_EQ(ask("GET", "/api/v1/mailboxes/example.com/1002/messages").status, 404);
+
+  EXPECT_EQ(ask("PUT", item(first), R"({"heard": true})").status, 200);
+  EXPECT_TRUE(directory.voicemails({"1001", "example.com"})->at(0).heard);
+  EXPECT_EQ(node.mailboxes.size(), 1U) << "the lamp is told";
+  EXPECT_EQ(ask("PUT", item(first), R"({"heard": 1})").status, 400);
+  EXPECT_EQ(ask("PUT", item(99), R"({"heard": true})").status, 404);
+  EXPECT_EQ(node.mailboxes.size(), 1U);
+
+  EXPECT_EQ(ask("DELETE", item(first)).status, 204);
+  EXPECT_EQ(node.removed, std::vector<std::string>{"example.com/1001/a.wav"});
+  EXPECT_EQ(node.mailboxes.size(), 2U);
+  EXPECT_EQ(ask("DELETE", item(first)).status, 404);
+  EXPECT_EQ(ask("GET", item(second)).status, 200);
+}
+
+TEST_F(MailboxApi, TheSoundIsNotForWhoMayOnlyRead) {
+  const auto heard = ask("GET", item(second) + "/sound");
+  EXPECT_EQ(heard.status, 200);
+  EXPECT_EQ(heard.content_type, "audio/wav");
+  EXPECT_EQ(heard.body, node.files.at("example.com/1001/b.wav"));
+  EXPECT_EQ(ask("GET", item(first) + "/sound").status, 404) << "its file is gone";
+  EXPECT_EQ(ask("GET", item(second) + "/sound", "", "read-token").status, 403);
+  EXPECT_EQ(ask("DELETE", item(second), "", "read-token").status, 403);
+}
+
+TEST_F(MailboxApi, AMailboxTakesItsMessagesAndTheirFilesWithIt) {
+  EXPECT_EQ(ask("DELETE", "/api/v1/domains/example.com").status, 409);
+  EXPECT_EQ(ask("DELETE", "/api/v1/mailboxes/example.com/1001").status, 204);
+  EXPECT_EQ(node.removed, (std::vector<std::string>{"example.com/1001/a.wav", "example.com/1001/b.wav",
+                                                    "example.com/1001/greeting.wav"}));
+  EXPECT_EQ(node.mailboxes.size(), 1U);
+  EXPECT_EQ(ask("DELETE", "/api/v1/domains/example.com").status, 204);
 }
 
 TEST_F(ApiTest, RecordsAsCsvSayWhatTheJsonSays) {

@@ -25,7 +25,8 @@ Result<Explanation, port::StoreError> explained(std::vector<std::optional<Kind>>
                                   row.aor = aor;
                                   if (aor.user == "1002") row.forwarding.unreachable = "1003";
                                   return row;
-                                }});
+                                },
+                                [](const port::AddressOfRecord&) { return false; }});
 }
 
 TEST(Explanation, ADirectoryThatIsAwayIsNoAnswer) {

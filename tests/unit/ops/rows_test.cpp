@@ -61,7 +61,57 @@ TEST(JsonRows, ThereAndBack) {
   rule.time_zone = "CET-1CEST,M3.5.0,M10.5.0/3";
   there_and_back(rule);
   there_and_back(port::ParkRow{});
+  port::MenuRow menu;
+  menu.greeting = {"welcome", "hours.wav"};
+  menu.extensions = true;
+  there_and_back(menu);
+  there_and_back(port::MenuChoiceRow{"example.com", "800", 3, "12", "!open", "1002"});
+  port::MailboxRow mailbox;
+  mailbox.email = "ann@example.com";
+  mailbox.remove_sent = true;
+  there_and_back(mailbox);
+  port::ConferenceRow conference;
+  conference.members = 7;
+  conference.lecture = true;
+  there_and_back(conference);
   there_and_back(port::FeatureCodeRow{});
+}
+
+TEST(JsonRows, PinsAreReadAndNeverWritten) {
+  port::MailboxRow mailbox;
+  ASSERT_TRUE(from_json(json::parse(R"({"pin": "4711", "has_pin": false})"), mailbox).ok());
+  EXPECT_EQ(mailbox.pin, "4711");
+  EXPECT_EQ(json::serialize(to_json(mailbox)).find("4711"), std::string::npos);
+  EXPECT_TRUE(to_json(mailbox).at("has_pin").as_bool());
+  ASSERT_TRUE(from_json(json::parse(R"({"language": "ko"})"), mailbox).ok());
+  EXPECT_EQ(mailbox.pin, "4711") << "left out, it stays";
+  ASSERT_TRUE(from_json(json::parse(R"({"pin": ""})"), mailbox).ok());
+  EXPECT_FALSE(to_json(mailbox).at("has_pin").as_bool());
+  port::ConferenceRow room;
+  room.pin = "1234";
+  room.moderator_pin = "9876";
+  const std::string text = json::serialize(to_json(room));
+  EXPECT_EQ(text.find("1234"), std::string::npos);
+  EXPECT_EQ(text.find("9876"), std::string::npos);
+  EXPECT_TRUE(to_json(room).at("has_moderator_pin").as_bool());
+}
+
+TEST(JsonRows, OfAVoiceMessageOnlyWhetherItWasHeardChanges) {
+  port::Voicemail m;
+  m.id = 7;
+  m.from = "+4930123";
+  m.length = milliseconds(4321);
+  m.file = "example.com/1001/secret-path.wav";
+  json::object text = to_json(m);
+  EXPECT_EQ(text.at("length_ms").to_number<int>(), 4321);
+  EXPECT_EQ(json::serialize(text).find("secret-path"), std::string::npos);
+  text["heard"] = true;
+  text["id"] = 8;
+  text["from"] = "x";
+  ASSERT_TRUE(from_json(json::value(text), m).ok());
+  EXPECT_TRUE(m.heard);
+  EXPECT_EQ(m.id, 7U);
+  EXPECT_EQ(m.from, "+4930123");
 }
 
 TEST(JsonRows, SecretsAreNotWritten) {

@@ -85,5 +85,89 @@ TEST(TrunkRow, CodecsAreNamesThatExist) {
   EXPECT_EQ(opus->channels, 2);
 }
 
+/// The row is right, and `break_it` makes it wrong.
+template <class Row, class F>
+void expect_problem(Row row, F break_it, const char* about) {
+  EXPECT_EQ(problem_with(PlanRow(row)), "");
+  break_it(row);
+  EXPECT_NE(problem_with(PlanRow(row)).find(about), std::string::npos)
+      << about << ": " << problem_with(PlanRow(row));
+}
+
+TEST(MenuRow, Limits) {
+  MenuRow row;
+  row.domain = "example.com";
+  row.name = "800";
+  row.greeting = {"welcome", "office/hours.wav"};
+  expect_problem(
+      row, [](MenuRow& r) { r.name.clear(); }, "name");
+  expect_problem(
+      row, [](MenuRow& r) { r.tries = 0; }, "tries");
+  expect_problem(
+      row, [](MenuRow& r) { r.tries = 11; }, "tries");
+  expect_problem(
+      row, [](MenuRow& r) { r.wait_seconds = 61; }, "wait_seconds");
+  expect_problem(
+      row, [](MenuRow& r) { r.between_seconds = 0; }, "between_seconds");
+  expect_problem(
+      row, [](MenuRow& r) { r.greeting.assign(17, "welcome"); }, "16");
+  expect_problem(
+      row, [](MenuRow& r) { r.greeting = {"../secret.wav"}; }, "../secret.wav");
+  MenuChoiceRow choice{"example.com", "800", 1, "12345678", "", "1002"};
+  for (const char* keys : {"", "123456789", "A", "1 2"})
+    expect_problem(
+        choice, [&](MenuChoiceRow& r) { r.keys = keys; }, "keys");
+}
+
+TEST(MailboxRow, Limits) {
+  MailboxRow row;
+  row.domain = "example.com";
+  row.user = "1001";
+  row.pin = "4711";
+  row.email = "ann.o'neill+voice@example.com";
+  expect_problem(
+      row, [](MailboxRow& r) { r.user = "a b"; }, "user");
+  for (const char* pin : {"123", "1234567890123", "12a4", "12 4"})
+    expect_problem(
+        row, [&](MailboxRow& r) { r.pin = pin; }, "pin");
+  expect_problem(
+      row, [](MailboxRow& r) { r.max_messages = 0; }, "max_messages");
+  expect_problem(
+      row, [](MailboxRow& r) { r.max_messages = 1001; }, "max_messages");
+  expect_problem(
+      row, [](MailboxRow& r) { r.max_seconds = 4; }, "max_seconds");
+  expect_problem(
+      row, [](MailboxRow& r) { r.max_seconds = 3601; }, "max_seconds");
+  for (const char* email : {"ann", "@example.com", "ann@", "a@b@c", "ann@example.com, bob@example.com",
+                            "Ann <ann@example.com>", "-oX/tmp/x@example.com", "ann@example.com\r\nBcc: x@y"})
+    expect_problem(
+        row, [&](MailboxRow& r) { r.email = email; }, "email");
+  expect_problem(
+      row, [](MailboxRow& r) { r.remove_sent = true, r.attach = false; }, "remove_sent");
+  row.pin.clear();
+  EXPECT_EQ(problem_with(PlanRow(row)), "");
+}
+
+TEST(ConferenceRow, Limits) {
+  ConferenceRow row;
+  row.domain = "example.com";
+  row.name = "900";
+  row.pin = "1234";
+  row.moderator_pin = "5678";
+  row.wait = row.lecture = row.ends = true;
+  expect_problem(
+      row, [](ConferenceRow& r) { r.members = 1; }, "members");
+  expect_problem(
+      row, [](ConferenceRow& r) { r.members = 201; }, "members");
+  expect_problem(
+      row, [](ConferenceRow& r) { r.pin = "12"; }, "pin");
+  expect_problem(
+      row, [](ConferenceRow& r) { r.moderator_pin = "x"; }, "moderator_pin");
+  expect_problem(
+      row, [](ConferenceRow& r) { r.moderator_pin = r.pin; }, "differ");
+  expect_problem(
+      row, [](ConferenceRow& r) { r.moderator_pin.clear(); }, "moderator_pin");
+}
+
 }  // namespace
 }  // namespace tandem::port

@@ -1,6 +1,8 @@
 // Subscriptions and publications, as call flows.
 #include "presence/notifier.h"
 
+#include <gmock/gmock.h>
+
 #include "flow.h"
 
 namespace tandem::presence {
@@ -301,7 +303,8 @@ TEST_F(NotifierFlow, MessageWaiting) {
   sip::Message m = pop();
   EXPECT_EQ(m.content_type(), message_summary_type);
   EXPECT_EQ(m.body_text(),
-            "Messages-Waiting: yes\r\nMessage-Account: sip:1002@example.com\r\nVoice-Message: 2/0 (0/0)\r\n");
+            "Messages-Waiting: yes\r\nMessage-Account: sip:1002@example.com\r\nVoice-Message: 0/0 (0/0)\r\n"
+            "Text-Message: 2/0 (0/0)\r\n");
   answer(m, 200);
   notifier->on_mailbox(at(now), {"1002", "example.com"}, out);
   tell(port::WaitingAnswer{2});
@@ -316,12 +319,29 @@ TEST_F(NotifierFlow, MessageWaiting) {
   EXPECT_NE(pop().body_text().find("Messages-Waiting: no"), std::string::npos);
 }
 
+TEST_F(NotifierFlow, VoiceMessagesLightTheLampUntilTheyAreHeard) {
+  watch("message-summary");
+  const auto told = [&](port::WaitingAnswer counts) {
+    notifier->on_mailbox(at(now), {"1002", "example.com"}, out);
+    tell(counts);
+    sip::Message m = pop();
+    answer(m, 200);
+    return std::string(m.body_text());
+  };
+  EXPECT_EQ(told({0, 2, 1}),
+            "Messages-Waiting: yes\r\nMessage-Account: sip:1002@example.com\r\nVoice-Message: 2/1 (0/0)\r\n"
+            "Text-Message: 0/0 (0/0)\r\n");
+  EXPECT_THAT(told({0, 0, 3}), ::testing::HasSubstr("Messages-Waiting: no"));
+  EXPECT_THAT(told({1, 0, 3}), ::testing::HasSubstr("Messages-Waiting: yes"));
+  EXPECT_THAT(told({0, 0, 0}), ::testing::HasSubstr("Voice-Message: 0/0"));
+}
+
 TEST_F(NotifierFlow, MessagesThatWaitAlreadyAreToldFirst) {
   subscribe("Event: message-summary\r\n", "1002@example.com");
   EXPECT_EQ(status(), 200);
   EXPECT_TRUE(sent.empty());
   tell(port::WaitingAnswer{1});
-  EXPECT_NE(pop().body_text().find("Voice-Message: 1/0"), std::string::npos);
+  EXPECT_NE(pop().body_text().find("Text-Message: 1/0"), std::string::npos);
 }
 
 TEST_F(NotifierFlow, WithoutTheStoreTheWatcherHearsWhatWasKnown) {
@@ -345,7 +365,7 @@ TEST_F(NotifierFlow, WaitingMessagesAreCountedAgainAfterARestore) {
   pass(Duration{});
   EXPECT_TRUE(sent.empty());
   tell(port::WaitingAnswer{3});
-  EXPECT_NE(pop().body_text().find("Voice-Message: 3/0"), std::string::npos);
+  EXPECT_NE(pop().body_text().find("Text-Message: 3/0"), std::string::npos);
 }
 
 TEST_F(NotifierFlow, RegistrationOpensAndCloses) {

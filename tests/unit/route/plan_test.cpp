@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
+#include "route/feature_codes.h"
 
 namespace tandem::route {
 namespace {
@@ -362,6 +363,148 @@ TEST(Plan, TimeAndCallerConditions) {
   EXPECT_EQ(extension_of(plan->decide(from_carrier("200"))), "1005@office.example");
 }
 
+// ---- menus, mailboxes, conferences
+
+port::PlanRows with_services() {
+  auto rows = office();
+  port::TimeRuleRow t;
+  t.domain = "office.example";
+  t.name = "open";
+  t.weekdays = 0x1f;
+  t.from_minute = 540;
+  t.to_minute = 1020;
+  rows.time_rules = {t};
+  rows.menus = {{"office.example", "800"}, {"office.example", "off", false}};
+  rows.menu_choices = {{"office.example", "800", 3, "1", "", "1001"},
+                       {"office.example", "800", 1, "1", "open", "1002"},
+                       {"office.example", "800", 2, "2", "!open", "1003"},
+                       {"office.example", "800", 4, "9", "", ""}};
+  port::MailboxRow box;
+  box.domain = "office.example";
+  box.user = "1002";
+  rows.mailboxes = {box};
+  rows.conferences = {{"office.example", "900"}};
+  return rows;
+}
+
+std::string service_of(const Decision& d) {
+  const auto* s = std::get_if<ServiceCall>(&d.action);
+  if (s == nullptr) return d.action.index() == 0 ? std::to_string(std::get<Reject>(d.action).status) : "";
+  constexpr const char* kinds[] = {"menu ", "voicemail ", "conference "};
+  return kinds[static_cast<size_t>(s->kind)] + s->name + "@" + s->domain;
+}
+
+TEST(Plan, MenusAndConferencesAreDialledByName) {
+  const auto plan = Plan::compile(with_services());
+  EXPECT_TRUE(plan->errors().empty());
+  EXPECT_EQ(service_of(plan->decide(from_1001("800"))), "menu 800@office.example");
+  EXPECT_EQ(service_of(plan->decide(from_1001("900"))), "conference 900@office.example");
+  EXPECT_EQ(service_of(plan->decide(from_carrier("900"))), "conference 900@office.example");
+  EXPECT_EQ(extension_of(plan->decide(from_1001("off"))), "off@office.example");
+  EXPECT_EQ(extension_of(plan->decide(from_1001("1002"))), "1002@office.example") << "not its mailbox";
+  CallRequest stranger = from_1001("sip:900@office.example");
+  std::get<FromSubscriber>(stranger.source).aor.domain = stranger.domain = "lab.example";
+  EXPECT_EQ(service_of(plan->decide(stranger)), "") << "another domain's services are not lent";
+}
+
+TEST(Plan, ARouteComesBeforeAName) {
+  auto rows = with_services();
+  RouteRow exact = route(1, "800", RouteRow::Action::extension), open = outward(2, "9.");
+  exact.target = "1001";
+  rows.routes = {exact, open};
+  const auto plan = Plan::compile(rows);
+  EXPECT_EQ(extension_of(plan->decide(from_1001("800"))), "1001@office.example");
+  EXPECT_EQ(service_of(plan->decide(from_1001("900"))), "conference 900@office.example");
+}
+
+TEST(Plan, RoutesLeadToServices) {
+  auto rows = with_services();
+  RouteRow menu = route(1, "0123", RouteRow::Action::menu),
+           number = route(2, "7XXXX", RouteRow::Action::voicemail),
+           room = route(3, "55", RouteRow::Action::conference),
+           other = route(4, "56", RouteRow::Action::voicemail);
+  menu.from_trunk = "*";
+  menu.target = "800";
+  number.strip = 1;
+
+  room.target = "900";
+  other.domain = "lab.example";
+  other.target = "1002@office.example";
+  rows.routes = {menu, number, room, other};
+  number.from_trunk = "*";
+  number.id = 5;
+  rows.routes.push_back(number);
+  const auto plan = Plan::compile(rows);
+  EXPECT_TRUE(plan->errors().empty());
+  EXPECT_EQ(service_of(plan->decide(from_carrier("0123"))), "menu 800@office.example");
+  EXPECT_EQ(service_of(plan->decide(from_carrier("71002"))), "voicemail 1002@office.example");
+  EXPECT_EQ(service_of(plan->decide(from_1001("71001"))), "404") << "no such mailbox";
+  EXPECT_EQ(service_of(plan->decide(from_1001("55"))), "conference 900@office.example");
+  CallRequest lab = from_1001("56");
+  std::get<FromSubscriber>(lab.source).aor.domain = lab.domain = "lab.example";
+  EXPECT_EQ(service_of(plan->decide(lab)), "voicemail 1002@office.example");
+}
+
+TEST(Plan, VoicemailCodes) {
+  const auto plan = Plan::compile(with_services());
+  const auto feature = [&](const char* dialled) { return as<FeatureCall>(plan->decide(from_1001(dialled))); };
+  EXPECT_EQ(feature("*97").kind, Feature::voicemail);
+  EXPECT_EQ(feature("*98").kind, Feature::voicemail_other);
+  EXPECT_EQ(feature("*98").argument, "");
+  EXPECT_EQ(feature("*981002").argument, "1002");
+  EXPECT_EQ(feature("*98*1002#").argument, "1002");
+  EXPECT_EQ(feature("*991002").kind, Feature::voicemail_leave);
+  EXPECT_EQ(feature("*991002").argument, "1002");
+  EXPECT_EQ(service_of(plan->decide(from_1001("*99"))), "484");
+  for (const Feature f : {Feature::voicemail, Feature::voicemail_other, Feature::voicemail_leave})
+    EXPECT_FALSE(harmless(f)) << "a caller from outside is given no mailbox by a code";
+}
+
+TEST(Plan, AMenuHasTheChoicesThatHoldNow) {
+  const auto plan = Plan::compile(with_services());
+  const auto targets = [&](Duration later) {
+    std::string out;
+    for (const auto* c :
+         plan->menu("Office", "800", WallTime{1'800'000'000LL * 1'000'000'000} + later).choices)
+      out += c->keys + ":" + c->target + " ";
+    return out;
+  };
+  EXPECT_EQ(targets(hours(0)), "2:1003 1:1001 9: ");  // Friday 2027-01-15, 08:00 UTC
+  EXPECT_EQ(targets(hours(2)), "1:1002 9: ");
+  EXPECT_EQ(plan->menu("office.example", "off", {}).row, nullptr);
+  EXPECT_EQ(plan->menu("lab.example", "800", {}).row, nullptr);
+  ASSERT_NE(plan->mailbox("office.example", "1002"), nullptr);
+  EXPECT_EQ(plan->mailbox("office.example", "1001"), nullptr);
+  ASSERT_NE(plan->conference("Office", "900"), nullptr);
+  EXPECT_EQ(plan->conference("office.example", "900")->members, 200U);
+}
+
+TEST(Plan, BadServicesAreLeftOutAlone) {
+  auto rows = with_services();
+  rows.menus.push_back(rows.menus[0]);
+  rows.menus.push_back({"nowhere.example", "801"});
+  rows.menu_choices.push_back({"office.example", "802", 1, "1", "", "1001"});
+  rows.menu_choices.push_back({"office.example", "off", 1, "1", "", "1001"});  // switched off: no error
+  rows.menu_choices.push_back({"office.example", "800", 5, "3", "never", "1001"});
+  rows.menu_choices.push_back({"office.example", "800", 6, "x", "", "1001"});
+  port::MailboxRow box = rows.mailboxes[0];
+  box.user = "1003";
+  box.time_zone = "Mars/Olympus";
+  rows.mailboxes.push_back(box);
+  RouteRow menu = route(1, "1", RouteRow::Action::menu), mail = route(2, "2", RouteRow::Action::voicemail),
+           room = route(3, "3", RouteRow::Action::conference);
+  menu.target = mail.target = room.target = "nobody";
+  rows.routes = {menu, mail, room};
+  const auto plan = Plan::compile(rows);
+  using K = RowError::Kind;
+  std::vector<K> kinds;
+  for (const RowError& e : plan->errors()) kinds.push_back(e.kind);
+  EXPECT_THAT(kinds, ::testing::UnorderedElementsAre(
+                         K::duplicate, K::unknown_target, K::unknown_target, K::unknown_target, K::bad_number,
+                         K::bad_time, K::unknown_target, K::unknown_target, K::unknown_target));
+  EXPECT_EQ(plan->menu("office.example", "800", {}).choices.size(), 3U);
+}
+
 TEST(Plan, ExplainsItself) {
   auto rows = office();
   RouteRow internal_only = outward(2, "0.");
@@ -518,8 +661,13 @@ TEST(Plan, RandomPlansAlwaysDecide) {
                                            static_cast<uint32_t>(rng.below(20)),
                                            static_cast<uint32_t>(rng.below(30))});
     }
+    for (const char* name : {"1", "20", "3"}) {
+      rows.menus.push_back({"office.example", name});
+      rows.conferences.push_back({"office.example", text("0123456", 2)});
+      rows.mailboxes.push_back({"office.example", text("0123456", 2)});
+    }
     for (uint64_t i = 0; i < 40; ++i) {
-      RouteRow r = route(i, "", static_cast<RouteRow::Action>(rng.below(8)));
+      RouteRow r = route(i, "", static_cast<RouteRow::Action>(rng.below(11)));
       r.pattern = text("012xzn[]-.!*", 4);
       r.target = text("0123456", 2);
       if (rng.below(2)) r.targets = {"carrier"};
@@ -552,6 +700,10 @@ TEST(Plan, RandomPlansAlwaysDecide) {
       }
       if (const auto* reject = std::get_if<Reject>(&d.action)) {
         EXPECT_GE(reject->status, 400);
+      }
+      if (const auto* service = std::get_if<ServiceCall>(&d.action)) {
+        EXPECT_TRUE(service->kind != ServiceCall::Kind::voicemail ||
+                    plan->mailbox(service->domain, service->name) != nullptr);
       }
       EXPECT_EQ(plan->explain(c).action.index(), d.action.index());
     }

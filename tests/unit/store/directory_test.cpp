@@ -246,6 +246,149 @@ TEST_P(DirectoryContract, PlanRowsKeepTheirReferences) {
   EXPECT_TRUE(dir().plan_rows()->routes.empty());
 }
 
+port::MailboxRow mailbox(const std::string& user) {
+  port::MailboxRow row;
+  row.domain = "example.org";
+  row.user = user;
+  row.pin = "4711";
+  row.language = "ko";
+  row.unanswered = false;
+  row.max_messages = 3;
+  row.max_seconds = 60;
+  row.time_zone = "KST-9";
+  row.email = "ann@example.org";
+  row.attach = false;
+  return row;
+}
+
+TEST_P(DirectoryContract, ServicesComeBackWhole) {
+  put(domain("example.org"));
+  port::MenuRow menu{"example.org", "800", true, "de", {"welcome", "hours.wav"}, 7, 4, 2, true, "1001"};
+  put(menu);
+  put(port::MenuChoiceRow{"example.org", "800", 2, "#", "!open", ""});
+  put(port::MenuChoiceRow{"example.org", "800", 1, "12", "open", "1002"});
+  put(mailbox("1001"));
+  port::MailboxRow sent = mailbox("1002");
+  sent.attach = sent.remove_sent = true;
+  put(sent);
+  port::ConferenceRow room{"example.org", "900", false, "1234", "9876", "ko", 7,
+                           true,          true,  true,  true,   false};
+  put(room);
+  const auto rows = dir().plan_rows();
+  ASSERT_TRUE(rows.ok()) << rows.reason().text;
+  ASSERT_EQ(rows->menus.size(), 1U);
+  EXPECT_EQ(rows->menus[0].language, "de");
+  EXPECT_EQ(rows->menus[0].greeting, menu.greeting);
+  EXPECT_EQ(rows->menus[0].wait_seconds, 7U);
+  EXPECT_EQ(rows->menus[0].between_seconds, 4U);
+  EXPECT_EQ(rows->menus[0].tries, 2U);
+  EXPECT_TRUE(rows->menus[0].extensions);
+  EXPECT_EQ(rows->menus[0].otherwise, "1001");
+  ASSERT_EQ(rows->menu_choices.size(), 2U);
+  EXPECT_EQ(rows->menu_choices[0].keys, "12");
+  EXPECT_EQ(rows->menu_choices[0].target, "1002");
+  EXPECT_EQ(rows->menu_choices[1].time_rule, "!open");
+  ASSERT_EQ(rows->mailboxes.size(), 2U);
+  EXPECT_TRUE(rows->mailboxes[1].attach && rows->mailboxes[1].remove_sent);
+  const port::MailboxRow &got = rows->mailboxes[0], sample = mailbox("1001");
+  EXPECT_EQ(got.pin, sample.pin);
+  EXPECT_EQ(got.language, "ko");
+  EXPECT_FALSE(got.unanswered);
+  EXPECT_EQ(got.max_messages, 3U);
+  EXPECT_EQ(got.max_seconds, 60U);
+  EXPECT_EQ(got.time_zone, "KST-9");
+  EXPECT_EQ(got.email, sample.email);
+  EXPECT_FALSE(got.attach);
+  EXPECT_FALSE(got.remove_sent);
+  ASSERT_EQ(rows->conferences.size(), 1U);
+  const port::ConferenceRow& c = rows->conferences[0];
+  EXPECT_FALSE(c.enabled);
+  EXPECT_EQ(c.pin + c.moderator_pin, "12349876");
+  EXPECT_EQ(c.members, 7U);
+  EXPECT_TRUE(c.lecture && c.muted && c.wait && c.ends);
+  EXPECT_FALSE(c.announce);
+}
+
+TEST_P(DirectoryContract, ServicesKeepTheirReferences) {
+  put(domain("example.org"));
+  const port::MenuChoiceRow choice{"example.org", "800", 1, "1", "", "1002"};
+  EXPECT_EQ(kind_of(dir().put_plan_row(choice, Put::create)), Kind::conflict);
+  port::MenuRow menu;
+  menu.domain = "example.org";
+  menu.name = "800";
+  put(menu);
+  put(choice);
+  ASSERT_TRUE(dir().remove_plan_row(menu).ok());
+  EXPECT_TRUE(dir().plan_rows()->menu_choices.empty());
+
+  port::Voicemail message;
+  message.mailbox = {"1001", "example.org"};
+  EXPECT_EQ(kind_of(dir().save_voicemail(message, 10)), Kind::conflict) << "no such mailbox";
+  put(mailbox("1001"));
+  ASSERT_TRUE(dir().save_voicemail(message, 10).ok());
+  EXPECT_EQ(kind_of(dir().remove_plan_row(domain("example.org"))), Kind::conflict);
+  ASSERT_TRUE(dir().remove_plan_row(mailbox("1001")).ok());
+  put(mailbox("1001"));
+  EXPECT_TRUE(dir().voicemails(message.mailbox)->empty()) << "messages go with their mailbox";
+  ASSERT_TRUE(dir().remove_plan_row(mailbox("1001")).ok());
+  EXPECT_TRUE(dir().remove_plan_row(domain("example.org")).ok());
+}
+
+TEST_P(DirectoryContract, VoiceMessagesAreKeptInOrderCountedAndBounded) {
+  put(domain("example.org"));
+  put(mailbox("1001"));
+  put(mailbox("1002"));
+  port::Voicemail m;
+  m.mailbox = {"1001", "example.org"};
+  m.from = "+4930123";
+  m.from_display = "Bob \"B\" O'Neill";
+  m.received = WallTime{1'795'615'500'000'000'000};
+  m.length = milliseconds(4321);
+  m.file = "example.org/1001/2026-11-25/a.wav";
+  const auto first = dir().save_voicemail(m, 2);
+  ASSERT_TRUE(first.ok()) << first.reason().text;
+  m.file = "example.org/1001/2026-11-25/b.wav";
+  const auto second = dir().save_voicemail(m, 2);
+  EXPECT_GT(*second, *first);
+  EXPECT_EQ(kind_of(dir().save_voicemail(m, 2)), Kind::limit);
+  const auto all = dir().voicemails(m.mailbox);
+  ASSERT_EQ(all->size(), 2U);
+  EXPECT_EQ((*all)[0].id, *first);
+  EXPECT_EQ((*all)[0].mailbox, m.mailbox);
+  EXPECT_EQ((*all)[0].from, m.from);
+  EXPECT_EQ((*all)[0].from_display, m.from_display);
+  EXPECT_EQ((*all)[0].received, m.received);
+  EXPECT_EQ((*all)[0].length, m.length);
+  EXPECT_EQ((*all)[1].file, m.file);
+  EXPECT_FALSE((*all)[0].heard);
+
+  const port::AddressOfRecord other{"1002", "example.org"};
+  EXPECT_EQ(kind_of(dir().mark_voicemail(other, *first, true)), Kind::not_found) << "not of that mailbox";
+  EXPECT_EQ(kind_of(dir().remove_voicemail(other, *first)), Kind::not_found);
+  ASSERT_TRUE(dir().mark_voicemail(m.mailbox, *first, true).ok());
+  auto count = dir().count_voicemails(m.mailbox);
+  EXPECT_EQ(count->fresh, 1U);
+  EXPECT_EQ(count->old, 1U);
+  ASSERT_TRUE(dir().remove_voicemail(m.mailbox, *second).ok());
+  EXPECT_EQ(kind_of(dir().remove_voicemail(m.mailbox, *second)), Kind::not_found);
+  EXPECT_EQ(dir().count_voicemails(m.mailbox)->fresh, 0U);
+  EXPECT_EQ(dir().count_voicemails(other)->fresh + dir().count_voicemails(other)->old, 0U);
+  EXPECT_GT(*dir().save_voicemail(m, 2), *second) << "an id is not given twice";
+}
+
+TEST_P(DirectoryContract, AMailboxOwnerChangesThePin) {
+  put(domain("example.org"));
+  put(mailbox("1001"));
+  const uint64_t before = dir().plan_version().value();
+  EXPECT_EQ(kind_of(dir().set_mailbox_pin({{"1001", "example.org"}, "12"})), Kind::invalid);
+  EXPECT_EQ(kind_of(dir().set_mailbox_pin({{"9", "example.org"}, "1234"})), Kind::not_found);
+  EXPECT_EQ(dir().plan_version().value(), before);
+  ASSERT_TRUE(dir().set_mailbox_pin({{"1001", "example.org"}, "00123"}).ok());
+  EXPECT_EQ(dir().plan_rows()->mailboxes.at(0).pin, "00123");
+  EXPECT_EQ(dir().plan_rows()->mailboxes.at(0).email, "ann@example.org");
+  EXPECT_GT(dir().plan_version().value(), before);
+}
+
 TEST_P(DirectoryContract, RouteIsReplacedById) {
   port::RouteRow route;
   route.pattern = "X.";

@@ -197,6 +197,36 @@ TEST_F(Recorder, RemovesAFileAndItsNotesButNothingElse) {
 
 // ---- disks that fail -------------------------------------------------------------------------------------
 
+TEST_F(Recorder, WhatIsDiscardedLeavesNothingAndTheOlderStays) {
+  const auto old = bench.open("a");
+  bench.speak(old, tone(500, rate, 1, -12), {}, rate);
+  bench.close(old, rate);
+  const auto size = std::filesystem::file_size(path("a.wav"));
+  const auto fresh = bench.open("a");
+  bench.speak(fresh, tone(500, rate, 3, -12), {}, rate);
+  EXPECT_TRUE(exists("a.wav.part"));
+  bench.core.close(bench.now, {fresh, 3 * rate, true, {}}, {7, 900}, bench.answers);
+  ASSERT_TRUE(bench.answered(900));
+  EXPECT_EQ(std::get<port::RecordingAnswer>(bench.answers.back().answer).end, RecordingEnd::discarded);
+  EXPECT_FALSE(exists("a.wav.part"));
+  EXPECT_FALSE(exists("a.json.part"));
+  EXPECT_EQ(std::filesystem::file_size(path("a.wav")), size);
+  EXPECT_TRUE(exists("a.json"));
+  EXPECT_EQ(bench.core.open_recordings(), 0U);
+  EXPECT_EQ(bench.core.take_ended().size(), 2U);
+}
+
+TEST_F(Recorder, WhatHasEndedByItselfCanStillBeDiscarded) {
+  const auto id = bench.open("a", RecordingFormat::wav, rate, 1, seconds(1));
+  bench.speak(id, tone(500, rate, 3, -12), {}, rate);
+  bench.pass(seconds(3));
+  ASSERT_TRUE(exists("a.wav"));
+  bench.core.close(bench.now, {id, 3 * rate, true, {}}, {7, 900}, bench.answers);
+  EXPECT_EQ(std::get<port::RecordingAnswer>(bench.answers.back().answer).end, RecordingEnd::discarded);
+  EXPECT_FALSE(exists("a.wav"));
+  EXPECT_FALSE(exists("a.json"));
+}
+
 class FailingDisk : public testing::Test {
  protected:
   /// The file as a real one, for ffmpeg.

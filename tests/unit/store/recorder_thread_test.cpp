@@ -134,7 +134,7 @@ class RecorderThreads : public testing::Test {
   }
   port::RecordingAnswer close(uint16_t worker, port::RecordingId id, uint64_t at) {
     const port::AskId ask = id * 10;
-    recorder->ask(worker, ask, port::CloseRecording{id, at, {}});
+    recorder->ask(worker, ask, port::CloseRecording{id, at, false, {}});
     return std::get<port::RecordingAnswer>(answers.wait(worker, ask));
   }
   std::string path(const std::string& name) const { return scratch / ("recordings/" + name); }
@@ -277,6 +277,32 @@ TEST_F(RecorderThreads, StopMakesEverythingWhole) {
   EXPECT_EQ(played(path("open.wav"), rate).at(0), tone(500, rate, 3));
 }
 
+TEST_F(RecorderThreads, AFileThatNobodyWaitsForIsRemovedWithoutAnAnswer) {
+  start();
+  const auto id = recorder->open(order("x"));
+  recorder->append(id, 0, 0, tone(500, rate, 1));
+  close(0, id, rate);
+  ASSERT_TRUE(std::filesystem::exists(path("x.wav")));
+  recorder->remove({SoundPlace::recordings, "x.wav"});
+  recorder->ask(0, 77, port::RemoveRecording{{SoundPlace::recordings, "x.wav"}});
+  EXPECT_TRUE(std::holds_alternative<port::NotFound>(answers.wait(0, 77)));
+  EXPECT_FALSE(std::filesystem::exists(path("x.wav")));
+}
+
+TEST_F(RecorderThreads, ANameIsFreeAgainOnceItsRecordingIsDiscarded) {
+  start();
+  const auto id = recorder->open(order("x"));
+  recorder->append(id, 0, 0, tone(500, rate, 1));
+  recorder->ask(0, 5, port::CloseRecording{id, rate, true, {}});
+  EXPECT_EQ(std::get<port::RecordingAnswer>(answers.wait(0, 5)).end, port::RecordingEnd::discarded);
+  EXPECT_FALSE(std::filesystem::exists(path("x.wav")));
+  store_memory::MemorySounds sounds;
+  store_memory::MemoryRecorder twin(sounds);
+  EXPECT_EQ(twin.answer(port::CloseRecording{twin.open(order("x")), rate, true, {}}).end,
+            port::RecordingEnd::discarded);
+  EXPECT_TRUE(sounds.all().empty());
+}
+
 TEST_F(RecorderThreads, TheTwinInMemoryKeepsTheSameTimeline) {
   start();
   store_memory::MemorySounds sounds;
@@ -293,7 +319,7 @@ TEST_F(RecorderThreads, TheTwinInMemoryKeepsTheSameTimeline) {
     r->append(id, 0, 0, left);
   }
   const auto a = close(0, real, 3 * rate + 80),
-             b = twin.answer(port::CloseRecording{fake, 3 * rate + 80, {}});
+             b = twin.answer(port::CloseRecording{fake, 3 * rate + 80, false, {}});
   EXPECT_EQ(a.length, b.length);
   EXPECT_EQ(a.file, b.file);
   const std::vector<Samples> sides = played(path("x.wav"), rate);

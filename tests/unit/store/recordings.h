@@ -47,7 +47,7 @@ struct Bench {
   port::RecordingAnswer close(port::RecordingId id, uint64_t at,
                               std::vector<std::pair<std::string, std::string>> fields = {}) {
     const port::AskId ask = ++last_ask;
-    core.close(now, {id, at, std::move(fields)}, {7, ask}, answers);
+    core.close(now, {id, at, false, std::move(fields)}, {7, ask}, answers);
     for (int i = 0; i < 1000 && !answered(ask); ++i) pass(milliseconds(200));
     for (const auto& a : answers)
       if (a.id == ask && a.worker == 7) return std::get<port::RecordingAnswer>(a.answer);

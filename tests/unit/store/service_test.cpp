@@ -12,6 +12,7 @@
 #include "store/sql_directory.h"
 #include "store/store_desk.h"
 #include "store/store_service.h"
+#include "store/voicemail_drop.h"
 #include "store_memory/memory_directory.h"
 
 namespace tandem::store_test {
@@ -92,6 +93,144 @@ TEST_F(Desk, FeaturesAndForeignQuestions) {
   EXPECT_TRUE(directory.subscriber(ann)->do_not_disturb);
   EXPECT_TRUE(failed(ask(port::AskDns{"example.org", 1}), AskFailure::refused));
   EXPECT_TRUE(failed(ask(port::AskBindings{ann}), AskFailure::refused));
+}
+
+// ---- voice messages
+
+class VoicemailDesk : public Desk, public store::StoreListener {
+ protected:
+  VoicemailDesk() {
+    port::MailboxRow row;
+    row.domain = "example.org";
+    row.user = "1001";
+    EXPECT_TRUE(directory.put_plan_row(row, port::Directory::Put::create).ok());
+  }
+  void mailbox_changed(const port::AddressOfRecord& mailbox) override { changed.push_back(mailbox); }
+  void message_left(const port::Voicemail& message) override { left.push_back(message); }
+  void remove_file(const port::SoundFile& file) override { removed.push_back(file.name); }
+  void mailbox_plan_changed() override { ++plans; }
+  /// As VoicemailDrop hands it over.
+  static port::LeaveVoicemail message(std::string file, uint32_t most = 100) {
+    port::LeaveVoicemail q;
+    q.message.mailbox = ann;
+    q.message.file = std::move(file);
+    q.message.length = seconds(9);
+    q.most = most;
+    return q;
+  }
+  std::vector<port::Voicemail> stored() { return directory.voicemails(ann).value(); }
+
+  std::vector<port::AddressOfRecord> changed;
+  std::vector<port::Voicemail> left;
+  std::vector<std::string> removed;
+  int plans = 0;
+  CounterSet voicemail_counters;
+  store::StoreDesk desk{
+      directory, {}, voicemail_counters, [this](const port::Event& e) { events.emplace_back(e.name); }, this};
+  port::Answer ask(port::Question question, Instant deadline = Instant::never()) {
+    out.clear();
+    desk.ask(now, 2, {++id, std::move(question), deadline}, out);
+    return out.size() == 1 ? out[0].answer : port::Answer(AskFailure::refused);
+  }
+};
+
+TEST_F(VoicemailDesk, AMessageIsStoredAndWhoeverWatchesIsTold) {
+  ASSERT_TRUE(std::holds_alternative<port::Stored>(ask(message("a.wav"))));
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left[0].id, stored().at(0).id);
+  EXPECT_EQ(changed, std::vector{ann});
+  auto counts = std::get<port::WaitingAnswer>(ask(port::AskWaiting{ann}));
+  EXPECT_EQ(counts.voice_new, 1U);
+  EXPECT_EQ(counts.voice_old, 0U);
+  ask(port::MarkVoicemail{ann, left[0].id, true});
+  EXPECT_EQ(changed.size(), 2U);
+  counts = std::get<port::WaitingAnswer>(ask(port::AskWaiting{ann}));
+  EXPECT_EQ(counts.voice_new, 0U);
+  EXPECT_EQ(counts.voice_old, 1U);
+  ASSERT_EQ(std::get<port::VoicemailsAnswer>(ask(port::AskVoicemails{ann})).messages.size(), 1U);
+  ASSERT_TRUE(std::holds_alternative<port::Stored>(ask(port::RemoveVoicemail{ann, left[0].id})));
+  EXPECT_EQ(removed, std::vector<std::string>{"a.wav"});
+  EXPECT_EQ(changed.size(), 3U);
+  EXPECT_TRUE(std::holds_alternative<port::NotFound>(ask(port::RemoveVoicemail{ann, left[0].id})));
+  EXPECT_TRUE(std::holds_alternative<port::NotFound>(ask(port::MarkVoicemail{ann, left[0].id, true})));
+  EXPECT_EQ(removed.size(), 1U);
+}
+
+TEST_F(VoicemailDesk, WhoeverLeftItMayHaveHungUpLongAgo) {
+  EXPECT_TRUE(std::holds_alternative<port::Stored>(ask(message("a.wav"), Instant{1})));
+  EXPECT_EQ(stored().size(), 1U);
+}
+
+TEST_F(VoicemailDesk, AFullMailboxKeepsWhatItHas) {
+  ask(message("a.wav", 1));
+  EXPECT_TRUE(failed(ask(message("b.wav", 1)), AskFailure::refused));
+  EXPECT_EQ(removed, std::vector<std::string>{"b.wav"});
+  EXPECT_EQ(stored().size(), 1U);
+  EXPECT_EQ(voicemail_counters.total("voicemails_refused_total"), 1U);
+}
+
+TEST_F(VoicemailDesk, AMessageOutlastsADatabaseThatIsAway) {
+  directory.fail_with(Kind::unavailable);
+  EXPECT_TRUE(failed(ask(message("a.wav")), AskFailure::unavailable));
+  EXPECT_TRUE(removed.empty());
+  EXPECT_EQ(desk.next_timeout(), now + seconds(1));
+  desk.on_timeout(now + seconds(1), out);
+  directory.fail_with(std::nullopt);
+  EXPECT_TRUE(stored().empty());
+  desk.on_timeout(now + seconds(2), out);
+  ASSERT_EQ(stored().size(), 1U);
+  EXPECT_EQ(left.size(), 1U);
+  EXPECT_TRUE(desk.next_timeout().is_never());
+}
+
+TEST_F(VoicemailDesk, NotMoreWaitThanAllowed) {
+  CounterSet c;
+  store::StoreDesk small(directory, {.max_unsaved = 1}, c, {}, this);
+  directory.fail_with(Kind::full);
+  small.ask(now, 2, {1, message("a.wav"), Instant::never()}, out);
+  small.ask(now, 2, {2, message("b.wav"), Instant::never()}, out);
+  EXPECT_EQ(removed, std::vector<std::string>{"b.wav"});
+  directory.fail_with(std::nullopt);
+  small.close(now, out);
+  ASSERT_EQ(stored().size(), 1U);
+  EXPECT_EQ(stored()[0].file, "a.wav");
+}
+
+TEST_F(VoicemailDesk, ANewPinIsANewPlan) {
+  EXPECT_TRUE(std::holds_alternative<port::Stored>(ask(port::SetMailboxPin{ann, "2468"})));
+  EXPECT_EQ(plans, 1);
+  EXPECT_TRUE(failed(ask(port::SetMailboxPin{ann, "x"}), AskFailure::refused));
+  EXPECT_TRUE(std::holds_alternative<port::NotFound>(ask(port::SetMailboxPin{{"9", "example.org"}, "2468"})));
+  EXPECT_EQ(plans, 1);
+}
+
+TEST(VoicemailDrop, HandsAMessageFromTheRecorderToTheStore) {
+  CounterSet counters;
+  store::VoicemailDrop drop(counters);
+  port::LeaveVoicemail q;
+  q.recording.id = 77;
+  q.message.mailbox = ann;
+  EXPECT_EQ(drop.begin(2, {5, q, Instant{9}}).id, 77U);
+  port::RecordingAnswer recorded{
+      port::RecordingEnd::cut, {port::SoundPlace::voicemail, "a.wav"}, seconds(7), 1, {}};
+  EXPECT_FALSE(drop.closed(2, 6, recorded)) << "another question's answer";
+  EXPECT_FALSE(drop.closed(3, 5, recorded));
+  const auto next = drop.closed(2, 5, recorded);
+  ASSERT_TRUE(next && std::holds_alternative<port::Asked>(*next));
+  const auto& asked = std::get<port::Asked>(*next);
+  EXPECT_EQ(asked.id, 5U);
+  const auto& message = std::get<port::LeaveVoicemail>(asked.question).message;
+  EXPECT_EQ(message.file, "a.wav");
+  EXPECT_EQ(message.length, seconds(7));
+  EXPECT_FALSE(drop.closed(2, 5, recorded)) << "only once";
+
+  for (const port::Answer& bad : {port::Answer(port::RecordingAnswer{}), port::Answer(AskFailure::refused)}) {
+    drop.begin(2, {6, q, Instant{9}});
+    const auto failed = drop.closed(2, 6, bad);
+    ASSERT_TRUE(failed && std::holds_alternative<port::Answer>(*failed));
+    EXPECT_EQ(std::get<AskFailure>(std::get<port::Answer>(*failed)), AskFailure::unavailable);
+  }
+  EXPECT_EQ(counters.total("voicemails_unrecorded_total"), 2U);
 }
 
 TEST_F(Desk, BindingsAreWrittenInGroupsAndTheLastOfAnAddressWins) {

@@ -116,6 +116,17 @@ TEST_F(Sounds, TheSameFileIsReadOnceUntilItChanges) {
   EXPECT_EQ(counters.total("sound_cache_bytes"), 0U);
 }
 
+TEST_F(Sounds, AGreetingRecordedAnewIsHeardAtOnce) {
+  make({{"a.wav", "-c:a pcm_s16le"}, {"b.wav", "-c:a pcm_s16le -filter:a volume=-12dB"}});
+  std::filesystem::last_write_time(folder + "/b.wav", std::filesystem::last_write_time(folder + "/a.wav"));
+  ASSERT_EQ(std::filesystem::file_size(folder + "/a.wav"), std::filesystem::file_size(folder + "/b.wav"));
+  const auto old = get("a.wav");
+  std::filesystem::rename(folder + "/b.wav", folder + "/a.wav");  // as the recorder does, within one tick
+  const auto fresh = get("a.wav");
+  ASSERT_TRUE(old.ok() && fresh.ok());
+  EXPECT_NE((*old)->samples, (*fresh)->samples);
+}
+
 TEST_F(Sounds, TheCacheHoldsTheLatestUsedAndNoMore) {
   make({{"a.wav", ""}, {"b.wav", ""}, {"c.wav", ""}});  // 64,000 bytes each, in memory
   store::SoundCache small{{folder, "", ""}, {.bytes = 150'000}, counters};
