@@ -376,8 +376,8 @@ void read_call(Now now, const proto::CallPart& from, Call& call) {
   call.park_probe = from.park_probe();
   call.park_any = from.park_any();
   if (from.has_feature())
-    call.feature =
-        route::FeatureCall{clamp_enum(from.feature(), port::Feature::voicemail_leave), from.feature_argument()};
+    call.feature = route::FeatureCall{clamp_enum(from.feature(), port::Feature::voicemail_leave),
+                                      from.feature_argument()};
   call.feature_leg = static_cast<LegId>(from.feature_leg());
   call.feature_asks = from.feature_asks();
   call.feature_failed = from.feature_failed();
