@@ -106,6 +106,9 @@ Status<Reason> EngineState::set_remote(Now now, Endpoint& e, const sdp::Descript
   if (role == SdpRole::answer && e.config.srtp != Srtp::passed && e.local &&
       !keeps_protection(theirs, *e.local))
     return not_protected();
+  // At once, and not when somebody has answered.
+  if (role == SdpRole::offer && e.config.srtp != Srtp::passed && !can_protect(theirs, e.config.srtp))
+    return not_protected();
   if (role == SdpRole::offer) remember(e);
   e.remote = std::move(theirs);
   if (role == SdpRole::answer) {
@@ -321,7 +324,6 @@ Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp
     for (size_t i = 0; i < local.media_count(); ++i) secret = secret || is_keyed(local, i);
     // What comes under keys that are not ours to use cannot be told to a leg that gets ours.
     if (secret && other && other->config.srtp == Srtp::passed) return not_protected();
-    if (role == SdpRole::offer && other && !can_protect(local, other->config.srtp)) return not_protected();
     lay_open(local);  // keys are between us and the leg they came from
   }
   const bool transcode = !direct && c.transcode;

@@ -281,9 +281,12 @@ bool can_protect(const sdp::Description& offer, Srtp policy) {
   for (size_t i = 0; i < offer.media_count(); ++i) {
     const sdp::MediaLine m = offer.media(i);
     if (m.port == 0) continue;
-    const bool by_dtls = istarts_with(m.proto, dtls_profile);
-    if (!by_dtls || (policy != Srtp::refused && dtls_line(offer, i))) return true;
+    if (!is_rtp(m)) return true;
     had = true;
+    const bool keys = (asks_for_dtls(offer, i) && dtls_line(offer, i)) || !usable(offer, i).empty();
+    if (keys && policy != Srtp::refused) return true;
+    const bool plain = !is_secret(m.proto) && !istarts_with(m.proto, dtls_profile);
+    if (plain && policy != Srtp::required) return true;
   }
   return !had;
 }

@@ -205,13 +205,9 @@ TEST_F(OwnTerms, SrtpIsDemandedOfWhoMustHaveIt) {
 TEST_F(OwnTerms, WhoMustEncryptIsRefusedInTheClear) {
   sw.subscriber("1001").srtp = port::SrtpPolicy::required;
   a.invite("1002", sdp(a.media, "0 101"));
-  b.expect("INVITE");
-  b.answer(sdp(b.media, "0 101"));
-  b.expect("ACK");
-  b.expect("BYE");
-  b.ok();
   a.expect(488);
   a.ack_failure();
+  EXPECT_TRUE(b.quiet()) << "nobody is rung for it";
   sw.expect_empty();
 }
 

@@ -163,18 +163,27 @@ TEST_F(Sdes, AForgerDoesNotMoveTheSource) {
 }
 
 TEST_F(Sdes, TheLegsPolicyIsKept) {
-  open(Srtp::required, Srtp::accepted);
   const std::string plain = phone_sdp("198.51.100.1:4000", "0 101");
-  ASSERT_TRUE(w.engine->set_remote(w.now, leg_a, parsed(plain), SdpRole::offer).ok());
-  const auto own = w.engine->answer(w.now, leg_a);
-  ASSERT_FALSE(own.ok());
-  EXPECT_EQ(own.reason(), Reason::not_protected);
+  const std::string keyed = a.sdp("198.51.100.1:4000");
+  const auto offered = [&](const std::string& offer) {
+    return w.engine->set_remote(w.now, leg_a, parsed(offer), SdpRole::offer);
+  };
+  open(Srtp::required, Srtp::accepted);
+  EXPECT_TRUE(offered(keyed).ok());
+  const auto in_the_clear = offered(plain);
+  ASSERT_FALSE(in_the_clear.ok());
+  EXPECT_EQ(in_the_clear.reason(), Reason::not_protected);
+  EXPECT_TRUE(w.engine->answer(w.now, leg_a).ok()) << "the offer before it stands";
 
   open(Srtp::refused, Srtp::accepted);
-  ASSERT_TRUE(w.engine->set_remote(w.now, leg_a, parsed(a.sdp("198.51.100.1:4000")), SdpRole::offer).ok());
-  const auto refused = w.engine->answer(w.now, leg_a);
+  EXPECT_TRUE(offered(plain).ok());
+  const auto refused = offered(keyed);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.reason(), Reason::not_protected);
+
+  open(Srtp::accepted, Srtp::accepted);
+  EXPECT_TRUE(offered(plain).ok());
+  EXPECT_TRUE(offered(keyed).ok());
 }
 
 TEST_F(Sdes, AnAnswerWithoutTheKeysThatWereDemandedIsRefused) {
