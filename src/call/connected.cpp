@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "call/flow.h"
+#include "media/ringback.h"
 
 namespace tandem::call {
 
@@ -323,6 +324,12 @@ void CallFlow::ask(OpenAsk::What what, port::Question question, int branch, Dura
 void CallFlow::play(Party& p, const codec::ToneSequence& tones) {
   p.music = true;
   if (!layer_.engine.play(turn_.now, p.endpoint, tones).ok()) event(port::Level::debug, "call.no_tone");
+}
+
+/// As it sounds in the country of the call's domain.
+codec::ToneSequence CallFlow::ringback() const {
+  const port::DomainRow* domain = layer_.plan->domain(call_.domain);
+  return media::ringback_of(domain ? domain->country_code : std::string{});
 }
 
 /// For who waits: the operator's file, else a melody of our own.

@@ -258,6 +258,7 @@ class CallFlow {
   /// Patience of zero: CallConfig::ask_timeout.
   void ask(OpenAsk::What what, port::Question question, int branch = -1, Duration patience = Duration{0});
   void play(Party& party, const codec::ToneSequence& tones);
+  codec::ToneSequence ringback() const;
   void play_music(Party& party);
   void ask_sounds(const Party& party);
   void on_sound(const port::SoundFile& file, const port::Answer& answer);

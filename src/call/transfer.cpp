@@ -58,7 +58,7 @@ void CallFlow::blind_transfer(Party& referrer, Party& from, std::string_view tar
   call_.setup_until = turn_.now.mono + layer_.config.setup_timeout;
   call_.state = Call::State::transferring;
   from.music = true;
-  play(from, codec::ToneSequence::ringback());
+  play(from, ringback());
   route(true);
 }
 

@@ -69,7 +69,7 @@ Result<std::unique_ptr<Encoder>, FormatReason> make_encoder(const Format& format
     case Kind::pcma:
       return make_g711_encoder(G711::a_law);
     case Kind::g722:
-      return make_g722_encoder();
+      return make_g722_encoder(options);
     case Kind::g729:
       return make_g729_encoder(format);
     case Kind::opus:
@@ -89,7 +89,7 @@ Result<std::unique_ptr<Decoder>, FormatReason> make_decoder(const Format& format
     case Kind::pcma:
       return make_g711_decoder(G711::a_law);
     case Kind::g722:
-      return make_g722_decoder();
+      return make_g722_decoder(options);
     case Kind::g729:
       return make_g729_decoder(format);
     case Kind::opus:

@@ -23,7 +23,8 @@ struct Format {
 
 struct Options {
   /// Hz of the audio at hand; 0: the widest the codec has. Opus runs at the narrowest of 8, 16, 24 and 48 kHz
-  /// that carries this and that the other side's fmtp does not exceed. The others have one rate only.
+  /// that carries this and that the other side's fmtp does not exceed; G.722 codes its lower band alone for
+  /// 8 kHz or less. The others have one rate only.
   uint32_t audio_rate = 0;
   /// Of Opus: 0 (cheap) to 10 (best). Settable later.
   uint8_t complexity = 5;

@@ -65,7 +65,7 @@ void members(V& v, port::DomainRow& r) {
            "realm of challenges; empty: the name. Changing it makes stored secrets useless");
   v.member("aliases", r.aliases, "other names and addresses that mean this domain");
   v.member("emergency_numbers", r.emergency_numbers, "never refused for load or class");
-  v.member("country_code", r.country_code, "such as 49");
+  v.member("country_code", r.country_code, "such as 49; of numbers, and of how ringing sounds");
   v.member("national_prefix", r.national_prefix, "such as 0");
   v.member("international_prefix", r.international_prefix, "such as 00");
   v.member("max_calls", r.max_calls, "0: no limit");

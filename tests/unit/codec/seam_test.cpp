@@ -15,6 +15,8 @@ TEST(Factory, KnowsEveryFormat) {
   EXPECT_EQ(make_encoder({"pcmu", 8000}).value()->shape(), (Shape{"PCMU", 8000, 8000, 1, 125}));
   EXPECT_EQ(make_decoder({"PCMA", 8000}).value()->shape(), (Shape{"PCMA", 8000, 8000, 1, 125}));
   EXPECT_EQ(make_encoder({"G722", 8000}).value()->shape(), (Shape{"G722", 8000, 16000, 1, 125}));
+  EXPECT_EQ(make_encoder({"G722", 8000}, {8000}).value()->shape(), (Shape{"G722", 8000, 8000, 1, 125}));
+  EXPECT_EQ(make_decoder({"G722", 8000}, {48000}).value()->shape(), (Shape{"G722", 8000, 16000, 1, 125}));
   EXPECT_EQ(make_decoder({"OPUS", 48000, 2}).value()->shape(), (Shape{"opus", 48000, 48000, 1, 2500}));
   EXPECT_EQ(make_encoder({"L16", 44100, 2}).value()->shape(), (Shape{"L16", 44100, 44100, 2, 22}));
 }

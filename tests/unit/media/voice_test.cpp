@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "codec/goertzel.h"
+#include "media/ringback.h"
 #include "playout/player.h"
 #include "unit/media/world.h"
 
@@ -207,6 +208,14 @@ TEST(OwnVoice, AfterASnapshotTheProgrammeGoesOnWhereItWas) {
   EXPECT_EQ(after[0].timestamp(), before.back().timestamp() + 160);
   EXPECT_EQ(after[0].bytes[1] & 0x80, 0) << "no new spurt of talk";
   EXPECT_EQ(before.size() + after.size(), 100u) << "not a sample said twice or left out";
+}
+
+TEST(Ringback, SoundsAsInTheCountryOfTheCallingCode) {
+  EXPECT_EQ(ringback_of("44").steps.size(), 4u) << "twice, and a pause";
+  EXPECT_EQ(ringback_of("1").steps.at(0).frequency1, 440);
+  EXPECT_EQ(ringback_of("82").steps.at(0).frequency2, 480);
+  for (const char* unknown : {"", "999", "4", "441"})
+    EXPECT_EQ(ringback_of(unknown), codec::ToneSequence::ringback()) << unknown;
 }
 
 }  // namespace
