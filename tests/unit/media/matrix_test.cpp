@@ -65,35 +65,48 @@ Samples through_both(const Codec& from, const Codec& to, const std::vector<Paylo
 /// The same sound through the call and through the two codecs alone, each against what was said.
 struct Verdict {
   Likeness call, chain;
-  double apart = -100;  // segmental SNR of the call's sound against the chain's
+  double apart = -100;  // segmental SNR of the call's sound against the chain's, of coders without memory
   double delay_ms = 0;  // that the call adds
 };
 
-// Measured over all pairs: the call's speech is at most 0.05 dB further from what was said than the chain's,
-// and its segmental SNR at most 0.3 dB lower; coders with memory differ that much when their first frame is
-// another one. A fifth of the packets lost costs 0.7 dB and more of distance (G.729 to Opus) or 2 dB of SNR.
-constexpr double distance_margin = 0.15, snr_margin = 0.6;
+// Measured over all pairs: the call's speech is at most 0.12 dB further from what was said than the chain's,
+// and its segmental SNR at most 0.19 dB lower, both only where a coder with memory began one silent frame
+// earlier. A fifth of the packets lost costs at least 1.1 dB of distance, and the wrong law 11.
+constexpr double distance_margin = 0.25, snr_margin = 0.5;
+// Of the codecs by themselves 5.9 (G.729 to Opus) is the furthest.
+constexpr double furthest = 6.5;
 
 ::testing::AssertionResult is_as_good(const Verdict& v) {
   if (v.call.segments < 35) return ::testing::AssertionFailure() << "hardly any speech to compare";
   const bool good = v.call.distance <= v.chain.distance + distance_margin &&
-                    v.call.snr >= v.chain.snr - snr_margin && v.call.distance < 6.5;
+                    v.call.snr >= v.chain.snr - snr_margin && v.call.distance < furthest;
   return (good ? ::testing::AssertionSuccess() : ::testing::AssertionFailure())
          << "distance " << v.call.distance << " dB, of the codecs alone " << v.chain.distance << "; SNR "
          << v.call.snr << " dB, alone " << v.chain.snr << "; " << v.delay_ms << " ms later";
 }
 
+/// A coder without memory says just what it is given.
+bool has_memory(const Codec& c) {
+  const std::string_view name = c.name;
+  return name != "PCMU" && name != "PCMA" && name != "L16";
+}
+
 Verdict judge(const Codec& from, const Codec& to, Who who, const std::vector<Payload>& heard) {
-  static std::map<std::tuple<uint8_t, uint8_t, Who>, Samples> chains;
-  Samples& chain = chains[{from.type, to.type, who}];
-  if (chain.empty()) chain = through_both(from, to, said(from, speech, who));
+  struct Chain {
+    Samples sound;
+    Likeness like;
+  };
+  static std::map<std::tuple<uint8_t, uint8_t, Who>, Chain> chains;
   const uint32_t rate = common_rate(from, to);
   const Samples original = speech(rate, who);
+  Chain& chain = chains[{from.type, to.type, who}];
+  if (chain.sound.empty()) {
+    chain.sound = through_both(from, to, said(from, speech, who));
+    chain.like = likeness(original, chain.sound, rate);
+  }
   const Samples sound = decoded(to, heard, rate);
-  Verdict v;
-  v.call = likeness(original, sound, rate);
-  v.chain = likeness(original, chain, rate);
-  v.apart = likeness(chain, sound, rate).snr;
+  Verdict v{likeness(original, sound, rate), chain.like};
+  if (!has_memory(to)) v.apart = likeness(chain.sound, sound, rate).snr;
   v.delay_ms = (static_cast<double>(v.call.lag) - static_cast<double>(v.chain.lag)) * 1000 / rate;
   return v;
 }
@@ -108,9 +121,7 @@ struct PhonePair {
         b(y, "198.51.100.2:5000", 0xB1B1B1B1, with(secrecy == Secrecy::both)) {
     connect(w, a, b);
   }
-  static std::optional<srtp::Suite> with(bool keys) {
-    return keys ? std::optional(suite) : std::nullopt;
-  }
+  static std::optional<srtp::Suite> with(bool keys) { return keys ? std::optional(suite) : std::nullopt; }
   /// Both talk at once, a packet every 20 ms.
   void talk(const std::vector<Payload>& by_a, const std::vector<Payload>& by_b,
             bool (*lost)(size_t) = nothing_lost) {
@@ -150,7 +161,8 @@ void expect_tone(const Phone& listener, const Phone& speaker, Who who) {
   const double hz = tone_hz[static_cast<size_t>(who)], own = tone_hz[who == Who::a ? 1 : 0];
   const Samples original = tone(8000, who), all = decoded(listener.codec, listener.payloads(), 8000);
   ASSERT_GE(all.size(), 12000u);
-  const auto said_second = std::span(original).subspan(4000, 8000), heard = std::span(all).subspan(4000, 8000);
+  const auto said_second = std::span(original).subspan(4000, 8000),
+             heard = std::span(all).subspan(4000, 8000);
   const auto power = [](std::span<const int16_t> x) {
     double sum = 0;
     for (const int16_t s : x) sum += static_cast<double>(s) * s;
@@ -158,13 +170,13 @@ void expect_tone(const Phone& listener, const Phone& speaker, Who who) {
   };
   const double said_level = codec::tone_level(said_second, hz), level = codec::tone_level(heard, hz);
   const double share = std::pow(10, (level - said_level) / 10) * power(said_second) / power(heard);
-  // G.729 keeps a model of a voice and no wave: a steady tone comes out up to 1.5 dB off, and a tenth of its
-  // power goes astray. The codecs alone do the same.
-  const bool by_model = std::string_view(speaker.codec.name) == "G729" ||
-                        std::string_view(listener.codec.name) == "G729";
+  // Measured: within 0.2 dB, and 1.0 where G.729 is one of the two, which keeps a model of a voice and no
+  // wave; what is no tone is 0.7 % of the power at most, and the own tone 47 dB below at least.
+  const bool by_model =
+      std::string_view(speaker.codec.name) == "G729" || std::string_view(listener.codec.name) == "G729";
   EXPECT_NEAR(level, said_level, by_model ? 1.5 : 1) << hz << " Hz";
-  EXPECT_GT(share, by_model ? 0.9 : 0.99) << hz << " Hz";
-  EXPECT_LT(codec::tone_level(heard, own), level - (by_model ? 25 : 40)) << "its own tone, " << own << " Hz";
+  EXPECT_GT(share, 0.98) << hz << " Hz";
+  EXPECT_LT(codec::tone_level(heard, own), level - 40) << "its own tone, " << own << " Hz";
 }
 
 using Case = std::tuple<size_t, size_t, Secrecy>;
@@ -196,12 +208,8 @@ TEST_P(Matrix, Speech) {
     const Verdict v = judge(from->codec, to->codec, who, to->payloads());
     EXPECT_TRUE(is_as_good(v));
     // A jitter buffer's least delay and the frames of two clocks; nothing where packets go through.
-    EXPECT_EQ(v.delay_ms, x == y ? 0 : 40);
-    // A coder without memory says just what it is given: the call adds nothing of its own.
-    const std::string_view name = to->codec.name;
-    if (name == "PCMU" || name == "PCMA" || name == "L16") {
-      EXPECT_GT(v.apart, 44);
-    }
+    EXPECT_NEAR(v.delay_ms, x == y ? 0 : 40, 1);
+    EXPECT_TRUE(v.apart > 44 || has_memory(to->codec)) << "the call adds something of its own: " << v.apart;
   }
 }
 

@@ -99,9 +99,9 @@ inline Samples decoded(const Codec& c, const std::vector<Payload>& payloads, uin
 
 /// A packet as the phone understood it.
 struct Heard {
-  Sent wire;     // as it was sent
-  Sent plain;    // decrypted
-  Instant at;    // when
+  Sent wire;            // as it was sent
+  Sent plain;           // decrypted
+  int64_t wall_ms = 0;  // when
   Payload payload() const { return {plain.bytes.begin() + 12, plain.bytes.end()}; }
 };
 
@@ -152,7 +152,7 @@ struct Phone {
   void hear(const World& w, const std::vector<Sent>& all) {
     for (const Sent& s : all) {
       if (s.to != address) continue;
-      Heard h{s, s, w.now.mono};
+      Heard h{s, s, w.now.wall.ns / 1'000'000};
       if (in) {
         const auto size = in->unprotect_rtp(h.plain.bytes, h.plain.bytes.size());
         if (!size.ok()) {
