@@ -113,7 +113,7 @@ struct Phone {
 
   std::string sdp() const {
     std::string attributes = codec.attributes;
-    if (key) attributes += "a=crypto:" + srtp::write_crypto(1, *key) + "\r\n";
+    if (key) attributes += "a=crypto:" + srtp::write_crypto(tag, *key) + "\r\n";
     std::string text = phone_sdp(address.to_string(), codec.formats, attributes);
     return key ? text.replace(text.find("RTP/AVP"), 7, "RTP/SAVP") : text;
   }
@@ -123,7 +123,7 @@ struct Phone {
     port = d.media(0).port;
     if (!key) return;
     for (const std::string_view value : d.attributes(0, "crypto"))
-      if (auto c = srtp::parse_crypto(value); c.ok() && c->tag == 1) in.emplace(c->key, refusals);
+      if (auto c = srtp::parse_crypto(value); c.ok() && c->tag == tag) in.emplace(c->key, refusals);
     out.emplace(*key, refusals);
     ASSERT_TRUE(in) << text;
   }
@@ -185,6 +185,7 @@ struct Phone {
   std::optional<srtp::Suite> suite;
   SeededRng rng;
   std::optional<srtp::MasterKey> key;
+  uint32_t tag = 1;  // of its a=crypto; in an answer, that of what it was offered
   srtp::Refusals refusals;
   std::optional<srtp::Receiver> in;
   std::optional<srtp::Sender> out;
