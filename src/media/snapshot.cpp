@@ -533,9 +533,9 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
   e.quiet_since = deadline_from_wall(now, in.quiet_since());
   if (e.feed == Feed::voice) {
     Instant next = deadline_from_wall(now, in.voice_at());
-    if (e.voice_stream < e.streams.size() && !next.is_never())
-      next = next + milliseconds(frame_ms) *
-                        frames_since(in.streams(static_cast<int>(e.voice_stream)).own(), now);
+    if (e.voice_stream < static_cast<size_t>(in.streams_size()) && !next.is_never())
+      next = next +
+             milliseconds(frame_ms) * frames_since(in.streams(static_cast<int>(e.voice_stream)).own(), now);
     arm_voice(e, next);
   }
   if (const Instant at = deadline_from_wall(now, in.report_at()); !at.is_never()) arm_report(e, at);

@@ -202,7 +202,7 @@ def message_waiting():
     check("Messages-Waiting: no" in watcher.notified(), "an empty mailbox")
     sipp("message", "1001", "1007", status=202, text="for later").wait()
     body = watcher.notified()
-    check("Messages-Waiting: yes" in body and "Voice-Message: 1/0" in body, f"one message: {body}")
+    check("Messages-Waiting: yes" in body and "Text-Message: 1/0" in body, f"one message: {body}")
     port = register("1007")
     receiver = phone("1007", "message_received", port=port, text="for later", **{"from": "1001"})
     receiver.wait()

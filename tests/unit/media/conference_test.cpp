@@ -120,7 +120,9 @@ struct Conference : ::testing::Test {
         if (p == other)
           EXPECT_LT(p->level(other->hertz), -40) << p->codec.name << " hears itself";
         else
-          EXPECT_NEAR(p->level(other->hertz), -11.6, 2) << p->codec.name << " hears " << other->codec.name;
+          // G.729 makes speech of what it is given; three tones at once are none.
+          EXPECT_NEAR(p->level(other->hertz), -11.6, std::string_view(p->codec.name) == "G729" ? 3 : 2)
+              << p->codec.name << " hears " << other->codec.name;
       }
   }
 };
