@@ -32,6 +32,8 @@ struct Ctl {
                                  const std::string& body = {});
   void run(const std::string& method, const std::string& path,
            const std::vector<std::string_view>& columns = {}, const std::string& body = {});
+  /// What is there, as a file.
+  void save(const std::string& path, const std::string& file);
 };
 
 std::string read_file(const std::string& path) {
@@ -56,6 +58,15 @@ void Ctl::prepare() {
   if (client.token.empty()) client.token = trim(read_file(data + "/api_token"));
   if (client.certificate.empty() && !client.insecure)
     if (std::ifstream(data + "/web.crt").good()) client.certificate = data + "/web.crt";
+}
+
+void Ctl::save(const std::string& path, const std::string& file) {
+  const auto answer = call("GET", path);
+  if (!answer) return;
+  std::ofstream out(file, std::ios::binary);
+  if (out.write(answer->body.data(), static_cast<std::streamsize>(answer->body.size())).flush()) return;
+  fmt::print(stderr, "tandem ctl: {} cannot be written\n", file);
+  *exit_code = 2;
 }
 
 std::optional<HttpAnswer> Ctl::call(const std::string& method, const std::string& path,
@@ -329,14 +340,30 @@ void add_voicemails(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
   verb("rm", "remove one", true)->callback([shared, path] { shared->run("DELETE", path()); });
   CLI::App* save = verb("save", "its sound into a file", true);
   save->add_option("file", *file, "WAV")->required();
-  save->callback([shared, path, file] {
-    const auto answer = shared->call("GET", path() + "/sound");
-    if (!answer) return;
-    std::ofstream out(*file, std::ios::binary);
-    if (out.write(answer->body.data(), static_cast<std::streamsize>(answer->body.size())).flush()) return;
-    fmt::print(stderr, "tandem ctl: {} cannot be written\n", *file);
-    *shared->exit_code = 2;
+  save->callback([shared, path, file] { shared->save(path() + "/sound", *file); });
+}
+
+void add_recordings(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  CLI::App* all = ctl.add_subcommand("recordings", "recordings of calls")->require_subcommand(1);
+  auto day = std::make_shared<std::string>(), name = std::make_shared<std::string>(),
+       file = std::make_shared<std::string>();
+  const auto path = [name] {
+    const size_t slash = std::min(name->find('/'), name->size());
+    return "/recordings/" + percent_encode(name->substr(0, slash)) + "/" +
+           percent_encode(slash < name->size() ? name->substr(slash + 1) : std::string());
+  };
+  CLI::App* list = all->add_subcommand("list", "of a day");
+  list->add_option("day", *day, "in UTC, such as 2026-11-25")->required();
+  list->callback([shared, day] {
+    shared->run("GET", "/recordings?day=" + percent_encode(*day), {"name", "bytes"});
   });
+  CLI::App* save = all->add_subcommand("save", "one into a file");
+  save->add_option("name", *name, "as it is listed")->required();
+  save->add_option("file", *file, "to be written")->required();
+  save->callback([shared, path, file] { shared->save(path(), *file); });
+  CLI::App* rm = all->add_subcommand("rm", "remove one");
+  rm->add_option("name", *name, "as it is listed")->required();
+  rm->callback([shared, path] { shared->run("DELETE", path()); });
 }
 
 void add_calls(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
@@ -467,6 +494,10 @@ void add_node_commands(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
   ctl.add_subcommand("trunk-status", "registration, health and calls of trunks")->callback([shared] {
     shared->run("GET", "/trunk-status", {"name", "state", "last_status", "health", "probe_status", "calls"});
   });
+  ctl.add_subcommand("conference-status", "conferences with somebody in them (--json: and who)")
+      ->callback([shared] {
+        shared->run("GET", "/conference-status", {"domain", "name", "locked", "lecture"});
+      });
   ctl.add_subcommand("reload", "read certificates and configuration again")->callback([shared] {
     shared->run("POST", "/reload");
   });
@@ -495,6 +526,7 @@ void add_ctl(CLI::App& root, int& exit_code) {
   for (const ResourceName& r : resources()) add_resource(*ctl, shared, r);
   add_routes(*ctl, shared);
   add_voicemails(*ctl, shared);
+  add_recordings(*ctl, shared);
   add_calls(*ctl, shared);
   add_registrations(*ctl, shared);
   add_cdrs(*ctl, shared);

@@ -365,7 +365,7 @@ def ctl():
     run("subscribers", "set", f"1009@{d}", "do_not_disturb=false", "forwarding.always=*43")
     check("403" in explain("1009"), f"forwarded to a feature code: {explain('1009')}")
     run("subscribers", "set", f"1009@{d}", "forwarding.always=")
-    for words in (("registrations", "list"), ("calls", "list"), ("cdrs",), ("status",), ("trunk-status",), ("reload",)):
+    for words in (("registrations", "list"), ("calls", "list"), ("cdrs",), ("status",), ("trunk-status",), ("conference-status",), ("recordings", "list", "2026-11-25"), ("reload",)):
         run(*words)
     check(run("cdrs", "--csv").startswith("node,epoch,call"), "cdrs --csv")
     run("drain"), run("drain", "--off")
