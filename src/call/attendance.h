@@ -14,6 +14,7 @@ namespace tandem::call {
 
 struct Attendance {
   LegId leg = 0;
+  std::string door;     // what its PIN opens; empty: it asks for none
   uint64_t number = 0;  // of the machine: what was asked for one before it is nobody's
   std::unique_ptr<service::Machine> machine;
   bool saying = false;

@@ -44,7 +44,8 @@ CallCounters::CallCounters(CounterSet& c)
       recorded(c.counter("call_recordings_total", "Recordings of calls begun")),
       not_recorded(c.counter(
           "call_not_recorded_total",
-          "Recordings of calls that could not begin: the recorder's limits, media past us, no codec")) {
+          "Recordings of calls that could not begin: the recorder's limits, media past us, no codec")),
+      limit_pins(c.counter("call_refused_total", "Refused by a limit", "limit=\"pins\"")) {
   for (size_t i = 0; i < sdp_errors.size(); ++i)
     sdp_errors[i] = &c.counter("sdp_parse_errors_total",
                                "Session descriptions not understood, by what was wrong with them",

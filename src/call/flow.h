@@ -202,7 +202,9 @@ class CallFlow {
   void serve(const route::ServiceCall& service);
   void serve_mailbox(const route::FeatureCall& feature);
   bool take_message(const Cause& cause);
-  void attend(std::unique_ptr<service::Machine> machine);
+  void attend(std::unique_ptr<service::Machine> machine, std::string door = {});
+  bool may_try(const std::string& door);
+  std::string guesser(const Party& party) const;
   void tell(const std::function<void(service::Machine&, service::Orders&)>& what);
   void carry_out(service::Orders orders);
   void carry_out(service::Say& say);

@@ -13,6 +13,7 @@
 #include "base/timers.h"
 #include "call/call.h"
 #include "call/call_layer.h"
+#include "call/pin_guard.h"
 #include "call/trunk_contact.h"
 #include "sdp/description.h"
 
@@ -50,6 +51,7 @@ struct CallCounters {
   Counter& bad_parts;
   Counter& recorded;
   Counter& not_recorded;
+  Counter& limit_pins;
 
   /// A peer's description, read; what was wrong with one that could not be is counted here.
   Result<sdp::Description, sdp::Reason> read(std::string_view description);
@@ -91,7 +93,8 @@ struct Layer {
   std::unordered_map<CallId, std::unique_ptr<Call>> calls;
   std::unordered_map<std::string, Where, TextHash, std::equal_to<>> dialogs;  // by our tag
   std::unordered_map<std::string, CallId, TextHash, std::equal_to<>>
-      merged;                                            // by Call-ID and From-tag of a caller
+      merged;  // by Call-ID and From-tag of a caller
+  PinGuard pins;
   std::map<std::string, Meeting, std::less<>> meetings;  // by Attendance::room
   std::map<Where, Where> aliases;  // legs that went into another call, for answers under the old name
   TimerQueue<CallId> timers;

@@ -99,7 +99,10 @@ void CallFlow::serve(const route::ServiceCall& s) {
       if (worker != layer_.config.worker) return move_away(worker, to_part(s));
       const port::ConferenceRow* row = layer_.plan->conference(s.domain, s.name);
       if (!row) return fail_setup(Cause::from_status(404, "No such conference"));
-      return attend(service::conference_door(*row));
+      const bool asks = !row->pin.empty() || !row->moderator_pin.empty();
+      const std::string door = asks ? "conference " + room : std::string{};
+      if (may_try(door)) attend(service::conference_door(*row), door);
+      return;
     }
   }
 }
@@ -117,7 +120,22 @@ void CallFlow::serve_mailbox(const route::FeatureCall& f) {
   if (!box) return fail_setup(Cause::from_status(404, "No such mailbox"));
   const auto zone = route::Zone::parse(box->time_zone);
   const int32_t offset = zone.ok() ? zone->offset_at(turn_.now.wall) : 0;
-  attend(service::read_messages(*box, own, seconds(offset)));
+  const std::string door = box->pin.empty() ? std::string{} : "mailbox " + user + "@" + domain;
+  if (may_try(door)) attend(service::read_messages(*box, own, seconds(offset)), door);
+}
+
+/// Who guesses: an address of ours, or a number on a trunk.
+std::string CallFlow::guesser(const Party& p) const {
+  return p.aor.user.empty() ? p.trunk + " " + p.user : p.aor.to_string();
+}
+
+/// Who has used up its tries in call after call waits.
+bool CallFlow::may_try(const std::string& door) {
+  if (door.empty() || !layer_.pins.refuses(turn_.now.mono, door, guesser(*origin()))) return true;
+  layer_.counters.limit_pins.add();
+  event(port::Level::notice, "call.pins_limited", {{"door", door}});
+  fail_setup(Cause::from_status(403, "Too many wrong PINs"));
+  return false;
 }
 
 /// Nobody took the call: the mailbox of whom it was for does. False: there is none, or it does not want it.
@@ -138,7 +156,7 @@ bool CallFlow::take_message(const Cause& cause) {
 }
 
 /// The caller of the setup talks with the machine from now on.
-void CallFlow::attend(std::unique_ptr<service::Machine> machine) {
+void CallFlow::attend(std::unique_ptr<service::Machine> machine, std::string door) {
   Party* caller = origin();
   if (!caller) return end_setup();
   const LegId leg = caller->id;
@@ -171,6 +189,7 @@ void CallFlow::attend(std::unique_ptr<service::Machine> machine) {
   a.leg = leg;
   a.number = call_.next_service++;
   a.machine = std::move(machine);
+  a.door = std::move(door);
   event(port::Level::info, "call.served", {{"by", std::string(a.machine->kind())}});
   tell([&](service::Machine& m, service::Orders& out) { m.start(turn_.now, out); });
 }
@@ -269,6 +288,8 @@ void CallFlow::dial_done(const Cause* failure) {
 
 void CallFlow::carry_out(service::HangUp& end) {
   Party& p = *attended();
+  if (end.status == 401 && !call_.attendance->door.empty())
+    layer_.pins.failed(turn_.now.mono, call_.attendance->door, guesser(p));
   const Cause cause = end.status < 300 ? Cause{} : Cause::from_status(end.status);
   port::CommitId commit = 0;
   if (Pairing* pair = pair_of(p.id)) commit = close_pair(*pair, cause, port::Cdr::Side::system);

@@ -253,6 +253,7 @@ void write(Now now, const Attendance& a, proto::CallAttendance& to) {
   to.set_moderator(a.moderator);
   to.set_muted(a.muted);
   to.set_waits(a.waits);
+  to.set_door(a.door);
 }
 
 /// False: the machine is none we know.
@@ -269,6 +270,7 @@ bool read(Now now, const proto::CallAttendance& from, Call& call) {
   a.moderator = from.moderator();
   a.muted = from.muted();
   a.waits = from.waits();
+  a.door = from.door();
   return true;
 }
 

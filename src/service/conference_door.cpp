@@ -32,7 +32,7 @@ void ConferenceDoor::judge(Now now, Orders& out) {
   Words words;
   words.say(none ? prompt::nothing_entered : prompt::invalid_pin);
   if (++tries_ < pin_tries) return ask_pin(std::move(words), out);
-  part(now, words.say(prompt::too_many_tries).say(prompt::goodbye), 403, out);
+  part(now, words.say(prompt::too_many_tries).say(prompt::goodbye), 401, out);
 }
 
 void ConferenceDoor::enter(Now now, bool moderator, Orders& out) {

@@ -83,7 +83,7 @@ struct Lock {
 };
 /// The call ends.
 struct HangUp {
-  int status = 200;  // SIP; how the record says it ended
+  int status = 200;  // SIP; how the record says it ended. 401: with the last of its tries at a PIN
 };
 
 using Order = std::variant<Say, Silence, Record, StopRecord, Ask, Dial, Enter, Mute, Lecture, Lock, HangUp>;

@@ -174,7 +174,7 @@ void MailboxReader::judge(Now now, Orders& out) {
   Words words;
   words.say(none ? prompt::nothing_entered : prompt::invalid_pin);
   if (++tries_ < pin_tries) return ask_pin(std::move(words), State::pin, out);
-  part(now, words.say(prompt::too_many_tries).say(prompt::goodbye), 403, out);
+  part(now, words.say(prompt::too_many_tries).say(prompt::goodbye), 401, out);
 }
 
 void MailboxReader::judge_new(Now /*now*/, Orders& out) {

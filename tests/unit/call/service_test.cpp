@@ -333,6 +333,32 @@ TEST_F(Services, AWrongPinIsNoWayIn) {
   sw.expect_empty();
 }
 
+TEST_F(Services, WhoGuessesInCallAfterCallIsRefused) {
+  const auto guess = [&](Caller& who) {
+    who.dials("801");
+    for (int i = 0; i < 3; ++i) who.press("1234#");
+    sw.advance_until_sent(who.addr, seconds(20));
+    who.expect("BYE");
+    who.ok();
+    who = Caller(sw, who.user, who.addr.to_string(), false);
+  };
+  for (int i = 0; i < 3; ++i) guess(a);
+  a.call("801");
+  a.expect(403);
+  a.ack_failure();
+  EXPECT_EQ(sw.counters.total("call_refused_total"), 1u);
+  b.dials("801");  // another's tries are its own
+  b.leaves();
+  a = Caller(sw, "1001", "198.51.100.1:5060", false);
+  a.dials("800");  // and other doors are open
+  a.leaves();
+  sw.advance(minutes(11));
+  a = Caller(sw, "1001", "198.51.100.1:5060", false);
+  a.dials("801");
+  a.leaves();
+  sw.expect_empty();
+}
+
 TEST_F(Services, FromTheMenuIntoTheConference) {
   b.dials("800");
   a.dials("600");

@@ -80,7 +80,7 @@ TEST_P(DoorTest, ThreeWrongPinsEndTheCall) {
   EXPECT_EQ(session_->said(), "");
   EXPECT_EQ(session_->pass(seconds(10)), "say nothing-entered too-many-tries goodbye");
   EXPECT_EQ(session_->keys("1234#"), "");
-  EXPECT_EQ(session_->said(), "hang-up 403");
+  EXPECT_EQ(session_->said(), "hang-up 401");
 }
 
 TEST_P(DoorTest, MoreDigitsThanAPinHasAreNoPin) {

@@ -90,7 +90,7 @@ TEST_P(ReadMessages, ThreeWrongPinsEndTheCall) {
   EXPECT_EQ(session_->keys("47111#"), "silence; say invalid-pin enter-pin");
   EXPECT_EQ(session_->keys("4712#"), "silence; say invalid-pin too-many-tries goodbye");
   EXPECT_EQ(session_->keys("4711#"), "");
-  EXPECT_EQ(session_->said(), "hang-up 403");
+  EXPECT_EQ(session_->said(), "hang-up 401");
 }
 
 TEST_P(ReadMessages, ASilentCallerIsAskedThreeTimesForThePin) {
