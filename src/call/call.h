@@ -220,7 +220,7 @@ struct Call {
   LegId feature_leg = 0;
   uint32_t feature_asks = 0;
   bool feature_failed = false;
-  std::optional<Attendance> attendance;
+  std::unique_ptr<Attendance> attendance;  // few calls have one
   uint64_t next_service = 1;
   uint32_t next_pair = 0;
   uint64_t next_attempt = 1;

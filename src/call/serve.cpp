@@ -185,7 +185,8 @@ void CallFlow::attend(std::unique_ptr<service::Machine> machine, std::string doo
   if (!call_.answered.ns) call_.answered = turn_.now.wall;
   layer_.counters.answered.add();
   line(*caller, port::LineCall::State::confirmed);
-  Attendance& a = call_.attendance.emplace();
+  call_.attendance = std::make_unique<Attendance>();
+  Attendance& a = *call_.attendance;
   a.leg = leg;
   a.number = call_.next_service++;
   a.machine = std::move(machine);

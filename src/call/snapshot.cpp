@@ -260,7 +260,8 @@ void write(Now now, const Attendance& a, proto::CallAttendance& to) {
 bool read(Now now, const proto::CallAttendance& from, Call& call) {
   auto machine = service::restore(now, from.machine());
   if (!machine.ok()) return false;
-  Attendance& a = call.attendance.emplace();
+  call.attendance = std::make_unique<Attendance>();
+  Attendance& a = *call.attendance;
   a.leg = static_cast<LegId>(from.leg());
   a.number = from.number();
   a.machine = std::move(*machine);
