@@ -142,6 +142,7 @@ struct Phone {
       bytes.resize(size + srtp::tail_room);
       bytes.resize(out->protect_rtp(bytes, size).value());
     }
+    last_said = bytes;
     w.receive(address, port, std::move(bytes));
   }
   /// Says nothing for as long as a packet.
@@ -193,6 +194,7 @@ struct Phone {
   uint16_t port = 0;  // ours, where it sends to
   uint16_t sequence = 1000;
   uint32_t timestamp = 5000;
+  std::vector<uint8_t> last_said;  // packet
   std::vector<Heard> heard;
   size_t refused = 0;  // not authentic, or replayed
 };

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <numbers>
 #include <tuple>
@@ -24,11 +23,12 @@ constexpr srtp::Suite any_suite[] = {
 /// What a leg is offered, by tag.
 constexpr srtp::Suite offered_suite[] = {srtp::Suite::aes_cm_128_hmac_sha1_80, srtp::Suite::aead_aes_256_gcm};
 
-/// A buzz: a pulse every few milliseconds, so that silence shows at once, and no predictor is good at it.
+/// A buzz: a pulse every few milliseconds, so that silence shows at once. It wavers as a voice does: of a
+/// sound that is the same for ever, G.729 makes louder and louder ones.
 int16_t buzz(uint32_t hz, size_t i, uint32_t rate) {
+  const double t = static_cast<double>(i) / rate, turn = 2 * std::numbers::pi;
   double sum = 0;
-  for (uint32_t n = 1; n * hz < 3400; ++n)
-    sum += std::cos(2 * std::numbers::pi * n * hz * static_cast<double>(i) / rate);
+  for (uint32_t n = 1; n * hz < 3200; ++n) sum += std::cos(turn * n * (hz * t + std::sin(turn * 3 * t)));
   return static_cast<int16_t>(800 * sum);
 }
 
@@ -160,6 +160,7 @@ struct Scenario {
   /// Each leg of a conference is a call of its own; two that are joined are one.
   std::vector<std::string> snapshot() {
     std::vector<std::string> parts;
+    for (auto& p : phones) known.push_back(p->key ? p->last_said : std::vector<uint8_t>{});
     if (kind != Kind::conference)
       return {w.engine->snapshot(w.now, std::vector{phones[0]->leg, phones[1]->leg})};
     for (auto& p : phones) parts.push_back(w.engine->snapshot(w.now, std::vector{p->leg}));
@@ -177,8 +178,19 @@ struct Scenario {
       for (const EndpointId id : *ids) phones[n++]->leg = id;
     }
     for (auto& p : phones) seams[p.get()].push_back(p->heard.size());
+    replay();
   }
-  /// Packets of the phones that were not believed.
+  /// What each phone had said last when the snapshot was taken, once more.
+  void replay() {
+    for (size_t n = 0; n < phones.size(); ++n) {
+      if (known[n].empty()) continue;
+      w.receive(phones[n]->address, phones[n]->port, known[n]);
+      ++replayed;
+    }
+    known.clear();
+    EXPECT_TRUE(w.take_sent().empty()) << "a replay got through";
+  }
+  /// Packets of the phones that were not believed; of the replayed ones all.
   uint64_t not_authentic() {
     return w.counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"not_authentic\"")
         .value();
@@ -195,6 +207,8 @@ struct Scenario {
   uint64_t at_ms = 0;
   Ledger ledger;
   std::map<const Phone*, std::vector<size_t>> seams;  // how many packets it had heard before each restore
+  std::vector<std::vector<uint8_t>> known;            // by phone, its last packet; empty: in the clear
+  uint64_t replayed = 0;
   std::string about;
 };
 
@@ -208,11 +222,9 @@ struct Seam {
   bool same_stream = true;
 };
 
-/// The loudness of every 5 ms of what its packets hold.
-std::vector<double> loudness_of(const Phone& p) {
-  std::vector<Payload> payloads;
-  for (const Heard& h : p.heard) payloads.push_back(h.payload());
-  const Samples sound = decoded(p.codec, payloads, 8000);
+/// The loudness of every 5 ms.
+std::vector<double> loudness_of(const Codec& c, const std::vector<Payload>& payloads) {
+  const Samples sound = decoded(c, payloads, 8000);
   std::vector<double> all;
   for (size_t at = 0; at + 40 <= sound.size(); at += 40) {
     double sum = 0;
@@ -222,7 +234,31 @@ std::vector<double> loudness_of(const Phone& p) {
   return all;
 }
 
-Seam seam_of(const Phone& p, const std::vector<double>& loudness, double usual, size_t at) {
+double usual(std::vector<double> loudness) {
+  std::sort(loudness.begin(), loudness.end());
+  return loudness[loudness.size() / 2];
+}
+
+/// How long a decoder of that codec is quiet, at worst, that has to begin in the middle of a stream.
+int memory_ms(const Codec& c) {
+  static std::map<uint8_t, int> known;
+  if (const auto it = known.find(c.type); it != known.end()) return it->second;
+  int worst = 0;
+  for (const uint32_t hz : {250, 300, 350}) {
+    const auto& all = buzz_in(c, hz);
+    const double bar = usual(loudness_of(c, all)) / 4;
+    for (size_t start = 0; start < 30; ++start) {
+      const std::vector<Payload> rest(all.begin() + static_cast<ptrdiff_t>(start),
+                                      all.begin() + static_cast<ptrdiff_t>(start + 15));
+      const auto loudness = loudness_of(c, rest);
+      const auto quiet = std::count_if(loudness.begin(), loudness.end(), [&](double l) { return l < bar; });
+      worst = std::max(worst, static_cast<int>(quiet) * 5);
+    }
+  }
+  return known[c.type] = worst;
+}
+
+Seam seam_of(const Phone& p, const std::vector<double>& loudness, double bar, size_t at) {
   Seam s;
   const Sent &last = p.heard[at - 1].plain, &first = p.heard[at].plain;
   s.same_stream = last.ssrc() == first.ssrc();
@@ -238,8 +274,42 @@ Seam seam_of(const Phone& p, const std::vector<double>& loudness, double usual, 
     ++s.late;
   }
   for (size_t i = 4 * (at - 2); i < std::min(loudness.size(), 4 * (at + 20)); ++i)
-    if (loudness[i] < usual / 4) s.quiet_ms += 5;
+    if (loudness[i] < bar) s.quiet_ms += 5;
   return s;
+}
+
+/// How long the sound may be away. Where we only pass on, or go on with a sound of ours: not at all, but for
+/// what a phone's decoder makes of an encoder that begins anew. Where a sound is made anew: a frame, as long
+/// as the jitter buffer of a calm path, and then until a decoder without its memory has found the level. What
+/// the jitter buffers of a conference have learnt is not kept: measured, 45 ms and up to 90 with G.729.
+int most_quiet_ms(const Scenario& s, size_t listener) {
+  if (s.kind == Kind::conference) return 100;
+  const Codec &from = s.phones[1 - listener]->codec, &to = s.phones[listener]->codec;
+  constexpr int edge = 15;  // pieces at either end
+  const bool passed_on = s.kind == Kind::relay || from == to;
+  if (passed_on || (s.kind == Kind::music && listener == 0)) return edge;
+  return 20 + edge + memory_ms(from) + (std::string_view(to.name) == "G729" ? edge : 0);
+}
+
+void expect_seams(const Scenario& s, size_t listener) {
+  const Phone& p = *s.phones[listener];
+  EXPECT_EQ(p.refused, 0u) << "to the phone not authentic, or a replay";
+  std::vector<Payload> payloads;
+  for (const Heard& h : p.heard) payloads.push_back(h.payload());
+  const auto loudness = loudness_of(p.codec, payloads);
+  const double bar = usual(loudness) / 4;
+  for (const size_t at : s.seams.at(&p)) {
+    ASSERT_LT(at, p.heard.size()) << "nothing came any more";
+    const Seam m = seam_of(p, loudness, bar, at);
+    EXPECT_TRUE(m.same_stream);
+    EXPECT_LE(m.quiet_ms, most_quiet_ms(s, listener)) << p.codec.name;
+    EXPECT_LE(m.skipped_ms, 20);
+    EXPECT_EQ(m.late, 0) << "packets a phone has no use for";
+    EXPECT_LE(m.waited_ms, 40);
+    // An encrypted stream jumps, by less than a receiver's guess of the rollover counter follows.
+    EXPECT_GT(m.numbers, 0);
+    EXPECT_LT(m.numbers, p.key ? 0x8000 : 3);
+  }
 }
 
 struct Restore : ::testing::TestWithParam<uint64_t> {};
@@ -247,33 +317,22 @@ struct Restore : ::testing::TestWithParam<uint64_t> {};
 TEST_P(Restore, InMidCall) {
   Scenario s(GetParam());
   SCOPED_TRACE(s.about);
-  ASSERT_FALSE(HasFatalFailure());
+  ASSERT_FALSE(HasFailure());
   s.run(12'000);  // what a jitter buffer begins with is forgotten
-  std::vector<int> lost_ms;
   for (int n = 0; n < 3; ++n) {
     s.run(s.chance.below(800));
     const auto parts = s.snapshot();
-    // Half of them as at a change of version, half as after a crash: what came since the snapshot is unknown.
-    lost_ms.push_back(static_cast<int>(s.chance.below(2) * s.chance.below(800)) / 4 * 4);
-    s.run(static_cast<uint64_t>(lost_ms.back()));
+    // Half of them at once, the others as after a crash: nobody knows what has been said since.
+    if (s.chance.below(2) == 0) s.run(s.chance.below(800));
     s.restore(parts);
     ASSERT_FALSE(HasFatalFailure());
     s.run(800);
   }
-  for (auto& p : s.phones) {
-    EXPECT_EQ(p->refused, 0u);
-    const auto loud = loudness_of(*p);
-    auto sorted = loud;
-    std::sort(sorted.begin(), sorted.end());
-    for (size_t i = 0; i < s.seams[p.get()].size(); ++i) {
-      const Seam m = seam_of(*p, loud, sorted[sorted.size() / 2], s.seams[p.get()][i]);
-      printf("SEAM %s lost %d %s %s quiet %d skipped %d late %d waited %d numbers %d same %d | %s\n",
-             kinds[int(s.kind)], lost_ms[i], p->codec.name, p->key ? "srtp" : "plain", m.quiet_ms,
-             m.skipped_ms, m.late, m.waited_ms, m.numbers, m.same_stream, s.about.c_str());
-    }
-  }
-  for (auto& [k, v] : s.ledger.highest) printf("HIGH %llu\n", (unsigned long long)v);
-  EXPECT_EQ(s.not_authentic(), 0u);
+  for (size_t n = 0; n < s.phones.size(); ++n) expect_seams(s, n);
+  for (const auto& [stream, index] : s.ledger.highest)
+    EXPECT_GT(index, 0xFFFFu) << "the rollover counter was not to stay 0";
+  EXPECT_FALSE(s.ledger.highest.empty());
+  EXPECT_EQ(s.not_authentic(), s.replayed);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Restore, ::testing::Range<uint64_t>(0, 60));
