@@ -51,10 +51,11 @@ class Spectrum {
   std::vector<float> of(std::span<const int16_t> x) const {
     std::vector<float> bands(re_.size() / segment_);
     const float *re = re_.data(), *im = im_.data();
+    const int16_t* sound = x.data();
     for (float& band : bands) {
       float a = 0, b = 0;
       for (size_t i = 0; i < segment_; ++i) {
-        const auto v = static_cast<float>(x.data()[i]);
+        const auto v = static_cast<float>(sound[i]);
         a += re[i] * v;
         b += im[i] * v;
       }
@@ -88,7 +89,7 @@ inline Likeness likeness(std::span<const int16_t> said, std::span<const int16_t>
   const size_t n = spectrum.segment();
   double distance = 0, snr = 0;
   for (size_t at = 0; at + n <= std::min(said.size(), heard.size()); at += 2 * n) {
-    const auto s = said.subspan(at, n), h = heard.subspan(at, n);
+    const int16_t *s = said.data() + at, *h = heard.data() + at;
     double signal = 0, noise = 0;
     for (size_t i = 0; i < n; ++i) {
       const double e = static_cast<double>(s[i]) - h[i];
@@ -97,7 +98,7 @@ inline Likeness likeness(std::span<const int16_t> said, std::span<const int16_t>
     }
     if (std::sqrt(signal / static_cast<double>(n)) < 200) continue;
     snr += std::clamp(10 * std::log10(signal / std::max(noise, 1.0)), -10.0, 45.0);
-    const auto a = spectrum.of(s), b = spectrum.of(h);
+    const auto a = spectrum.of({s, n}), b = spectrum.of({h, n});
     double squares = 0;
     for (size_t i = 0; i < a.size(); ++i) squares += static_cast<double>(a[i] - b[i]) * (a[i] - b[i]);
     distance += std::sqrt(squares / static_cast<double>(a.size()));
