@@ -424,6 +424,8 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
       seat.set_muted(e->seat.muted);
       seat.set_deafened(e->seat.deafened);
       seat.set_lecturer(e->seat.lecturer);
+      if (const auto counts = room->mixer.counts(now.mono, e->member))
+        seat.set_learnt_ns(counts->wanted_delay.count());
     }
     out.set_says_info(e->says_info);
     if (e->dtmf) write_dtmf(*e->dtmf, now, *out.mutable_presses());
@@ -448,7 +450,10 @@ bool EngineState::sit_down(Now now, const proto::MediaSeat& in, Endpoint& e) {
   if (!id.ok()) return false;
   const uint64_t revision = e.revision;
   if (!enter(now, e, *id, {in.muted(), in.deafened(), in.lecturer()}).ok()) return false;
-  room_of(*id)->mixer.set_lecture({in.lecture(), true});
+  mixer::Mixer& mixer = room_of(*id)->mixer;
+  mixer.set_lecture({in.lecture(), true});
+  constexpr int64_t most = 1'000'000'000;
+  static_cast<void>(mixer.learn(e.member, Duration(std::clamp<int64_t>(in.learnt_ns(), 0, most))));
   e.revision = revision;
   return true;
 }

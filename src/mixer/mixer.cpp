@@ -149,6 +149,12 @@ Status<Refusal> Mixer::with(MemberId id, F&& change) {
 Status<Refusal> Mixer::mute(MemberId id, bool on) {
   return with(id, [on](MemberConfig& c) { c.muted = on; });
 }
+Status<Refusal> Mixer::learn(MemberId id, Duration wanted) {
+  Member* m = members_.find(id);
+  if (!m) return Failure{Refusal::no_member};
+  if (wanted > Duration::zero()) m->source.learn(wanted);
+  return Done{};
+}
 Status<Refusal> Mixer::deafen(MemberId id, bool on) {
   return with(id, [on](MemberConfig& c) { c.deafened = on; });
 }

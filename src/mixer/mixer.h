@@ -123,6 +123,8 @@ class Mixer {
   Status<Refusal> deafen(MemberId id, bool on);
   Status<Refusal> set_gain(MemberId id, float gain);  // 0 to 4, others are brought there
   Status<Refusal> set_lecturer(MemberId id, bool on);
+  /// The delay that what it says needs, as somebody learnt who heard it before; zero: nothing is known.
+  Status<Refusal> learn(MemberId id, Duration wanted);
   Status<Refusal> give_floor(MemberId id, bool on);
   void set_lecture(const Lecture& lecture) { lecture_ = lecture; }
   void set_complexity(uint8_t complexity);
