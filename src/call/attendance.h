@@ -12,6 +12,14 @@
 
 namespace tandem::call {
 
+/// What a machine has recorded goes this way, whoever is still there then.
+struct ServiceRecording {
+  port::SoundFile file;
+  Duration shortest = Duration{0};
+  std::optional<service::Deposit> deposit;
+  Instant until = Instant::never();  // never: it has been closed, and its answer is awaited
+};
+
 struct Attendance {
   LegId leg = 0;
   std::string door;     // what its PIN opens; empty: it asks for none
@@ -19,14 +27,7 @@ struct Attendance {
   std::unique_ptr<service::Machine> machine;
   bool saying = false;
 
-  /// What it has recorded goes this way, whoever is still there then.
-  struct Recording {
-    port::SoundFile file;
-    Duration shortest = Duration{0};
-    std::optional<service::Deposit> deposit;
-    Instant until = Instant::never();  // never: it has been closed, and its answer is awaited
-  };
-  std::optional<Recording> recording;
+  std::optional<ServiceRecording> recording;
 
   std::string room;  // of a conference ("sales@example.org"); empty: in none
   bool moderator = false;

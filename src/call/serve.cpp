@@ -241,7 +241,7 @@ void CallFlow::carry_out(service::Record& r) {
     return tell([&](service::Machine& m, service::Orders& out) {
       m.on_recorded(turn_.now, service::Recorded::failed, out);
     });
-  a.recording = {r.file, r.shortest, std::move(r.deposit), turn_.now.mono + r.longest};
+  a.recording = ServiceRecording{r.file, r.shortest, std::move(r.deposit), turn_.now.mono + r.longest};
 }
 
 void CallFlow::carry_out(service::StopRecord&) { close_recording(); }
