@@ -16,7 +16,7 @@ DtmfEar::Voice* DtmfEar::voice_of(uint8_t payload_type) {
   const auto f = std::find_if(formats_.begin(), formats_.end(),
                               [&](const playout::Format& each) { return each.payload_type == payload_type; });
   if (f == formats_.end()) return nullptr;
-  Voice& v = voice_.emplace();
+  Voice& v = voice_.emplace(Voice{});
   v.payload_type = payload_type;
   v.clock_rate = f->clock_rate;
   next_.reset();
