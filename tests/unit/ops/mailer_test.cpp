@@ -81,6 +81,7 @@ TEST(VoicemailMail, NoNameMakesAHeaderOfItsOwn) {
 
 TEST(VoicemailMail, OtherLettersAreEncodedWords) {
   EXPECT_EQ(header_text("plain (1:02)"), "plain (1:02)");
+  EXPECT_EQ(header_text("Bob\r\nBcc: x\x7f\t"), "BobBcc: x");
   EXPECT_EQ(header_text("Jürgen"), "=?UTF-8?B?SsO8cmdlbg==?=");
   std::string name;
   for (int i = 0; i < 40; ++i) name += "박";
