@@ -1,6 +1,7 @@
 // Calls are recorded: because the row of a party, or the configuration, says so, or because somebody asks for
 // it.
-#include <algorithm>
+#include <cstdio>
+#include <utility>
 
 #include "call/flow.h"
 

@@ -214,8 +214,8 @@ enum class Feature : uint8_t {
   say_number,       // answers and plays a tone: "is my phone working"
   hold_music,
   voicemail,        // the caller's own mailbox is read
-  voicemail_other,  // the mailbox of the number that follows, else of one that is asked for; never without
-                    // PIN
+  voicemail_other,  // the mailbox of the number that follows is read: by any subscriber who knows its PIN,
+                    // never without one
   voicemail_leave,  // a message is left for the number that follows, without ringing it
 };
 

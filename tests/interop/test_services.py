@@ -29,10 +29,11 @@ def dial(p, number):
 
 
 def press(p, keys):
-    """As a person does: one after the other."""
+    """One after the other: each is heard before the next."""
     for key in keys:
+        heard = node.metric("dtmf_heard_total")
         p.command("sndcode", key)
-        time.sleep(0.35)
+        wait_for(lambda: node.metric("dtmf_heard_total") > heard, 5, f"{p.name}: {key} to be heard")
 
 
 def hears_a_voice(p, since=0):

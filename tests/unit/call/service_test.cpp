@@ -391,10 +391,7 @@ TEST_F(Services, AnAttendedTransferIntoTheConference) {
   b2.dials("800");
   sw.advance(seconds(2));
   EXPECT_EQ(roster("800").size(), 2u);
-  b.request("REFER", "",
-            "Refer-To: <sip:800@" + domain + "?Replaces=" + b2.call_id.substr(0, b2.call_id.find('@')) +
-                "%40" + b2.call_id.substr(b2.call_id.find('@') + 1) + "%3Bto-tag%3D" + b2.peer_tag +
-                "%3Bfrom-tag%3D" + b2.tag + ">\r\n");
+  b.request("REFER", "", refer_replaces(b2, "800"));
   b.expect(202);
   expect_fragment(b, "100", "active");
   expect_fragment(b, "200", "terminated");

@@ -7,14 +7,6 @@ namespace {
 using ::testing::Contains;
 using ::testing::HasSubstr;
 
-/// Refer-To value for an attended transfer to the dialog `other` has with us.
-std::string refer_replaces(const Phone& other, const std::string& user, const std::string& more = "") {
-  std::string call_id = other.call_id;
-  if (const size_t at = call_id.find('@'); at != std::string::npos) call_id.replace(at, 1, "%40");
-  return "Refer-To: <sip:" + user + "@" + domain + "?Replaces=" + call_id + "%3Bto-tag%3D" + other.peer_tag +
-         "%3Bfrom-tag%3D" + other.tag + more + ">\r\n";
-}
-
 /// The dialog of that phone, seen from us: our tag is the to-tag.
 std::string replaces(const Phone& other, const std::string& more = "") {
   return "Replaces: " + other.call_id + ";to-tag=" + other.peer_tag + ";from-tag=" + other.tag + more +

@@ -25,4 +25,12 @@ inline void refer(Phone& by, const std::string& to) {
   expect_fragment(by, "100", "active");
 }
 
+/// Refer-To value for an attended transfer to the dialog `other` has with us.
+inline std::string refer_replaces(const Phone& other, const std::string& user, const std::string& more = "") {
+  std::string call_id = other.call_id;
+  if (const size_t at = call_id.find('@'); at != std::string::npos) call_id.replace(at, 1, "%40");
+  return "Refer-To: <sip:" + user + "@" + domain + "?Replaces=" + call_id + "%3Bto-tag%3D" + other.peer_tag +
+         "%3Bfrom-tag%3D" + other.tag + more + ">\r\n";
+}
+
 }  // namespace tandem::call::test
