@@ -2,7 +2,7 @@
 // sources: src/ops/json_rows.cpp
 // libs: Boost::json fmt::fmt
 // A REST body of any kind of row: refused with its place, or read into a row that is written and read again
-// as the same one.
+// as the same one, but for secrets: they are never written.
 #include <boost/json.hpp>
 #include <cstdint>
 #include <cstdlib>
@@ -23,6 +23,13 @@ json::object written(const Row& row) {
   return ops::to_json(row);
 }
 
+// Without `has_pin` and its like: whether there is a secret.
+json::object shown(json::object row) {
+  for (auto it = row.begin(); it != row.end();)
+    it = std::string_view(it->key()).starts_with("has_") ? row.erase(it) : it + 1;
+  return row;
+}
+
 template <class Row>
 void there_and_back(const json::value& body) {
   Row row;
@@ -35,7 +42,7 @@ void there_and_back(const json::value& body) {
   const json::object first = written(row);
   Row again;
   const auto read = ops::from_json(json::parse(json::serialize(first)), again);
-  if (!read.ok() || written(again) != first) std::abort();
+  if (!read.ok() || shown(written(again)) != shown(first)) std::abort();
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "dtls/twin_endpoint.h"
 #include "media/engine.h"
+#include "rtp/arrivals.h"
 #include "rtp/packet.h"
 
 namespace {
@@ -38,6 +39,8 @@ sdp::Description description(const char* host) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  for (uint8_t id = 1; id < 15; ++id)
+    if (const auto at = rtp::find_extension16(Bytes(data, size), id); at && *at + 2 > size) std::abort();
   if (const auto h = rtp::Header::parse({data, size}); h && size_t{h->payload_offset} + h->padding > size)
     std::abort();
   rtp::TelephoneEvent::parse({data, size});

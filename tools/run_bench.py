@@ -37,7 +37,7 @@ SERVER, GENERATOR = pinned(0), pinned(1)
 PASSWORD = "bench-secret"
 PACKETS_PER_SECOND = 50_000
 HOST = "127.0.0.1"
-PARTS = ("programs", "calls", "registrations", "relay", "transcode", "memory")
+PARTS = ("programs", "calls", "registrations", "relay", "transcode", "webrtc", "click", "memory", "turn")
 
 
 # ---- what the kernel counted -----------------------------------------------------------------------------
@@ -294,6 +294,105 @@ def relay_round(server, window):
             "trouble": trouble(result) + relay_trouble(rtp, (in1 - in0) / (t1 - t0))}
 
 
+# ---- TURN ------------------------------------------------------------------------------------------------
+
+
+class Turn(Server):
+    """A TURN server at `at` that opens the loopback to peers, for this alone."""
+    USER, SECRET = "1001", "a secret of more than sixteen octets"
+    plain = False
+
+    def __init__(self):
+        super().__init__()
+        self.at, self.password = f"{HOST}:{harness.free_port()}", PASSWORD
+
+
+class TandemTurn(Turn):
+    def __init__(self):
+        super().__init__()
+        turn = {"listeners": [{"transport": "udp", "bind": self.at}], "realm": HOST, "peers": {"allow": ["127.0.0.0/8"]},
+                "relay": {"ports": "50000-60999"}, "limits": {"allocations_per_second": 0, "challenges_per_second": 0, "lookups_per_second": 0, "allocations_per_user": 0}}
+        self.node = harness.Node(ROOT / "build" / "tandem", self.folder, config={"turn": turn, "log": {"level": "warning"}}, workers=1,
+                                 prefix=SERVER, env={"TANDEM_DEMO_PASSWORD": PASSWORD})
+        self.node.start()
+        self.processes = [self.node.process]
+
+    def close(self):
+        self.node.stop()
+        super().close()
+
+
+class Coturn(Turn):
+    def __init__(self):
+        super().__init__()
+        host, port = self.at.split(":")
+        self.spawn(["turnserver", "-n", "-m", "1", "-L", host, "-E", host, "-p", port, "--lt-cred-mech", "-r", HOST, "-u", f"{self.USER}:{PASSWORD}",
+                    "--allow-loopback-peers", "--no-tls", "--no-dtls", "--no-cli", "--min-port", "50000", "--max-port", "60999", "--log-file", "stdout",
+                    "--pidfile", str(self.folder / "turnserver.pid"), "--userdb", str(self.folder / "turndb")])
+        time.sleep(2)
+
+
+class Echo(Turn):
+    plain = True
+
+    def __init__(self):
+        super().__init__()
+        self.spawn([str(ROOT / "build" / "bench_turn_load"), "echo", self.at])
+        time.sleep(0.5)
+        self.password = "-"
+
+
+def turn_round(server, window, clients=200):
+    """CPU for packets that came in, between two lines of the generator."""
+    first, last = 2.0, 2.0 + window
+    process = subprocess.Popen(GENERATOR + [str(ROOT / "build" / "bench_turn_load"), "load", server.at, Turn.USER, server.password, str(clients),
+                                            str(PACKETS_PER_SECOND), str(last + 1)], stdout=subprocess.PIPE, text=True)
+    samples, total = [], None
+    for line in process.stdout:
+        words = line.split()
+        if words[0] == "sent":
+            total = int(words[1]), int(words[3])
+        elif float(words[0]) >= (first if not samples else last) and len(samples) < 2:
+            samples.append((float(words[0]), server.cpu(), int(words[2])))
+    process.wait()
+    if len(samples) < 2 or not total:
+        raise harness.Failed(f"the generator of TURN ended with {process.returncode}")
+    (t0, cpu0, n0), (t1, cpu1, n1) = samples
+    packets = (n1 - n0) * (1 if server.plain else 2)  # a round trip through a relay is two
+    lost = total[0] - total[1]
+    rate = packets / (t1 - t0)
+    words = (f" {lost} packets lost" if lost > total[0] * 0.001 else "") + (f" {rate:.0f} packets a second" if abs(rate - PACKETS_PER_SECOND) > 1500 else "")
+    return {"cpu": sum(b - a for a, b in zip(cpu0, cpu1)) / max(packets, 1) * 1e6, "rate": rate, "p99": 0, "trouble": words}
+
+
+def bench_turn(report, peers, rounds, window):
+    report.say(f"TURN: CPU seconds per million packets through channels, {PACKETS_PER_SECOND:,} a second both ways, 172 octets, 200 clients")
+    makers = [("tandem", TandemTurn), ("recvmmsg and sendmmsg, no TURN", Echo)]
+    if peers:
+        makers.append(("coturn", Coturn))
+    got = {name: [] for name, _ in makers}
+    for _ in range(rounds):
+        for name, make in makers:
+            with make() as server:
+                got[name].append(turn_round(server, window))
+    figures = {name: report.rounds(name, "s", r) for name, r in got.items()}
+    if peers:
+        ratio = figures["tandem"] / figures["coturn"]
+        report.bar("channel data at most 0.7x coturn", ratio <= 0.7, f"{ratio:.2f}x")
+    with TandemTurn() as server:
+        before = server.cpu()
+        count = 3000
+        out = subprocess.run(GENERATOR + [str(ROOT / "build" / "bench_turn_load"), "allocate", server.at, Turn.USER, PASSWORD, str(count)],
+                             capture_output=True, text=True, timeout=120).stdout.split()
+        used = sum(server.cpu()) - sum(before)
+        if out[2] != "0":
+            raise harness.Failed(f"{out[2]} allocations were refused")
+        count = int(out[0])
+        report.say(f"  allocations over loopback with their 401, 200 at a time: {used / count * 1e6:.0f} us of CPU each, {count / used:,.0f} a core-second"
+                   f" ({count / float(out[1]):,.0f} a second as this client asks)")
+        report.bar("allocations at least 20,000 a core-second, over loopback", count / used >= 20_000, f"{count / used:,.0f}")
+
+
 # ---- what is printed -------------------------------------------------------------------------------------
 
 
@@ -422,7 +521,7 @@ def bench_relay(report, peers, rounds, window):
         report.bar("relay at most 1.0x rtpengine", ratio <= 1.0, f"{ratio:.2f}x")
 
 
-def transcode_round(server, window, calls, codecs):
+def transcode_round(server, window, calls, codecs, more=()):
     """CPU milliseconds for each second of a full-duplex call, between two progress lines while all calls are up."""
     first = 6
     last, samples = first + window, {}
@@ -432,7 +531,7 @@ def transcode_round(server, window, calls, codecs):
         if m and int(m[1]) in (first, last):
             samples[int(m[1])] = (time.monotonic(), server.cpu(), int(m[3]))
 
-    result = generate(argv_call(server, 50, calls, hold=f"{last}s", rtp=True, codecs=codecs), on_line)
+    result = generate(argv_call(server, 50, calls, hold=f"{last}s", rtp=True, codecs=codecs) + list(more), on_line)
     (t0, cpu0, in0), (t1, cpu1, in1) = samples[first], samples[last]
     media = [b - a for a, b in zip(cpu0, cpu1)][0]  # rtpengine alone: the proxy has nothing to do with packets
     rtp, rate = result["rtp"], (in1 - in0) / (t1 - t0)
@@ -461,6 +560,36 @@ def bench_transcode(report, peers, rounds, window):
         report.rounds("tandem", "ms", [transcode_round(server, window, 30, ("opus", "G722"))])
 
 
+def bench_webrtc(report, rounds, window, calls=100):
+    """A browser's leg and a telephone's: ICE and its consent, DTLS-SRTP, no transcoding."""
+    report.say(f"WebRTC: CPU milliseconds per second of a call between a browser and a telephone, G.711 both ways, {calls} calls")
+    got = {"telephone": [], "browser": []}
+    for _ in range(rounds):
+        for name in got:
+            with Tandem() as server:
+                got[name].append(transcode_round(server, window, calls, ("PCMU", "PCMU"), ("--webrtc", "caller") if name == "browser" else ()))
+    plain, browser = (report.rounds(f"{name} to telephone", "ms", r) for name, r in got.items())
+    report.say(f"  {1000 / browser:,.0f} such sessions a core, {browser / plain:.2f}x what two telephones cost")
+    out = subprocess.run(SERVER + [str(ROOT / "build" / "bench_dtls"), "--benchmark_filter=^openssl$", "--benchmark_format=json"],
+                         capture_output=True, text=True, check=True).stdout
+    spent = json.loads(out)["benchmarks"][0]["server_us"]
+    report.say(f"  DTLS handshakes, the server's side: {spent:.0f} us each, {1e6 / spent:,.0f} a core-second")
+
+
+def bench_click(report, calls=30):
+    report.say(f"Click to audio: from a page's call to the first sample of a telephone that answers by itself, {calls} calls, nothing pinned")
+    pages = ROOT / "tests" / "browser"
+    if not (pages / "node_modules" / ".package-lock.json").exists():
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--prefix", str(pages)], check=True, capture_output=True)
+    out = subprocess.run([sys.executable, str(ROOT / "bench" / "click_to_audio.py"), "--tandem", str(ROOT / "build" / "tandem"), "--calls", str(calls)],
+                         capture_output=True, text=True)
+    if out.returncode:
+        raise harness.Failed(f"click_to_audio.py: {(out.stdout + out.stderr)[-800:]}")
+    told = json.loads(out.stdout)
+    report.bar("click to audio, median at most 300 ms", told["median_ms"] <= 300,
+               f"{told['median_ms']:.0f} ms (range {told['least_ms']:.0f} to {told['most_ms']:.0f})")
+
+
 def bench_memory(report, peers, calls):
     report.say(f"Memory per active call, {calls} calls up")
     makers = [Tandem] + ([lambda: Kamailio(True)] if peers else [])
@@ -478,8 +607,12 @@ def bench_memory(report, peers, calls):
 def check_programs(wanted, peers):
     """What is missing is said before anything is measured: a part without its program must not look like a failed bar."""
     ours = ["tandem"] + (["bench_sip_parser", "bench_srtp", "bench_media_relay"] if "programs" in wanted else [])
+    ours += ["bench_turn_load"] if "turn" in wanted else []
+    ours += ["bench_dtls"] if "webrtc" in wanted else []
     missing = [f"build/{name} (./dev build makes it)" for name in ours if not (ROOT / "build" / name).exists()]
-    if peers and wanted != {"programs"}:
+    if peers and "turn" in wanted and not shutil.which("turnserver"):
+        missing.append("turnserver (./dev setup bench installs it)")
+    if peers and wanted - {"programs", "turn", "webrtc", "click"}:
         missing += [f"{name} (./dev setup bench installs it)" for name in ("kamailio", "rtpengine") if not shutil.which(name)]
     if missing:
         raise harness.Failed("missing: " + ", ".join(missing))
@@ -487,7 +620,7 @@ def check_programs(wanted, peers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", action="store_true", help="Kamailio and rtpengine on the same work in the same run")
+    parser.add_argument("--peers", action="store_true", help="Kamailio, rtpengine and coturn on the same work in the same run")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", metavar="PART,...", help=", ".join(PARTS))
     parser.add_argument("--rates", default="500,1000", help="calls a second")
@@ -509,8 +642,14 @@ def main():
         bench_relay(report, args.peers, args.rounds, window=6)
     if "transcode" in wanted:
         bench_transcode(report, args.peers, args.rounds, window=6)
+    if "webrtc" in wanted:
+        bench_webrtc(report, args.rounds, window=6)
+    if "click" in wanted:
+        bench_click(report)
     if "memory" in wanted:
         bench_memory(report, args.peers, 1000)
+    if "turn" in wanted:
+        bench_turn(report, args.peers, args.rounds, window=5)
     report.say(f"load {machine_load():.1f} at the end; bars: {sum(report.bars)} passed, {report.bars.count(False)} failed")
     return 0 if all(report.bars) else 1
 

@@ -94,6 +94,28 @@ def command(name, argv, tally, timeout=600):
         tally.add(f"{name} (ran past {timeout} s)", False, out.decode(errors="replace") if isinstance(out, bytes) else out)
 
 
+def web_tests(tally):
+    """Types and unit tests of the packages in web/; each test counts."""
+    web = ROOT / "web"
+    command("types of web/", ["npm", "run", "--silent", "check", "--prefix", str(web)], tally)
+    for package in ("client", "console"):
+        with tempfile.NamedTemporaryFile(suffix=".json") as report:
+            done = subprocess.run(["npx", "vitest", "run", "--reporter=json", f"--outputFile={report.name}"], cwd=web / "packages" / package,
+                                  capture_output=True, text=True, errors="replace", timeout=600)
+            try:
+                result = json.load(open(report.name))
+            except ValueError:
+                tally.add(f"web {package} (exit {done.returncode})", False, done.stdout + done.stderr)
+                continue
+        tally.passed += result["numPassedTests"]
+        for file in result["testResults"]:
+            for test in file["assertionResults"]:
+                if test["status"] != "passed":
+                    tally.add(f"web {package}: {test['fullName']}", False, "\n".join(test.get("failureMessages", [])))
+        if done.returncode and not result["numFailedTests"]:
+            tally.add(f"web {package} (exit {done.returncode})", False, done.stdout + done.stderr)
+
+
 def interop(preset, tally, all_tests, only, scripts):
     """Each script in tests/interop prints `ok NAME`, `FAIL NAME: why` or `cannot NAME: why` lines and exits 0 or 1."""
     for script in scripts:
@@ -126,10 +148,22 @@ def interop(preset, tally, all_tests, only, scripts):
         say(f"{script.stem}: {seen} checks, {time.monotonic() - start:.0f} s")
 
 
+def npm(folder, tally):
+    """What package-lock.json names, when it is not there yet."""
+    lock, there = folder / "package-lock.json", folder / "node_modules/.package-lock.json"
+    if not there.exists() or there.stat().st_mtime < lock.stat().st_mtime:
+        command(f"npm ci in {folder.relative_to(ROOT)}", ["npm", "ci", "--no-audit", "--no-fund", "--prefix", str(folder)], tally)
+
+
 def interop_scripts():
     """All, and of these the ones that want the machine for themselves: who counts retransmissions cannot share the disk."""
     scripts = sorted((ROOT / "tests/interop").glob("test_*.py"))
     return scripts, [s for s in scripts if s.name == "test_sipp.py"]
+
+
+def without_pages(scripts):
+    """The console is built for release alone."""
+    return [s for s in scripts if s.name not in ("test_console.py", "test_softphone.py")]
 
 
 def main():
@@ -151,6 +185,10 @@ def main():
             command("format", ["./dev", "fmt", "--check"], tally)
             command("layers", [sys.executable, "tools/check_layers.py"], tally)
             command("docs", [sys.executable, "tools/check_docs.py", "--tandem", "build/tandem"], tally)
+        npm(ROOT / "tests/browser", tally)
+        npm(ROOT / "tests/channels", tally)
+        if args.only in "web":
+            web_tests(tally)
         scripts, alone = interop_scripts()
         say("interop, release")
         interop("release", tally, args.all, args.only, [s for s in scripts if s not in alone])
@@ -184,7 +222,7 @@ def main():
                                 seconds * 3 + 120)
     if args.all:
         say("interop, asan")
-        interop("asan", tally, True, args.only, scripts)
+        interop("asan", tally, True, args.only, without_pages(scripts))
         command("package installs and starts in a clean root", ["./dev", "package"], tally, 1800)
 
     for line in tally.cannot:

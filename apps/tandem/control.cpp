@@ -8,6 +8,8 @@
 #include "node/ownership.h"
 #include "ops/metrics.h"
 #include "tandem/program_impl.h"
+#include "tandem/token_keys.h"
+#include "turn/credentials.h"
 
 namespace tandem::app {
 namespace {
@@ -46,6 +48,16 @@ void each_worker(net::Runtime& runtime, std::function<void(std::vector<T>)> then
 }
 
 /// True when any of the workers said so.
+/// What came of it where the call is.
+template <class Done>
+std::function<void(std::vector<Done>)> who_has_it(std::function<void(Done)> then) {
+  return [then = std::move(then)](const std::vector<Done>& found) {
+    for (const Done done : found)
+      if (done != Done::no_call) return then(done);
+    then(Done::no_call);
+  };
+}
+
 std::function<void(std::vector<char>)> any(std::function<void(bool)> then) {
   return [then = std::move(then)](std::vector<char> found) {
     then(std::any_of(found.begin(), found.end(), [](char c) { return c != 0; }));
@@ -73,6 +85,18 @@ void Program::Impl::hangup(call::CallId id, std::function<void(bool)> then) {
   each_worker<char>(*runtime, any(std::move(then)), [id](Now now, node::Worker& w) {
     return std::vector<char>{w.hangup(now, id, call::Cause{})};
   });
+}
+
+/// On each worker in turn.
+void Program::Impl::order(call::CallOrder order, std::function<void(call::Ordered)> then) {
+  order.shard = static_cast<uint16_t>(next_order++ % sip::shard_count);
+  const uint16_t owner = sip::worker_of_shard(order.shard, runtime->workers());
+  auto answer = std::make_shared<std::function<void(call::Ordered)>>(std::move(then));
+  const bool posted =
+      runtime->post_task(owner, [order = std::move(order), answer](Now now, port::Worker& worker) {
+        (*answer)(static_cast<node::Worker&>(worker).order(now, order));
+      });
+  if (!posted) (*answer)({call::Ordered::Outcome::full, 0});
 }
 
 void Program::Impl::transfer(call::CallId id, uint16_t leg, std::string target,
@@ -113,14 +137,17 @@ void Program::Impl::change_conference(ConferenceChange change, std::function<voi
 
 void Program::Impl::record(call::CallId id, call::RecordingAction action, bool announce,
                            std::function<void(call::RecordingDone)> then) {
-  const auto best = [then = std::move(then)](const std::vector<call::RecordingDone>& found) {
-    for (const call::RecordingDone done : found)
-      if (done != call::RecordingDone::no_call) return then(done);
-    then(call::RecordingDone::no_call);
-  };
-  each_worker<call::RecordingDone>(*runtime, best, [id, action, announce](Now now, node::Worker& w) {
-    return std::vector<call::RecordingDone>{w.record(now, id, action, announce)};
-  });
+  each_worker<call::RecordingDone>(
+      *runtime, who_has_it(std::move(then)), [id, action, announce](Now now, node::Worker& w) {
+        return std::vector<call::RecordingDone>{w.record(now, id, action, announce)};
+      });
+}
+
+void Program::Impl::play(call::CallId id, call::PlayOrder order, std::function<void(call::PlayDone)> then) {
+  each_worker<call::PlayDone>(*runtime, who_has_it(std::move(then)),
+                              [id, order = std::move(order)](Now now, node::Worker& w) {
+                                return std::vector<call::PlayDone>{w.play(now, id, order)};
+                              });
 }
 
 void Program::Impl::registrations(std::string domain, std::string search, size_t limit,
@@ -176,6 +203,24 @@ void Program::Impl::trunk_status(std::function<void(std::vector<ops::TrunkStatus
   });
 }
 
+std::optional<ops::NodeControl::TurnCredentials> Program::Impl::turn_credentials(const std::string& user,
+                                                                                 std::optional<int64_t> ttl) {
+  if (config.turn.listeners.empty()) return std::nullopt;
+  TurnCredentials out;
+  out.ttl = ttl.value_or(std::chrono::duration_cast<seconds>(config.turn.credentials_ttl).count());
+  out.username = turn::timed_username(net::now().wall + seconds(out.ttl), user);
+  out.password = turn::timed_password(turn_secret, out.username);
+  out.uris = turn_uris;
+  return out;
+}
+
+void Program::Impl::turn_allocations(size_t limit,
+                                     std::function<void(std::vector<turn::AllocationInfo>)> then) {
+  each_worker<turn::AllocationInfo>(*runtime, std::move(then), [limit](Now now, node::Worker& w) {
+    return w.turn_allocations(now, limit);
+  });
+}
+
 route::Decision Program::Impl::explain(const route::CallRequest& request) { return plan()->explain(request); }
 
 std::shared_ptr<const route::Plan> Program::Impl::plan() const {
@@ -218,12 +263,16 @@ Status<std::string> Program::Impl::reload() {
   if (auto s = web->reload_certificates(); !s.ok()) return s;
   const auto fresh = reread();
   if (!fresh.ok()) return Failure{fresh.reason()};
+  auto keys = read_token_keys(fresh->sip.tokens);
+  if (!keys.ok()) return Failure{keys.reason().text};
+  const auth::TokenConfig tokens = node::token_config(fresh->sip.tokens, std::move(*keys));
   config.log.level = fresh->log.level;
   config.drain = fresh->drain;
-  const port::Level level = ops::level_from(fresh->log.level);
-  log.set_level(level);
+  log.set_level(ops::level_from(fresh->log.level));
+  set_event_level();
   for (uint16_t w = 0; w < runtime->workers(); ++w)
-    runtime->post_task(w, [level](Now, port::Worker& worker) { worker.outbox().event_level = level; });
+    runtime->post_task(
+        w, [tokens](Now, port::Worker& worker) { static_cast<node::Worker&>(worker).set_tokens(tokens); });
   api->reload_tokens();
   subscriber_changed({});
   plan_changed();
@@ -258,8 +307,43 @@ std::string Program::Impl::metrics_text() {
   sources.push_back({"", &sound_counters});
   sources.push_back({"", &recorder_counters});
   sources.push_back({"", &mail_counters});
+  sources.push_back({"", &webhook_counters});
   sources.push_back({"", &web->counters()});
   return ops::prometheus_text(sources);
+}
+
+ops::Figures Program::Impl::figures() {
+  ops::Figures f;
+  for (size_t w = 0; w < worker_counters.size(); ++w) {
+    const CounterSet& c = *worker_counters[w];
+    f.calls += c.total("call_active");
+    f.started += c.total("call_started_total");
+    f.answered += c.total("call_answered_total");
+    f.contacts += c.total("registrar_contacts");
+    f.lost += c.total("media_rtp_lost_total");
+    f.sip_messages += c.total("sip_messages_received_total");
+    f.trunks_down += c.total("trunk_down");
+    f.packets += runtime->counters(static_cast<uint16_t>(w)).total("net_media_packets_received_total");
+    for (const CounterSet::Entry& e : c.entries()) {
+      if (e.name != "media_legs") continue;
+      const bool good = e.labels.find("best") != std::string::npos ||
+                        e.labels.find("high") != std::string::npos ||
+                        e.labels.find("medium") != std::string::npos;
+      (good ? f.legs_good : f.legs_poor) += e.counter.value();
+    }
+  }
+  f.recordings = recorder_counters.total("recordings_open");
+  return f;
+}
+
+std::string Program::Impl::domain_of(const std::string& name_or_alias) {
+  return plan()->domain_of(name_or_alias);
+}
+
+std::string Program::Impl::digest_realm(const std::string& domain) {
+  const auto now = plan();
+  const port::DomainRow* row = now->domain(domain);
+  return row && !row->digest_realm.empty() ? row->digest_realm : domain;
 }
 
 size_t Program::Impl::calls_in_progress() const {

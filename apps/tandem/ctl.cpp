@@ -7,11 +7,13 @@
 #include <boost/json.hpp>
 #include <cstdlib>
 #include <fstream>
+#include <iostream>
 #include <memory>
 #include <sstream>
 #include <vector>
 
 #include "base/text.h"
+#include "net/system_rng.h"
 #include "tandem/ctl_output.h"
 #include "tandem/http_client.h"
 
@@ -133,6 +135,7 @@ Result<std::string, std::string> members_from(const std::vector<std::string>& se
                                                "auth_user",
                                                "pin",
                                                "moderator_pin",
+                                               "note",
                                                "keys",
                                                "menu"};
   json::object out;
@@ -269,13 +272,43 @@ const std::vector<ResourceName>& resources() {
        "time-of-day rules",
        "domain/name/position (- for every domain)",
        {"domain", "name", "position", "weekdays", "from_minute", "to_minute", "time_zone"}},
+      {"webhooks",
+       "/webhooks",
+       "who is told over HTTP of what happens",
+       "name",
+       {"name", "enabled", "url", "events", "waiting", "given_up"}},
       {"parks",
        "/parks",
        "park slots",
        "domain",
        {"domain", "enabled", "first_slot", "last_slot", "timeout_seconds"}},
+      {"channels",
+       "/channels",
+       "signalling channels",
+       "name",
+       {"name", "created", "version", "message_ttl_seconds", "max_viewers"}},
+      {"access-keys",
+       "/access-keys",
+       "who may use signalling channels",
+       "id",
+       {"id", "note", "enabled", "master", "viewer", "admin", "channels", "created"}},
   };
   return all;
+}
+
+/// The secret is in the answer, and nowhere afterwards.
+void add_access_keys(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  auto settings = std::make_shared<std::vector<std::string>>();
+  CLI::App* add =
+      ctl.get_subcommand("access-keys")->add_subcommand("add", "make one; its secret is printed once");
+  add->add_option("members", *settings, "master=true viewer=true admin=true channels='[\"name\"]' note=...")
+      ->required();
+  add->callback([shared, settings] {
+    const auto body = members_from(*settings);
+    if (body.ok()) return shared->run("POST", "/access-keys", {}, *body);
+    fmt::print(stderr, "tandem ctl: {}\n", body.reason());
+    *shared->exit_code = 2;
+  });
 }
 
 void add_routes(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
@@ -366,6 +399,32 @@ void add_recordings(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
   rm->callback([shared, path] { shared->run("DELETE", path()); });
 }
 
+void add_playing(CLI::App& calls, const std::shared_ptr<Ctl>& shared) {
+  auto id = std::make_shared<std::string>();
+  auto prompts = std::make_shared<std::vector<std::string>>();
+  auto files = std::make_shared<std::vector<std::string>>();
+  auto legs = std::make_shared<std::vector<uint16_t>>();
+  auto rounds = std::make_shared<uint32_t>(1);
+  CLI::App* play = calls.add_subcommand("play", "play sounds to those who talk: prompts, then files");
+  play->add_option("id", *id, "of the call")->required();
+  play->add_option("--prompt", *prompts, "name of a prompt");
+  play->add_option("--file", *files, "a file below sounds.folder");
+  play->add_option("--leg", *legs, "who hears it; all when it is absent");
+  play->add_option("--rounds", *rounds, "how often all of it; 0: until it is stopped")
+      ->check(CLI::Range(0, 1000));
+  play->callback([shared, id, prompts, files, legs, rounds] {
+    json::array sounds;
+    for (const std::string& p : *prompts) sounds.push_back(json::object{{"prompt", p}});
+    for (const std::string& f : *files) sounds.push_back(json::object{{"file", f}});
+    json::object body{{"sounds", std::move(sounds)}, {"rounds", *rounds}};
+    if (!legs->empty()) body["legs"] = json::value_from(*legs);
+    shared->run("POST", "/calls/" + percent_encode(*id) + "/play", {}, json::serialize(body));
+  });
+  CLI::App* quiet = calls.add_subcommand("quiet", "end what is played");
+  quiet->add_option("id", *id, "of the call")->required();
+  quiet->callback([shared, id] { shared->run("DELETE", "/calls/" + percent_encode(*id) + "/play"); });
+}
+
 void add_calls(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
   CLI::App* calls = ctl.add_subcommand("calls", "calls in progress")->require_subcommand(1);
   auto id = std::make_shared<std::string>(), target = std::make_shared<std::string>();
@@ -376,6 +435,21 @@ void add_calls(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
   CLI::App* show = calls->add_subcommand("show", "show one, with its legs");
   show->add_option("id", *id, "of the call")->required();
   show->callback([shared, id] { shared->run("GET", "/calls/" + percent_encode(*id)); });
+  auto order = std::make_shared<json::object>();
+  CLI::App* place = calls->add_subcommand("place", "ring a party, then call another for it");
+  const auto member = [&](const char* option, const char* name, const char* help) {
+    return place->add_option_function<std::string>(
+        option, [order, name](const std::string& value) { (*order)[name] = value; }, help);
+  };
+  member("from", "from", "who is rung: user@domain, or with --caller a number or URI")->required();
+  member("to", "to", "number or SIP URI called then")->required();
+  member("--caller", "caller", "user@domain on whose account");
+  member("--shown", "shown", "number shown to the first party instead of the other's");
+  member("--display", "display", "and the name");
+  place->add_option_function<int64_t>(
+      "--ring", [order](const int64_t& value) { (*order)["ring_seconds"] = value; },
+      "seconds the first party may ring");
+  place->callback([shared, order] { shared->run("POST", "/calls", {}, json::serialize(*order)); });
   CLI::App* hangup = calls->add_subcommand("hangup", "end one");
   hangup->add_option("id", *id, "of the call")->required();
   hangup->callback([shared, id] { shared->run("DELETE", "/calls/" + percent_encode(*id)); });
@@ -387,6 +461,7 @@ void add_calls(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
     const std::string body = json::serialize(json::object{{"leg", *leg}, {"target", *target}});
     shared->run("POST", "/calls/" + percent_encode(*id) + "/transfer", {}, body);
   });
+  add_playing(*calls, shared);
   auto action = std::make_shared<std::string>();
   auto silent = std::make_shared<bool>(false);
   CLI::App* record = calls->add_subcommand("record", "start, stop, pause or resume the recording of one");
@@ -415,6 +490,33 @@ void add_registrations(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
     std::string user = aor->substr(0, mark), domain = aor->substr(mark + 1);
     if ((*aor)[mark] == '/') std::swap(user, domain);
     shared->run("DELETE", "/registrations/" + percent_encode(domain) + "/" + percent_encode(user));
+  });
+}
+
+/// A new secret for a webhook, and what it was not told.
+void add_webhooks(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  CLI::App* webhooks = ctl.get_subcommand("webhooks");
+  auto name = std::make_shared<std::string>(), number = std::make_shared<std::string>();
+  const auto verb = [&](const char* what, const char* help, bool one) {
+    CLI::App* sub = webhooks->add_subcommand(what, help);
+    sub->add_option("name", *name, "of the webhook")->required();
+    if (one) sub->add_option("number", *number, "of the delivery")->required();
+    return sub;
+  };
+  const auto path = [name, number](const std::string& part) {
+    return "/webhooks/" + percent_encode(*name) + part +
+           (number->empty() ? "" : "/" + percent_encode(*number));
+  };
+  verb("rotate", "make a new secret; the old one signs as well until old_secret= is set", false)
+      ->callback([shared, path] { shared->run("POST", path("/secret")); });
+  verb("given-up", "deliveries that were given up", false)->callback([shared, path] {
+    shared->run("GET", path("/given-up"), {"number", "time", "type", "attempts", "error"});
+  });
+  verb("redeliver", "deliver one of them again", true)->callback([shared, path] {
+    shared->run("POST", path("/given-up"));
+  });
+  verb("forget", "forget one of them", true)->callback([shared, path] {
+    shared->run("DELETE", path("/given-up"));
   });
 }
 
@@ -487,6 +589,68 @@ void add_cdrs(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
   cdrs->callback([shared, s] { search_records(*shared, *s); });
 }
 
+/// What an administrator's password is to be: the first line of standard input, or a random one, printed
+/// once.
+std::string admin_password(bool from_input) {
+  std::string password;
+  if (from_input) {
+    std::getline(std::cin, password);
+    if (!password.empty() && password.back() == '\r') password.pop_back();
+    return password;
+  }
+  net::SystemRng rng;
+  return rng.token(20);
+}
+
+/// Accounts of the console: list, add, set, password, remove.
+void add_admins(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
+  CLI::App* all = ctl.add_subcommand("admins", "who may sign in to the console")->require_subcommand(1);
+  auto name = std::make_shared<std::string>(), role = std::make_shared<std::string>("viewer");
+  auto from_input = std::make_shared<bool>(false);
+  const auto path = [name] { return "/admins/" + percent_encode(*name); };
+  const auto put_password = [shared, path, from_input](json::object body) {
+    const std::string password = admin_password(*from_input);
+    body["password"] = password;
+    const auto answer = shared->call("PUT", path(), json::serialize(body));
+    if (answer && !*from_input) fmt::print("{}\n", password);
+  };
+  const auto roles = CLI::IsMember({"viewer", "operator", "admin"});
+  all->add_subcommand("list", "list them")->callback([shared] {
+    shared->run("GET", "/admins", {"name", "role", "enabled"});
+  });
+  CLI::App* add = all->add_subcommand("add", "make one; its password is printed once");
+  add->add_option("name", *name, "to sign in with")->required();
+  add->add_option("--role", *role, "viewer, operator (and hangs calls up) or admin")
+      ->capture_default_str()
+      ->check(roles);
+  add->add_flag("--password-stdin", *from_input, "the password is the first line of standard input");
+  add->callback([put_password, role] { put_password({{"role", *role}}); });
+  CLI::App* password = all->add_subcommand("password", "give one a new password, printed once");
+  password->add_option("name", *name, "of the account")->required();
+  password->add_flag("--password-stdin", *from_input, "it is the first line of standard input");
+  password->callback([put_password] { put_password({}); });
+  auto members = std::make_shared<std::vector<std::string>>();
+  CLI::App* set = all->add_subcommand("set", "change role=... or enabled=...");
+  set->add_option("name", *name, "of the account")->required();
+  set->add_option("members", *members, "member=value ...")->required();
+  set->callback([shared, path, members] {
+    const auto body = members_from(*members);
+    if (body.ok()) return shared->run("PUT", path(), {}, *body);
+    fmt::print(stderr, "tandem ctl: {}\n", body.reason());
+    *shared->exit_code = 2;
+  });
+  CLI::App* remove = all->add_subcommand("remove", "remove one; its sessions end");
+  remove->add_option("name", *name, "of the account")->required();
+  remove->callback([shared, path] { shared->run("DELETE", path()); });
+  CLI::App* sessions = ctl.add_subcommand("sessions", "who is signed in")->require_subcommand(1);
+  sessions->add_subcommand("list", "list them")->callback([shared] {
+    shared->run("GET", "/sessions", {"id", "account", "role", "source", "created", "used"});
+  });
+  CLI::App* end = sessions->add_subcommand("end", "sign one out");
+  end->add_option("id", *name, "of the session")->required();
+  end->callback([shared, name] { shared->run("DELETE", "/sessions/" + percent_encode(*name)); });
+}
+
 void add_node_commands(CLI::App& ctl, const std::shared_ptr<Ctl>& shared) {
   ctl.add_subcommand("status", "version, start, drain and readiness")->callback([shared] {
     shared->run("GET", "/status");
@@ -525,11 +689,14 @@ void add_ctl(CLI::App& root, int& exit_code) {
   ctl->add_flag("--json", shared->as_json, "print JSON as it came");
   for (const ResourceName& r : resources()) add_resource(*ctl, shared, r);
   add_routes(*ctl, shared);
+  add_access_keys(*ctl, shared);
   add_voicemails(*ctl, shared);
   add_recordings(*ctl, shared);
   add_calls(*ctl, shared);
   add_registrations(*ctl, shared);
+  add_webhooks(*ctl, shared);
   add_cdrs(*ctl, shared);
+  add_admins(*ctl, shared);
   add_node_commands(*ctl, shared);
 }
 

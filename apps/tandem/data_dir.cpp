@@ -142,7 +142,10 @@ Status<std::string> DataDir::write_credentials(const Credentials& credentials) c
   for (const auto& u : credentials.users)
     users.emplace_back(json::object{{"user", u.user}, {"password", u.password}});
   const json::object all{
-      {"domain", credentials.domain}, {"users", std::move(users)}, {"api_token", credentials.api_token}};
+      {"domain", credentials.domain},
+      {"users", std::move(users)},
+      {"api_token", credentials.api_token},
+      {"admin", json::object{{"user", credentials.admin.user}, {"password", credentials.admin.password}}}};
   return write_file(file("credentials.json"), json::serialize(all) + "\n", 0600);
 }
 

@@ -18,6 +18,7 @@ struct Credentials {
   };
   std::vector<User> users;
   std::string api_token;
+  User admin;  // of the console
 };
 
 class DataDir {

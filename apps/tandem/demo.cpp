@@ -14,6 +14,7 @@
 #include "net/tls.h"
 #include "store/sql_directory.h"
 #include "crypto/hash.h"
+#include "crypto/password.h"
 #include "tandem/commands.h"
 #include "tandem/demo_account.h"
 #include "tandem/program.h"
@@ -25,6 +26,8 @@ struct DemoOptions {
   std::string data = "./data";
   std::string bind = "127.0.0.1";
   uint16_t sip_port = 5060, tls_port = 5061, web_port = 8443;
+  uint16_t turn_port = 3478, turn_tls_port = 5349;  // 0: off
+  uint16_t webrtc_port = 8444;                      // of the first worker; 0: off
   uint16_t workers = 0;
   std::string media_ports = "16384-32767";
   std::string log_level = "info";
@@ -58,7 +61,17 @@ Result<node::NodeConfig, std::string> config_for(const DemoOptions& o, const Dat
         fmt::format("--media-ports: '{}' is no range of ports such as 16384-32767", o.media_ports)};
   realm.first_port = static_cast<uint16_t>(first);
   realm.last_port = static_cast<uint16_t>(last);
+  realm.webrtc_port = o.webrtc_port;
   c.realms.push_back(std::move(realm));
+  // Peers are the open internet only, as everywhere: the demo opens neither this machine nor its network.
+  if (o.turn_port != 0)
+    for (const char* transport : {"udp", "tcp"})
+      c.turn.listeners.push_back({transport, {*ip, o.turn_port}, {}, {}});
+  if (o.turn_port != 0 && o.turn_tls_port != 0)
+    for (const char* transport : {"tls", "dtls"})
+      c.turn.listeners.push_back({transport, {*ip, o.turn_tls_port}, {}, {}});
+  const auto domain = data.demo_domain();
+  c.turn.realm = domain.ok() ? *domain : o.bind;
   if (!o.hep.empty()) {
     const auto collector = SocketAddress::parse(o.hep);
     if (!collector) return Failure{fmt::format("--hep: '{}' is no address and port", o.hep)};
@@ -84,7 +97,21 @@ Status<std::string> make_domain(port::Directory& directory, const std::string& d
   return Done{};
 }
 
-/// First start: subscribers, the API token and the file that tells of them.
+/// Who signs in to the console.
+Status<std::string> make_admin(port::AdminDirectory& directory, Rng& rng, Credentials::User& admin) {
+  admin = {"admin", rng.token(20)};
+  crypto::PasswordSalt salt{};
+  rng.fill(salt);
+  port::AdminRow row;
+  row.name = admin.user;
+  row.password = crypto::password_hash(admin.password, salt);
+  row.role = port::AdminRow::Role::admin;
+  const auto done = directory.put_admin(row, port::Directory::Put::either);
+  if (!done.ok()) return Failure{done.reason().text};
+  return Done{};
+}
+
+/// First start: subscribers, the API token, an administrator and the file that tells of them.
 Status<std::string> make_subscribers(const DataDir& data, const std::string& domain,
                                      Credentials& credentials) {
   net::SystemRng rng;
@@ -113,6 +140,7 @@ Status<std::string> make_subscribers(const DataDir& data, const std::string& dom
   token.sha256 = std::string(crypto::hash_hex(crypto::Hash::sha256, {credentials.api_token}).view());
   token.scopes = "admin";
   if (const auto done = directory.put_api_token(token); !done.ok()) return Failure{done.reason().text};
+  if (auto made = make_admin(directory, rng, credentials.admin); !made.ok()) return made;
   return data.write_credentials(credentials);
 }
 
@@ -165,11 +193,15 @@ void print_welcome(const DemoOptions& o, const DataDir& data, const Credentials&
   } else {
     fmt::print("Subscribers and passwords are in {}.\n", data.file("credentials.json"));
   }
+  if (!fresh.admin.user.empty())
+    fmt::print("Console: {}/ as {} with the password {}\n", web, fresh.admin.user, fresh.admin.password);
+  if (o.turn_port != 0)
+    fmt::print("STUN and TURN {}:{} (UDP, TCP), realm and users as for SIP.\n", o.bind, o.turn_port);
   fmt::print(
-      "SIP {}:{} (UDP, TCP) and {} (TLS). REST and metrics: {}\n"
+      "SIP {}:{} (UDP, TCP), {} (TLS) and wss{}/sip (browsers). Console, REST and metrics: {}\n"
       "Call another extension, or *43 for the echo test. Listening on {} only; `--bind ADDRESS` for other "
       "machines.\n",
-      o.bind, o.sip_port, o.tls_port, web, o.bind);
+      o.bind, o.sip_port, o.tls_port, web.substr(web.find(':')), web, o.bind);
   std::fflush(stdout);
 }
 
@@ -206,7 +238,15 @@ void add_demo(CLI::App& root, int& exit_code) {
   demo->add_option("--sip-port", o->sip_port, "SIP over UDP and TCP")->capture_default_str();
   demo->add_option("--tls-port", o->tls_port, "SIP over TLS")->capture_default_str();
   demo->add_option("--web-port", o->web_port, "HTTPS")->capture_default_str();
+  demo->add_option("--turn-port", o->turn_port, "STUN and TURN over UDP and TCP; 0: off")
+      ->capture_default_str();
+  demo->add_option("--turn-tls-port", o->turn_tls_port, "TURN over TLS and DTLS; 0: off")
+      ->capture_default_str();
   demo->add_option("--media-ports", o->media_ports, "RTP and RTCP")->capture_default_str();
+  demo->add_option(
+          "--webrtc-port", o->webrtc_port,
+          "media of browsers over UDP and TCP, of the first worker; each other has the next one; 0: off")
+      ->capture_default_str();
   demo->add_option("--workers", o->workers, "worker threads; 0: one per core")
       ->capture_default_str()
       ->check(CLI::Range(0, 256));

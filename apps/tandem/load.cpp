@@ -13,6 +13,8 @@
 #include <memory>
 
 #include "base/text.h"
+#include "dtls/certificate.h"
+#include "dtls/openssl_endpoint.h"
 #include "load/agent.h"
 #include "net/clock.h"
 #include "net/runtime.h"
@@ -33,6 +35,7 @@ struct LoadOptions {
   uint64_t count = 0;
   uint32_t expires = 3600;
   size_t limit = 100'000;
+  std::string webrtc;
   bool poisson = false, rtp = false, allow_remote = false, quiet = false, insecure = false;
 };
 
@@ -90,6 +93,7 @@ class Reader {
       s.callee->ring = duration("--ring", o_.ring);
       s.callee->rtp = o_.rtp;
       s.callee->codec = o_.callee_codec;
+      s.callee->webrtc = o_.webrtc == "callee" || o_.webrtc == "both";
       s.callee->limit = o_.limit;
     }
     if (mode == Mode::register_ || !o_.register_at.empty()) s.registrations = registrations(mode);
@@ -122,6 +126,7 @@ class Reader {
     c.password = o_.password;
     c.rtp = o_.rtp;
     c.codec = o_.caller_codec;
+    c.webrtc = o_.webrtc == "caller" || o_.webrtc == "both";
     c.limit = o_.limit;
     return c;
   }
@@ -195,7 +200,7 @@ class Run {
     runtime_ = std::make_unique<net::Runtime>(
         std::move(*config),
         [this](uint16_t, port::MediaPorts& ports) {
-          return std::make_unique<load::Agent>(settings_, ports, rng_);
+          return std::make_unique<load::Agent>(settings_, ports, rng_, &dtls_);
         },
         handlers_, handlers_, handlers_);
     if (auto s = runtime_->start(); !s.ok()) return cannot(s.reason());
@@ -326,6 +331,7 @@ class Run {
   const LoadOptions& o_;
   load::Settings settings_;
   net::SystemRng rng_;
+  dtls::OpensslEndpoint dtls_{dtls::Certificate::make(net::now().wall, rng_)};
   NoHandlers handlers_;
   TemporaryCertificate certificate_;
   std::unique_ptr<net::Runtime> runtime_;
@@ -363,6 +369,9 @@ void add_media(CLI::App* c, LoadOptions& o) {
       "--caller-codec", o.caller_codec,
       "callers speak PCMU, PCMA, G722, G729 or opus and nothing else: a sound, counted by RTP sequence");
   c->add_option("--callee-codec", o.callee_codec, "the same of callees");
+  c->add_option("--webrtc", o.webrtc,
+                "whose media is a browser's (ICE, DTLS-SRTP), with --rtp: caller, callee or both")
+      ->check(CLI::IsMember({"caller", "callee", "both"}));
 }
 
 void add_caller(CLI::App* c, LoadOptions& o) {

@@ -40,6 +40,8 @@ void Program::Impl::start_mailer() {
 }
 
 void Program::Impl::message_left(const port::Voicemail& message) {
+  if (webhooks_on && !webhook_sender->file(*store_directory, {ops::webhook_event(message)}).ok())
+    webhook_sender->accept(ops::webhook_event(message));
   const auto now_plan = plan();
   const port::MailboxRow* row = now_plan->mailbox(message.mailbox.domain, message.mailbox.user);
   if (!mailer || !row || row->email.empty()) return;

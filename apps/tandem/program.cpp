@@ -10,34 +10,20 @@
 #include "base/text.h"
 #include "crypto/hash.h"
 #include "net/clock.h"
+#include "net/sockets.h"
 #include "net/tls.h"
 #include "node/ownership.h"
 #include "ops/hep.h"
 #include "ops/redact.h"
 #include "tandem/program_impl.h"
+#include "tandem/token_keys.h"
 
 namespace tandem::app {
 namespace {
 
-constexpr const char* version = "0.1.0";
-
 port::Transport transport_from(const std::string& name) {
   if (name == "tcp") return port::Transport::tcp;
   return name == "tls" ? port::Transport::tls : port::Transport::udp;
-}
-
-/// Call-ID of a message without parsing all of it: what ties a capture together.
-std::string_view call_id_of(std::string_view message) {
-  size_t at = 0;
-  while (at < message.size()) {
-    const size_t end = std::min(message.find('\n', at), message.size());
-    const std::string_view line = message.substr(at, end - at);
-    for (const std::string_view name : {std::string_view("Call-ID:"), std::string_view("i:")})
-      if (istarts_with(line, name)) return trim(line.substr(name.size()));
-    if (line.size() <= 1) break;
-    at = end + 1;
-  }
-  return {};
 }
 
 }  // namespace
@@ -65,8 +51,13 @@ Status<std::string> Program::Impl::start() {
   else
     return Failure{built.reason()};
   net::SystemRng rng;
-  const auto keys = data.keys(rng);
+  auto keys = data.keys(rng);
   if (!keys.ok()) return Failure{keys.reason()};
+  if (auto bearer = read_token_keys(config.sip.tokens); bearer.ok())
+    keys->bearer = std::move(*bearer);
+  else
+    return Failure{bearer.reason().text};
+  tickets = node::ticket_key(*keys);
   const auto epoch = data.next_epoch();
   if (!epoch.ok()) return Failure{epoch.reason()};
   if (config.hep.collector) {
@@ -77,11 +68,17 @@ Status<std::string> Program::Impl::start() {
   if (auto s = start_store(); !s.ok()) return s;
   start_sounds();
   start_mailer();
+  start_webhooks();
+  if (config.web.sip_messages > 0) {
+    ops::MessageRingOptions options;
+    options.messages = config.web.sip_messages;
+    messages = std::make_unique<ops::MessageRing>(options, control_counters);
+  }
   if (auto s = start_workers(*epoch, *keys); !s.ok()) return s;
   if (auto s = start_web(); !s.ok()) return s;
   started = true;
   say(port::Level::notice, "node.started",
-      {{"version", version},
+      {{"version", program_version},
        {"node", std::to_string(config.node)},
        {"epoch", std::to_string(*epoch)},
        {"workers", std::to_string(workers)}});
@@ -98,6 +95,7 @@ Status<std::string> Program::Impl::start_store() {
     say(port::Level::warning, "store.readable_by_others", {{"path", path}});
   store_directory = std::make_unique<store::SqlDirectory>(path);
   control_directory = std::make_unique<store::SqlDirectory>(path);
+  webhook_directory = std::make_unique<store::SqlDirectory>(path);
   if (const auto opened = store_directory->open(); !opened.ok()) return Failure{opened.reason().text};
   if (auto loaded = load_plan(*control_directory); !loaded.ok()) return loaded;
   if (auto made = first_token(); !made.ok()) return made;
@@ -111,7 +109,8 @@ Status<std::string> Program::Impl::start_store() {
         {{"path", folder}, {"why", std::string(port::to_text(recovered.reason()))}});
   cdr_sink =
       std::make_unique<store::CdrSink>(*store_directory, disk, data.file("cdr-rejected"), store_counters);
-  shipper = std::make_unique<store::SpoolShipper>(disk, folder, catalog, *cdr_sink, store_counters, sink);
+  cdr_tap = make_cdr_tap();
+  shipper = std::make_unique<store::SpoolShipper>(disk, folder, catalog, *cdr_tap, store_counters, sink);
   store = std::make_unique<store::StoreService>(
       *store_directory, shipper.get(), store::StoreServiceOptions{}, store_counters,
       [this](uint16_t worker, port::AskId id, port::Answer answer) {
@@ -138,18 +137,21 @@ Status<std::string> Program::Impl::first_token() {
   return Done{};
 }
 
-std::unique_ptr<port::Worker> Program::Impl::make_worker(uint16_t index, port::MediaPorts& ports,
+std::unique_ptr<port::Worker> Program::Impl::make_worker(uint16_t index,
+                                                         const net::Runtime::Capabilities& world,
                                                          uint64_t epoch, const node::NodeKeys& keys) {
   rngs.push_back(std::make_unique<net::SystemRng>());
   // One certificate a node, shown by each worker for itself.
   if (!certificate) certificate = dtls::Certificate::make(net::now().wall, *rngs.back());
   dtls_endpoints.push_back(std::make_unique<dtls::OpensslEndpoint>(*certificate));
-  auto worker =
-      std::make_unique<node::Worker>(node::make_settings(config, keys, epoch, index, workers, realms), plan(),
-                                     ports, *rngs.back(), *dtls_endpoints.back(), net::now());
+  node::WorkerSettings settings = node::make_settings(config, keys, epoch, index, workers, realms);
+  for (const IpAddress& ip : net::own_addresses()) settings.turn.policy.own.push_back(ip);
+  auto worker = std::make_unique<node::Worker>(settings, plan(), world.media, *rngs.back(),
+                                               *dtls_endpoints.back(), net::now());
   worker->use(prompts, *recorder);
-  worker->outbox().trace_sip = config.log.trace_sip || hep != nullptr;
-  worker->outbox().event_level = log.level();
+  if (world.relays) worker->use(*world.relays);
+  worker->outbox().trace_sip = config.log.trace_sip || hep != nullptr || messages != nullptr;
+  worker->outbox().event_level = event_level();
   worker_counters.push_back(&worker->counters());
   return worker;
 }
@@ -160,6 +162,9 @@ Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::Nod
   rc.node = config.node;
   rc.workers = workers;
   rc.limits.connections = config.limits.connections;
+  rc.limits.websocket.message_bytes = config.web.websocket.message_bytes;
+  rc.limits.websocket.messages_per_second = static_cast<uint32_t>(config.web.websocket.messages_per_second);
+  rc.limits.websocket_ping = config.web.websocket.ping;
   rc.dns.servers = config.dns_servers;
   for (size_t i = 0; i < config.realms.size(); ++i) {
     const auto id = static_cast<port::RealmId>(i);
@@ -183,18 +188,23 @@ Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::Nod
     }
     rc.tls.push_back({id, r.tls_ca, r.tls_verify});
     const edge::MediaRange& m = realms->realm(id).media;
-    rc.media.push_back({id, m.v4, m.v6, m.advertised_v4, m.advertised_v6, m.first_port, m.last_port});
+    rc.media.push_back({id, m.v4, m.v6, m.advertised_v4, m.advertised_v6, m.first_port, m.last_port,
+                        static_cast<uint16_t>(r.webrtc_port)});
   }
+  rc.turn = turn_net();
+  turn_secret =
+      config.turn.secrets.empty() ? node::own_turn_secret(keys) : config.turn.secrets.front().secret;
   runtime = std::make_unique<net::Runtime>(
       std::move(rc),
-      [this, epoch, keys](uint16_t index, port::MediaPorts& ports) {
-        return make_worker(index, ports, epoch, keys);
+      [this, epoch, keys](uint16_t index, const net::Runtime::Capabilities& world) {
+        return make_worker(index, world, epoch, keys);
       },
       *this, *this, *this);
   if (auto s = runtime->start(); !s.ok()) {
     runtime.reset();
     return s;
   }
+  name_turn_uris();
   store->start();
   spool->start();
   sounds->start();
@@ -202,23 +212,78 @@ Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::Nod
   return Done{};
 }
 
+net::TurnNetConfig Program::Impl::turn_net() const {
+  const node::TurnSettings& t = config.turn;
+  net::TurnNetConfig net;
+  for (const node::TurnListenerSettings& l : t.listeners) {
+    net::TurnListenerConfig& out = net.listeners.emplace_back();
+    out.transport = port::from_text<port::RelayTransport>(l.transport).value_or(port::RelayTransport::udp);
+    out.bind = l.bind;
+    out.tls = l.chain.empty() ? net::TlsFiles{config.web.certificate, config.web.key, {}}
+                              : net::TlsFiles{l.chain, l.key, {}};
+  }
+  net.relay_v4 = node::relay_address(t, IpAddress::Family::v4);
+  net.relay_v6 = node::relay_address(t, IpAddress::Family::v6);
+  net.advertised_v4 = t.advertise_v4;
+  net.advertised_v6 = t.advertise_v6;
+  net.first_port = t.first_port;
+  net.last_port = t.last_port;
+  net.connections = t.connections;
+  return net;
+}
+
+/// RFC 7065, one a listener.
+void Program::Impl::name_turn_uris() {
+  for (size_t i = 0; i < config.turn.listeners.size(); ++i) {
+    const std::string& transport = config.turn.listeners[i].transport;
+    const SocketAddress& at = runtime->turn_bound()[i];
+    const bool secure = transport == "tls" || transport == "dtls";
+    const bool stream = transport == "tcp" || transport == "tls";
+    std::string host = config.turn.host;
+    if (host.empty()) host = at.ip.is_v6() ? "[" + at.ip.to_string() + "]" : at.ip.to_string();
+    turn_uris.push_back(fmt::format("{}:{}:{}?transport={}", secure ? "turns" : "turn", host, at.port,
+                                    stream ? "tcp" : "udp"));
+  }
+  // What pages may be told; no browser speaks TURN over DTLS.
+  std::vector<std::string> of_pages;
+  std::copy_if(turn_uris.begin(), turn_uris.end(), std::back_inserter(of_pages),
+               [](const std::string& uri) { return !uri.starts_with("turns:") || uri.ends_with("=tcp"); });
+  if (of_pages.empty()) return;
+  for (uint16_t w = 0; w < runtime->workers(); ++w)
+    runtime->post_task(
+        w, [of_pages, secret = turn_secret, ttl = config.turn.credentials_ttl](Now, port::Worker& worker) {
+          static_cast<node::Worker&>(worker).offer_turn(of_pages, secret, ttl);
+        });
+}
+
 Status<std::string> Program::Impl::start_web() {
-  api = std::make_unique<ops::Api>(
-      ops::ApiConfig{.version = version,
-                     .server_name = config.sip.user_agent,
-                     .started = net::now().wall,
-                     .guess_key = net::SystemRng().next()},
-      *control_directory, *this, [] { return net::now().wall; }, control_counters);
+  make_api();
+  make_front_desk();
   net::HttpConfig hc;
   hc.listeners.push_back({config.web.bind, {config.web.certificate, config.web.key, {}}});
+  hc.websockets.paths = {{"/sip", "sip"}, {"/rtc", "tandem.rtc.v1"}};
+  if (front_desk)
+    hc.websockets.paths.push_back({std::string(channel::websocket_path), "",
+                                   [this](const port::HttpRequest& r) { return front_desk->admit(r); }});
+  hc.websockets.realm = node::websocket_realm(config);
+  hc.websockets.origins = config.web.websocket.origins;
+  hc.websockets.without_origin = !config.web.websocket.require_origin;
   web = std::make_unique<net::HttpServer>(
-      std::move(hc), [this](const net::HttpRequest& in, net::HttpServer::Reply reply) {
+      std::move(hc),
+      [this](const net::HttpRequest& in, net::HttpServer::Reply reply) {
         const port::HttpRequest request{in.method, in.target, in.headers, in.body, in.peer, in.secure};
-        api->handle(request, [reply = std::move(reply)](port::HttpResponse out) {
+        auto answer = [reply = std::move(reply)](port::HttpResponse out) {
           reply({static_cast<unsigned>(out.status), std::move(out.content_type), std::move(out.headers),
                  std::move(out.body)});
-        });
-      });
+        };
+        if (front_desk && channel::FrontDesk::handles(request)) return answer(front_desk->answer(request));
+        api->handle(request, std::move(answer));
+      },
+      [this](net::Upgraded& connection) { return runtime->adopt(connection); });
+  web->every(ops::History::period, [this] { api->sample(); });
+  if (front_desk) web->every(seconds(5), [this] { front_desk->retry(); });
+  if (messages) web->every(milliseconds(200), [this] { messages->take(); });
+  passwords.start();
   if (auto s = web->start(); !s.ok()) return s;
   web_url = "https://" + web->bound().front().to_string();
   return Done{};
@@ -232,8 +297,11 @@ void Program::Impl::stop() {
   if (spool) spool->stop();
   if (store) store->stop();
   if (mailer) mailer->stop();
+  if (webhook_thread) webhook_thread->stop();
+  passwords.stop();
   // Threads are joined: now what they used may go, the API before the workers it speaks of.
   web.reset();
+  front_desk.reset();
   api.reset();
 }
 
@@ -263,11 +331,13 @@ void Program::Impl::events(uint16_t worker, std::vector<port::Event> list) {
   const WallTime wall = net::now().wall;
   const std::string source = fmt::format("worker-{}", worker);
   for (const port::Event& e : list) log.event(e, wall, source);
+  tell_webhooks(list, wall);
 }
 
 void Program::Impl::traces(uint16_t, std::span<const port::SipTrace> list) {
   for (const port::SipTrace& t : list) {
     if (config.log.trace_sip) log.trace(t);
+    if (messages) messages->put(t);
     if (!hep) continue;
     const std::string message = ops::redact_sip(t.bytes.text());
     ops::HepPacket p;
@@ -277,7 +347,7 @@ void Program::Impl::traces(uint16_t, std::span<const port::SipTrace> list) {
     p.time = t.time;
     p.capture_id = static_cast<uint32_t>(config.hep.capture_id);
     p.password = config.hep.password;
-    p.correlation_id = call_id_of(message);
+    p.correlation_id = ops::call_id_of(message);
     p.payload = message;
     hep->send(ops::encode_hep3(p));
   }

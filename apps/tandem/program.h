@@ -11,6 +11,8 @@
 
 namespace tandem::app {
 
+inline constexpr const char* program_version = "0.1.0";
+
 class Program {
  public:
   /// `reread`: the configuration again, for SIGHUP; an error is one text.

@@ -11,6 +11,7 @@
 #include "node/settings.h"
 #include "tandem/commands.h"
 #include "tandem/program.h"
+#include "tandem/token_keys.h"
 #include "tandem/yaml_schema.h"
 
 namespace tandem::app {
@@ -24,6 +25,10 @@ void check_certificates(const node::NodeConfig& config, std::vector<node::Proble
       wrong.push_back({std::move(path), read.reason(), ""});
   };
   check("web.certificate", {config.web.certificate, config.web.key, {}}, false);
+  for (size_t l = 0; l < config.turn.listeners.size(); ++l)
+    if (const node::TurnListenerSettings& in = config.turn.listeners[l];
+        in.transport == "tls" || in.transport == "dtls")
+      check(fmt::format("turn.listeners[{}].chain", l), {in.chain, in.key, {}}, false);
   for (size_t r = 0; r < config.realms.size(); ++r)
     for (size_t l = 0; l < config.realms[r].listeners.size(); ++l) {
       const node::ListenerSettings& in = config.realms[r].listeners[l];
@@ -41,6 +46,7 @@ Result<node::NodeConfig, std::string> load(const std::string& path) {
   const auto across = [&] {
     std::vector<node::Problem> wrong = node::problems_with(config);
     check_certificates(config, wrong);
+    if (const auto keys = read_token_keys(config.sip.tokens); !keys.ok()) wrong.push_back(keys.reason());
     const bool realms_fit = std::none_of(wrong.begin(), wrong.end(),
                                          [](const node::Problem& p) { return p.path.starts_with("realms"); });
     if (realms_fit)

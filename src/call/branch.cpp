@@ -170,7 +170,7 @@ void CallFlow::on_profile(size_t branch, const port::Answer& answer) {
   if (!b.profile->enabled) return fail_branch(branch, Cause::from_status(404));
   const port::Forwarding& forwarding = b.profile->forwarding;
   if (b.forwards && !forwarding.always.empty() && divert(branch, forwarding.always, "unconditional")) return;
-  if (b.profile->do_not_disturb) {
+  if (b.profile->do_not_disturb && !b.own) {
     if (b.forwards && !forwarding.busy.empty() && divert(branch, forwarding.busy, "do-not-disturb")) return;
     return fail_branch(branch, Cause::from_status(layer_.config.busy_status, "Do not disturb"));
   }

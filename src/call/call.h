@@ -94,6 +94,7 @@ struct Branch {
   Instant stop = Instant::never();
   bool forwards = true;    // obeys the subscriber's forwarding
   bool skip_busy = false;  // a ring group does not ring who is talking
+  bool own = false;        // who ordered the call is rung for it, and wants to be
   bool profile_known = false, contacts_known = false, line_known = true, rang = false;
   port::SubscriberAnswer profile;
   std::vector<port::Contact> contacts;
@@ -120,7 +121,13 @@ struct Redirection {
 
 /// Somebody is being rung for `origin`.
 struct Setup {
-  enum class Purpose : uint8_t { call, transfer, park_return, service } purpose = Purpose::call;
+  enum class Purpose : uint8_t {
+    call,
+    transfer,
+    park_return,
+    service,
+    first,  // of an ordered call: who is to be connected is rung, before anybody is called for it
+  } purpose = Purpose::call;
   uint64_t number = 0;
   LegId origin = 0;
   LegId referrer = 0;  // transfer: who asked
@@ -210,6 +217,7 @@ struct Call {
   bool private_caller = false;  // Privacy: id
   WallTime started, answered;
   std::string caller, callee, rule;
+  std::string ordered_by;  // who placed it over REST; empty: a telephone did
   Instant setup_until = Instant::never();
   Instant park_until = Instant::never();
   Instant feature_until = Instant::never();

@@ -10,7 +10,8 @@
 namespace tandem::call {
 
 CallCounters::CallCounters(CounterSet& c)
-    : started(c.counter("call_started_total", "INVITEs that became a call")),
+    : started(c.counter("call_started_total", "INVITEs and orders that became a call")),
+      ordered(c.counter("call_ordered_total", "Calls placed over REST")),
       answered(c.counter("call_answered_total", "Calls and transfers that were answered")),
       ended(c.counter("call_ended_total", "Calls whose last leg is gone")),
       cdrs(c.counter("call_cdr_total", "Call detail records given to the spool")),
@@ -38,6 +39,8 @@ CallCounters::CallCounters(CounterSet& c)
       setup_timeouts(c.counter("call_setup_timeouts_total", "Calls that rang too long")),
       ask_failures(c.counter("call_ask_failures_total", "Questions of calls that failed")),
       moved(c.counter("call_moved_total", "Calls given to another worker")),
+      phones_moved(c.counter("call_phones_moved_total",
+                             "Legs whose phone registered over another connection during the call")),
       replaces_refused(c.counter("call_replaces_refused_total",
                                  "INVITE and REFER with Replaces from who may not take that dialog (403)")),
       bad_parts(c.counter("call_bad_parts_total", "Snapshots of calls that could not be restored")),
@@ -45,6 +48,7 @@ CallCounters::CallCounters(CounterSet& c)
       not_recorded(c.counter(
           "call_not_recorded_total",
           "Recordings of calls that could not begin: the recorder's limits, media past us, no codec")),
+      played(c.counter("call_played_total", "Legs that were played sounds by order of REST")),
       limit_pins(c.counter("call_refused_total", "Refused by a limit", "limit=\"pins\"")) {
   for (size_t i = 0; i < sdp_errors.size(); ++i)
     sdp_errors[i] = &c.counter("sdp_parse_errors_total",
@@ -189,7 +193,7 @@ void CallLayer::Impl::on_new_invite(Now now, sip::TuEvent& event, const Identity
     return refuse(now, event.server, 503, out,
                   {{sip::HeaderId::retry_after, std::to_string(config.retry_after_seconds)}});
   }
-  if (std::string unknown = sip::unsupported_options(request, supported_options); !unknown.empty())
+  if (std::string unknown = sip::unsupported_options(request, supported_options(config)); !unknown.empty())
     return refuse(now, event.server, 420, out, {{sip::HeaderId::unsupported, std::move(unknown)}});
   if (merged.count(merge_key(request))) {  // RFC 3261 section 8.2.2.2
     counters.merged.add();
@@ -453,8 +457,24 @@ std::vector<CallInfo> CallLayer::list(size_t limit) const {
 
 std::optional<CallInfo> CallLayer::show(CallId id) const {
   const Call* call = impl_->find(id);
-  if (!call) return std::nullopt;
+  // Over to everybody, as in list(), though a telephone that is away may still owe an answer.
+  if (!call || call->state == Call::State::releasing) return std::nullopt;
   return impl_->info(*call);
+}
+
+Ordered CallLayer::order(Now now, const CallOrder& order, port::Outbox& out) {
+  if (impl_->refusing) {
+    impl_->counters.draining.add();
+    return {Ordered::Outcome::draining, 0};
+  }
+  if (impl_->calls.size() >= impl_->config.max_calls) {
+    impl_->counters.limit_calls.add();
+    return {Ordered::Outcome::full, 0};
+  }
+  Call& call = impl_->make_call(order.shard);
+  const CallId id = call.id;
+  impl_->run(now, call, out, [&](CallFlow& flow) { flow.start(order); });
+  return {Ordered::Outcome::placed, id};
 }
 
 bool CallLayer::hangup(Now now, CallId id, const Cause& cause, port::Outbox& out) {
@@ -501,11 +521,38 @@ RecordingDone CallLayer::record(Now now, CallId id, RecordingAction action, bool
   return done;
 }
 
+PlayDone CallLayer::play(Now now, CallId id, const PlayOrder& order, port::Outbox& out) {
+  Call* call = impl_->find(id);
+  if (!call) return PlayDone::no_call;
+  PlayDone done = PlayDone::failed;
+  impl_->run(now, *call, out, [&](CallFlow& flow) { done = flow.play(order); });
+  return done;
+}
+
 bool CallLayer::transfer(Now now, CallId id, uint16_t leg, std::string_view target, port::Outbox& out) {
   Call* call = impl_->find(id);
   if (!call) return false;
   bool done = false;
   impl_->run(now, *call, out, [&](CallFlow& flow) { done = flow.transfer(leg, target); });
+  return done;
+}
+
+void CallLayer::phone_moved(Now now, CallId id, std::string_view local_tag, const port::Contact& contact,
+                            port::Outbox& out) {
+  Call* call = impl_->find(id);
+  if (!call) return;
+  impl_->run(now, *call, out, [&](CallFlow&) {
+    for (const auto& p : call->parties)
+      if (p->sip && p->sip->local_tag() == local_tag && p->sip->moved_to(contact))
+        impl_->counters.phones_moved.add();
+  });
+}
+
+bool CallLayer::restart_ice(Now now, CallId id, uint16_t leg, port::Outbox& out) {
+  Call* call = impl_->find(id);
+  if (!call) return false;
+  bool done = false;
+  impl_->run(now, *call, out, [&](CallFlow& flow) { done = flow.restart_ice(leg); });
   return done;
 }
 

@@ -53,9 +53,29 @@ struct CallInfo {
   std::string state;  // "setup", "ringing", "connected", "parked", "transferring", "releasing"
   std::string caller, callee;
   WallTime started;
-  WallTime answered;  // ns == 0: not yet
-  std::string route;  // the rule that decided
+  WallTime answered;       // ns == 0: not yet
+  std::string route;       // the rule that decided
+  std::string ordered_by;  // who placed it over REST; empty: a telephone did
   std::vector<LegInfo> legs;
+};
+
+/// A call that nobody's telephone places: both parties are called, one after the other.
+struct CallOrder {
+  port::SubscriberAnswer caller;  // on whose account: its permissions, its numbers; never null
+  bool own = true;                // its own telephones ring first
+  std::string from;               // else: the number or URI that does, as `caller` would dial it
+  std::string to;                 // number or URI called when that has answered
+  std::string shown;              // to the first party, as who calls; empty: `to`
+  std::string display;            // likewise, the name
+  std::string by;                 // who ordered it, for its records
+  Duration ring{};                // how long the first party may ring; 0: CallConfig::setup_timeout
+  uint16_t shard = 0;             // of the call; one of this worker's
+};
+
+/// What came of an order.
+struct Ordered {
+  enum class Outcome : uint8_t { placed, draining, full } outcome = Outcome::placed;
+  CallId call = 0;  // placed
 };
 
 /// Who is in a conference now.
@@ -85,6 +105,27 @@ enum class RecordingDone : uint8_t {
   not_recorded,  // there is nothing to stop, pause or resume
   forbidden,     // RecordPolicy::never of a party
   failed,        // the recorder refuses (its limits), or there is no media of ours to record
+};
+
+/// Sounds for those who talk, each instead of its partner, who goes on being heard. It ends with its last
+/// round, when a party holds, and when the call's parties change. A file that cannot be read is passed over.
+struct PlayOrder {
+  struct Sound {
+    std::string language, prompt;  // of the port::PromptLibrary; or
+    port::SoundFile file;          // when `prompt` is empty
+  };
+  std::vector<uint16_t> legs;  // who hears it; empty: all
+  std::vector<Sound> sounds;   // none: what is played ends
+  uint32_t rounds = 1;         // 0: until it is ended
+};
+enum class PlayDone : uint8_t {
+  done,
+  no_call,
+  no_leg,       // no such leg, or it has not answered
+  no_prompt,    // nobody has the prompt
+  not_talking,  // nobody has answered yet, or a service of ours speaks
+  held,         // and hears music
+  failed,       // there is no media of ours, or no codec of it
 };
 
 }  // namespace tandem::call
@@ -139,10 +180,20 @@ class CallLayer {
   // ---- control ----
   std::vector<CallInfo> list(size_t limit = SIZE_MAX) const;
   std::optional<CallInfo> show(CallId id) const;
+  /// RFC 3725. The call exists when this returns; what becomes of it is told like of any other.
+  Ordered order(Now now, const CallOrder& order, port::Outbox& out);
   /// False when there is no such call.
   bool hangup(Now now, CallId id, const Cause& cause, port::Outbox& out);
   /// As if `leg` had sent a REFER to `target` (a number or URI). False: no such connected leg.
   bool transfer(Now now, CallId id, uint16_t leg, std::string_view target, port::Outbox& out);
+  /// A phone of the AOR that leg `local_tag` is at has registered over another connection. When the leg is
+  /// that very phone's, what we ask of it goes there from now on (RFC 5626 section 5.3: by the binding, not
+  /// by the flow of old).
+  void phone_moved(Now now, CallId id, std::string_view local_tag, const port::Contact& contact,
+                   port::Outbox& out);
+  /// ICE of the leg begins anew, by an offer of ours: its client is in another network, say. False: no such
+  /// connected leg, it has no ICE, or offers are in progress.
+  bool restart_ice(Now now, CallId id, uint16_t leg, port::Outbox& out);
   std::vector<ConferenceInfo> conferences() const;
   /// What is set is changed. False: no such conference here.
   bool set_conference(Now now, std::string_view domain, std::string_view name, std::optional<bool> locked,
@@ -154,6 +205,7 @@ class CallLayer {
   bool remove_member(Now now, std::string_view domain, std::string_view name, CallId id, port::Outbox& out);
   /// What those who talk say, a channel each. `announce`: both are told. Starting what runs is done.
   RecordingDone record(Now now, CallId id, RecordingAction action, bool announce, port::Outbox& out);
+  PlayDone play(Now now, CallId id, const PlayOrder& order, port::Outbox& out);
   /// No new calls (503); running ones go on. For a drain.
   void refuse_new_calls(bool refuse);
 

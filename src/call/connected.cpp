@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.h"
 #include "call/flow.h"
 #include "media/ringback.h"
 
@@ -35,18 +36,60 @@ void CallFlow::on_leg(const LegEvent& e) {
     case LegEvent::Kind::offer_refused:
       return on_offer_refused(*p, e);
     case LegEvent::Kind::confirmed:
-      return;
+      return tell_candidates(*p);
     case LegEvent::Kind::released:
       return on_released(*p, e);
     case LegEvent::Kind::transfer:
       return on_transfer(*p, std::string(e.body));
     case LegEvent::Kind::info:
       return on_info(*p, e);
+    case LegEvent::Kind::candidates:
+      return on_candidates(*p, e);
   }
 }
 
-/// Key presses are media's, which knows how the partner is told of them; anything else is the partner's.
+/// What cannot be read, or is of another generation, is counted where it is refused; the call goes on
+/// without.
+void CallFlow::on_candidates(Party& p, const LegEvent& e) {
+  const auto taken = e.candidate ? layer_.engine.trickle(turn_.now, p.endpoint, *e.candidate)
+                                 : layer_.engine.trickle_fragment(turn_.now, p.endpoint, e.body);
+  if (!taken.ok())
+    event(port::Level::info, "call.candidates_refused",
+          {{"party", p.user}, {"why", media::to_string(taken.reason())}});
+  touch();
+}
+
+/// Ours that came after the description, as soon as the peer can be told.
+void CallFlow::tell_candidates(Party& p) {
+  if (!p.endpoint || !p.leg->takes_candidates() || !layer_.engine.trickles(p.endpoint)) return;
+  const auto told = layer_.engine.take_candidates(p.endpoint);
+  if (!told.empty()) p.leg->send_candidates(turn_, told, layer_.engine.fragment_of(p.endpoint, told));
+}
+
+bool CallFlow::restart_ice(LegId leg) {
+  Party* p = party(leg);
+  return p && restart_ice(*p);
+}
+
+/// New credentials by an offer of ours; what is connected goes on until the new is.
+bool CallFlow::restart_ice(Party& p) {
+  if (p.state != Party::State::up || p.negotiation != Negotiation::none ||
+      (p.sip && p.sip->offer_in_progress()))
+    return false;
+  const auto offer = layer_.engine.restart(turn_.now, p.endpoint);
+  if (!offer.ok()) return false;
+  event(port::Level::notice, "call.media_restart", {{"party", p.user}});
+  p.negotiation = Negotiation::own;
+  p.negotiation_until = turn_.now.mono + layer_.config.refresh_timeout;
+  p.leg->offer_patiently(turn_, *offer);
+  touch();
+  return true;
+}
+
+/// Key presses are media's, which knows how the partner is told of them; candidates (RFC 8840) the leg itself
+/// takes, and what it could not is no business of the partner's; anything else is.
 void CallFlow::on_info(Party& p, const LegEvent& e) {
+  if (iequals(e.content_type, trickle_type)) return;
   if (const auto press = e.method == "INFO" ? read_dtmf(e.content_type, e.body) : std::nullopt) {
     p.dtmf_form = press->form;
     if (layer_.engine.press(turn_.now, p.endpoint, press->digit, press->lasted)) return;
@@ -128,6 +171,8 @@ void CallFlow::gone(Party& p, const Cause& cause, port::Cdr::Side side) {
   p.endpoint = {};
   p.negotiation = Negotiation::none;
   p.negotiation_until = Instant::never();
+  if (Party* from = origin(); p.early_media && from && from->state == Party::State::up && !from->partner)
+    play(*from, ringback());  // somebody else rings, or it is over at once
   if (Party* partner = party(p.partner); partner && partner->partner == p.id) partner->partner = 0;
   p.partner = 0;
   touch();
@@ -170,6 +215,12 @@ void CallFlow::on_media(const media::MediaEvent& e) {
       return ask_sounds(*p);
     case media::MediaEvent::Kind::unreachable:  // the media time-out ends what stays silent
       return event(port::Level::notice, "call.media_unreachable", {{"party", p->user}});
+    case media::MediaEvent::Kind::restart_due:  // busy with an offer, or not answered yet: it is due again
+                                                // later
+      restart_ice(*p);
+      return;
+    case media::MediaEvent::Kind::candidates:
+      return tell_candidates(*p);
     case media::MediaEvent::Kind::unkeyed:
       if (p->state != Party::State::up) return;
       event(port::Level::notice, "call.media_unkeyed", {{"party", p->user}});
@@ -360,10 +411,10 @@ void CallFlow::on_sound(const port::SoundFile& file, const port::Answer& answer)
     if (std::find(wanted.begin(), wanted.end(), file) == wanted.end()) continue;
     if (sound && sound->ok())
       layer_.engine.supply(p->endpoint, file, **sound);
-    else if (attended() == p.get() && call_.attendance->saying)
-      layer_.engine.supply(p->endpoint, file, nullptr);  // the rest is said without it
-    else
+    else if (p->music && !(attended() == p.get() && call_.attendance->saying))
       play(*p, codec::ToneSequence::music());
+    else
+      layer_.engine.supply(p->endpoint, file, nullptr);  // the rest is said without it
   }
 }
 

@@ -232,7 +232,7 @@ void CallFlow::on_line_found(const port::Answer& answer, bool parked) {
   // Whoever answered, or retrieved it, in the meantime keeps it.
   r.only = parked ? Replacement::Only::parked : Replacement::Only::early;
   if (chosen->worker != layer_.config.worker && layer_.dialogs.find(r.tag) == layer_.dialogs.end())
-    return move_away(chosen->worker, to_part(r));
+    return move_away(layer_.shard_at(chosen->worker, call_.shard), to_part(r));
   join_other(r);
 }
 

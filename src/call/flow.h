@@ -3,7 +3,8 @@
 // room.
 //
 // Files by noun: setup.cpp (a call comes in and is routed), branch.cpp (targets that ring), trunk.cpp
-// (targets that are not subscribers), offer_answer.cpp, connected.cpp (what legs tell), transfer.cpp,
+// (targets that are not subscribers), ordered.cpp (calls placed over REST), offer_answer.cpp, connected.cpp
+// (what legs tell), transfer.cpp,
 // replace.cpp (legs that change calls), park.cpp, features.cpp, serve.cpp (services of ours), meeting.cpp
 // (conferences), records.cpp (CDRs and lines).
 #include <functional>
@@ -31,6 +32,7 @@ class CallFlow {
 
   // ---- inputs
   void start(sip::ServerTxId server, const port::Path& path, const Identity& identity);
+  void start(const CallOrder& order);
   void on_leg(const LegEvent& event);
   void on_answer(const OpenAsk& ask, const port::Answer& answer);
   bool on_dns(port::AskId id, const port::Answer& answer);
@@ -41,11 +43,13 @@ class CallFlow {
   void mute(bool on);                     // the caller, in its conference
   void operator_lecture(bool on);
   bool transfer(LegId leg, std::string_view target);
+  bool restart_ice(LegId leg);
   /// After a move: what the call came here for.
   void go_on(std::string_view then);
   void ask_again();  // after a restore: what was asked and not yet answered
   RecordingDone record(RecordingAction action, bool announce);
   void record_again();  // after a restore
+  PlayDone play(const PlayOrder& order);
   void tell_lines();
   void tell_seats();
   void settle_seats();
@@ -76,6 +80,12 @@ class CallFlow {
 
   void proceed();
   route::CallRequest request_of_setup(bool diverted) const;
+
+  // ordered.cpp
+  void ring_first();
+  void first_answered(Party& stand_in, Party& first);
+  void first_failed(const Cause& cause);
+  std::string number_of(std::string_view dialled) const;
 
   // seats.cpp
   bool dials_emergency() const;
@@ -140,6 +150,7 @@ class CallFlow {
   bool open_media(Party& party, const port::Path& path);
   std::string offer_for(Party& called, Party& origin, Cause& why);
   void on_progress(Party& called, const LegEvent& event);
+  void hear_early(Party& origin, Party& called, const LegEvent& event);
   void on_answered(Party& called, const LegEvent& event);
   void connect(Party& origin, Party& called);
   void on_offer(Party& party, const LegEvent& event);
@@ -160,6 +171,9 @@ class CallFlow {
   void gone(Party& party, const Cause& cause = {}, port::Cdr::Side side = port::Cdr::Side::system);
   void release_all(const Cause& cause, port::CommitId after = 0);
   void on_info(Party& party, const LegEvent& event);
+  bool restart_ice(Party& party);
+  void on_candidates(Party& party, const LegEvent& event);
+  void tell_candidates(Party& party);
 
   // transfer.cpp
   void on_transfer(Party& party, const std::string& target);
@@ -172,7 +186,7 @@ class CallFlow {
   void join_other(const Replacement& replacement);
   bool can_replace(const Party& replaced) const;
   bool may_take(const Party& replaced, const Party& claimant, bool referred) const;
-  void move_away(uint16_t worker, std::string then);
+  void move_away(uint16_t shard, std::string then);
   bool retrieve(Party& parked, Party& newcomer);
   bool replace_talking(Party& x, Party& newcomer, const std::string& transferred_by);
   bool replace_calling(Party& x, Party& newcomer, const std::string& transferred_by);
@@ -242,6 +256,9 @@ class CallFlow {
   void announce_recording(Party* party);
   void end_recording(Pairing& pair);
 
+  // playing.cpp
+  bool play(Party& p, const PlayOrder& order);
+
   // records.cpp
   Pairing& open_pair(const Party& a, const Party& b);
   port::CommitId close_pair(Pairing& pair, const Cause& cause, port::Cdr::Side side);
@@ -256,6 +273,7 @@ class CallFlow {
 
   // everywhere
   Party& add_party();
+  Party& add_stand_in();
   void know_dialog(Party& party);
   /// Patience of zero: CallConfig::ask_timeout.
   void ask(OpenAsk::What what, port::Question question, int branch = -1, Duration patience = Duration{0});

@@ -22,6 +22,7 @@ namespace tandem::call {
 struct CallCounters {
   explicit CallCounters(CounterSet& c);
   Counter& started;
+  Counter& ordered;
   Counter& answered;
   Counter& ended;
   Counter& cdrs;
@@ -47,10 +48,12 @@ struct CallCounters {
   Counter& setup_timeouts;
   Counter& ask_failures;
   Counter& moved;
+  Counter& phones_moved;
   Counter& replaces_refused;
   Counter& bad_parts;
   Counter& recorded;
   Counter& not_recorded;
+  Counter& played;
   Counter& limit_pins;
 
   /// A peer's description, read; what was wrong with one that could not be is counted here.
@@ -104,6 +107,15 @@ struct Layer {
     return it == calls.end() ? nullptr : it->second.get();
   }
   Call& make_call(uint16_t shard);
+  uint16_t worker_of(uint16_t shard) const {
+    return sip::worker_of_shard(shard, std::max<uint16_t>(config.workers, 1));
+  }
+  /// One of the worker's shards; `near` itself when it is.
+  uint16_t shard_at(uint16_t worker, uint16_t near) const {
+    const uint16_t workers = std::max<uint16_t>(config.workers, 1);
+    const auto first = static_cast<uint16_t>(near - near % workers);
+    return static_cast<uint16_t>((first + worker < sip::shard_count ? first : 0) + worker);
+  }
   /// f(CallFlow&), then everything its legs had to tell, then the end of the call when nothing is left of it.
   template <class F>
   void run(Now now, Call& call, port::Outbox& out, F&& f);

@@ -11,6 +11,10 @@
 #include "call/cause.h"
 #include "port/outbox.h"
 
+namespace tandem::media {
+struct Trickled;
+}
+
 namespace tandem::call {
 
 /// Unique within a call, never reused; 0 is nobody.
@@ -31,6 +35,7 @@ struct LegEvent {
                     // `by_peer`
     transfer,       // the peer asks to be replaced by `body` (Refer-To URI); answer_transfer() it
     info,           // INFO or MESSAGE in the dialog: `content_type`, `body`
+    candidates,     // ICE candidates of the peer's: `candidate`, or a fragment of SDP in `body` (RFC 8840)
   };
   Kind kind = Kind::progress;
   LegId leg = 0;
@@ -40,6 +45,7 @@ struct LegEvent {
   std::string_view body;
   std::string_view content_type;
   std::string_view method;  // info: "INFO" or "MESSAGE"
+  const media::Trickled* candidate = nullptr;
   Cause cause;
   std::vector<std::string> targets;
 };
@@ -64,6 +70,8 @@ class Leg {
   // ---- offers and answers once the call is up (and, where the protocol can, before)
   /// Sends an offer now, or as soon as the one in progress is over. `answer` or `offer_refused` follows.
   virtual void offer(Turn& turn, std::string_view body) = 0;
+  /// The same; a peer that does not answer at all, or cannot be reached, has refused it, and the leg goes on.
+  virtual void offer_patiently(Turn& turn, std::string_view body) { offer(turn, body); }
   /// Takes an offer() back that nobody has answered; no event follows.
   virtual void withdraw_offer(Turn& turn) = 0;
   virtual void answer(Turn& turn, std::string_view body) = 0;
@@ -76,6 +84,13 @@ class Leg {
 
   virtual void send_info(Turn& turn, std::string_view method, std::string_view content_type,
                          std::string_view body) = 0;
+
+  // ---- ICE candidates that come later (RFC 8838)
+  /// Whether the peer can be told of any now.
+  virtual bool takes_candidates() const { return false; }
+  /// `candidates` are ours; `fragment` is the same as a body of SDP.
+  virtual void send_candidates(Turn&, const std::vector<media::Trickled>& /*candidates*/,
+                               std::string_view /*fragment*/) {}
 
   // ---- the end
   /// Ends the leg from our side in the way its state asks for: refuse, cancel or hang up. `after`: a refusal

@@ -83,6 +83,7 @@ void CallFlow::sit_down(Meeting& meeting, Meeting::Member& member) {
   event(port::Level::info, "conference.entered",
         {{"conference", a.room}, {"others", std::to_string(others)}});
   if (row && row->announce) sound_meeting(meeting, true);
+  record_by_policy(*pair_of(p.id));
   const bool lecture = layer_.engine.lecture(*room);
   const bool otherwise = row && row->lecture != lecture && !a.moderator;
   tell([&](service::Machine& m, service::Orders& out) {

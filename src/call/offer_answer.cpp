@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "call/flow.h"
 #include "media/codecs.h"
+#include "port/inner_flow.h"
 
 namespace tandem::call {
 
@@ -15,6 +16,23 @@ bool same_attribute(const sdp::Description& a, const sdp::Description& b, size_t
 
 bool same_format(const sdp::Format& a, const sdp::Format& b) {
   return a.payload_type == b.payload_type && iequals(a.encoding, b.encoding) && a.clock_rate == b.clock_rate;
+}
+
+/// Somebody turns a camera on or off. Of a hold, which is told by the sound, the other side hears music.
+bool same_pictures(const sdp::Description& before, const sdp::Description& now) {
+  bool pictures = true, sound = true;
+  for (size_t i = 0; i < now.media_count(); ++i) {
+    if (now.media(i).port == 0 || before.direction(i) == now.direction(i)) continue;
+    (iequals(now.media(i).kind, "audio") ? sound : pictures) = false;
+  }
+  return pictures || !sound;
+}
+
+/// No sound is wanted of whom this is for.
+bool holds_sound(const sdp::Description& d) {
+  for (size_t i = 0; i < d.media_count(); ++i)
+    if (iequals(d.media(i).kind, "audio") && d.media(i).port != 0) return !sdp::receives(d.direction(i));
+  return false;
 }
 
 /// A new offer that changes addresses, ports and directions only: who heard the old one need not hear this
@@ -32,6 +50,7 @@ bool same_session(const sdp::Description& before, const sdp::Description& now, b
       if (std::none_of(known.begin(), known.end(), [&](const sdp::Format& k) { return same_format(k, f); }))
         return false;
   }
+  if (!same_pictures(before, now)) return false;
   return own_keys || before.attribute(sdp::Description::session, "fingerprint") ==
                          now.attribute(sdp::Description::session, "fingerprint");
 }
@@ -125,6 +144,27 @@ media::Dtmf CallFlow::dtmf_of(const Party& p) const {
 
 bool CallFlow::transcodes() const { return !layer_.config.bypass_media && !layer_.config.codecs.empty(); }
 
+namespace {
+
+/// A leg over a WebSocket is a browser's: ICE, DTLS-SRTP and rtcp-mux are what it speaks, and nothing else
+/// (RFC 8827 section 6.5, RFC 8834 section 4.5), whatever the other leg is and is configured. Opus before the
+/// rest, where we offer of our own; what the other leg speaks still comes first, since it need not be made
+/// anew. Who else has to have both can be nothing else either.
+void speak_webrtc(const port::Path& path, media::EndpointConfig& config) {
+  if (path.transport == port::Transport::ws || path.transport == port::Transport::wss) {
+    config.anchored = true;
+    config.srtp = media::Srtp::required;
+    config.srtp_keying = media::SrtpKeying::dtls;
+    config.ice = media::Ice::offered;
+    std::stable_partition(config.codecs.begin(), config.codecs.end(),
+                          [](const std::string& codec) { return istarts_with(codec, "opus"); });
+  }
+  config.webrtc = config.ice == media::Ice::offered && config.srtp == media::Srtp::required &&
+                  config.srtp_keying == media::SrtpKeying::dtls;
+}
+
+}  // namespace
+
 /// `path`: how the leg's SIP goes; its address family is that of the leg's media.
 bool CallFlow::open_media(Party& p, const port::Path& path) {
   if (p.endpoint) return true;
@@ -142,6 +182,9 @@ bool CallFlow::open_media(Party& p, const port::Path& path) {
   config.ice_lite = layer_.config.ice_lite;
   config.only_codecs = !p.codecs.empty();
   config.codecs = config.only_codecs ? p.codecs : layer_.config.codecs;
+  speak_webrtc(path, config);
+  // A page never sees the telephone events its browser is sent, while INFO reaches a client of the JSON API.
+  if (port::is_inner(path.flow) && config.dtmf == media::Dtmf::automatic) config.dtmf = media::Dtmf::info;
   config.media_timeout = layer_.config.media_timeout;
   config.trail = call_.id;
   const auto opened = layer_.engine.open(config);
@@ -185,6 +228,8 @@ void CallFlow::on_progress(Party& called, const LegEvent& e) {
     if (Party* referrer = party(setup.referrer);
         referrer && referrer->state == Party::State::up && setup.told_status < 180)
       referrer->leg->transfer_progress(turn_, 180);
+  if (!e.body.empty() && from->state == Party::State::up && setup.purpose == Setup::Purpose::call)
+    hear_early(*from, called, e);
   std::string body;
   if (!e.body.empty() && from->has_sdp && from->state != Party::State::up) {
     auto answer = layer_.counters.read(e.body);
@@ -209,6 +254,22 @@ void CallFlow::on_progress(Party& called, const LegEvent& e) {
     line(*from, port::LineCall::State::early);
   }
   setup.told_status = std::max<int>(setup.told_status, e.status);
+}
+
+/// The first party of an ordered call is up: early media takes the place of our ringing tone.
+void CallFlow::hear_early(Party& from, Party& called, const LegEvent& e) {
+  auto answer = layer_.counters.read(e.body);
+  if (!answer.ok() || !fit(called, *answer) ||
+      !layer_.engine.set_remote(turn_.now, called.endpoint, *answer, media::SdpRole::answer).ok())
+    return;
+  layer_.engine.stop(turn_.now, from.endpoint);
+  from.music = false;
+  called.early_media =
+      layer_.engine.join(turn_.now, from.endpoint, called.endpoint, media::Stage::early).ok();
+  if (called.early_media)
+    called.early_body = e.body;
+  else
+    play(from, ringback());
 }
 
 void CallFlow::on_answered(Party& called, const LegEvent& e) {
@@ -244,6 +305,7 @@ void CallFlow::on_answered(Party& called, const LegEvent& e) {
     from->leg->accept(turn_, *shown);
   }
   connect(*from, called);
+  tell_candidates(called);
 }
 
 /// Somebody answered: the two talk, the others stop ringing, the record begins.
@@ -256,6 +318,7 @@ void CallFlow::connect(Party& from, Party& called) {
     layer_.engine.stop(turn_.now, from.endpoint);
     from.music = false;
   }
+  if (call_.setup->purpose == Setup::Purpose::first) return first_answered(from, called);
   if (call_.setup->purpose != Setup::Purpose::call) transfer_done(nullptr);
   from.partner = called.id;
   called.partner = from.id;
@@ -287,8 +350,12 @@ void CallFlow::on_offer(Party& p, const LegEvent& e) {
   Party* partner = party(p.partner);
   const bool partner_up = partner && partner->state == Party::State::up && p.state == Party::State::up;
   const auto before = layer_.engine.remote_description(p.endpoint);
-  const bool same =
-      before && same_session(*before, *offer, ends_keys(p)) && !layer_.engine.is_direct(p.endpoint);
+  // A hold that came with other news was told to the partner, who waits for its end.
+  const auto told = sdp::Description::parse(partner_up ? layer_.engine.local_description(partner->endpoint)
+                                                       : std::string());
+  const bool resumes = told.ok() && holds_sound(*told) && !holds_sound(*offer);
+  const bool same = before && same_session(*before, *offer, ends_keys(p)) && !resumes &&
+                    !layer_.engine.is_direct(p.endpoint);
   if (same || !partner_up) {
     if (answer_locally(p, *offer)) return update_hold(p);
     layer_.engine.rollback(turn_.now, p.endpoint);

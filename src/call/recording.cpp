@@ -55,13 +55,16 @@ bool CallFlow::begin_recording(Pairing& pair, bool announce) {
   layer_.counters.recorded.add();
   event(port::Level::info, "call.recording", {{"file", pair.cdr.recordings.back()}});
   touch();
-  if (announce)
-    for (const LegId leg : {pair.a, pair.b}) announce_recording(party(leg));
+  if (announce) {
+    announce_recording(party(pair.a));
+    if (pair.b != pair.a) announce_recording(party(pair.b));
+  }
   return true;
 }
 
-/// Each hears it alone, and is heard meanwhile.
+/// Each hears it alone, and is heard meanwhile. In a conference the machine says it between its own words.
 void CallFlow::announce_recording(Party* p) {
+  if (p && p == attended() && !call_.attendance->room.empty()) return on_room(service::RoomEvent::recorded);
   if (!p || p->state != Party::State::up || p->music) return;
   (void)layer_.engine.play(turn_.now, p->endpoint,
                            media::Programme{{media::Cue{{}, "recorded", {}, nullptr}}});

@@ -12,8 +12,10 @@ uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 uint32_t microseconds_of(double ms) { return static_cast<uint32_t>(std::clamp(ms, 0.0, 60000.0) * 1000); }
 uint32_t hundredths_of(double mos) { return static_cast<uint32_t>(std::clamp(mos, 0.0, 5.0) * 100); }
 
-port::Cdr::Direction direction_of(bool from_trunk, bool to_trunk) {
+/// What an order calls over trunks goes out, whichever party it is.
+port::Cdr::Direction direction_of(const Call& call, bool from_trunk, bool to_trunk) {
   using Direction = port::Cdr::Direction;
+  if (!call.ordered_by.empty() && (from_trunk || to_trunk)) return Direction::outbound;
   if (from_trunk) return to_trunk ? Direction::transit : Direction::inbound;
   return to_trunk ? Direction::outbound : Direction::internal;
 }
@@ -62,10 +64,12 @@ port::Cdr CallFlow::new_record() const {
   cdr.setup = turn_.now.wall;
   cdr.dialled = call_.callee;
   cdr.route = call_.rule;
+  cdr.ordered_by = call_.ordered_by;
   if (!call_.setup) return cdr;
   const Setup& setup = *call_.setup;
   cdr.setup = setup.started;
-  if (setup.purpose != Setup::Purpose::call) cdr.dialled = setup.dialled;
+  if (setup.purpose != Setup::Purpose::call && setup.purpose != Setup::Purpose::first)
+    cdr.dialled = setup.dialled;
   cdr.forwarded_by = setup.forwarded_by;
   cdr.transferred_by = setup.transferred_by;
   return cdr;
@@ -80,7 +84,7 @@ Pairing& CallFlow::open_pair(const Party& a, const Party& b) {
   cdr = new_record();
   // Who picks the call up, or takes it over, has not been rung.
   if (call_.setup) cdr.ring = b.attempt == call_.setup->number ? b.rung : call_.setup->rung;
-  cdr.direction = direction_of(!a.trunk.empty(), !b.trunk.empty());
+  cdr.direction = direction_of(call_, !a.trunk.empty(), !b.trunk.empty());
   if (a.endpoint) pair.a_before = layer_.engine.statistics(a.endpoint);
   if (b.endpoint) pair.b_before = layer_.engine.statistics(b.endpoint);
   touch();
@@ -125,7 +129,16 @@ void CallFlow::record_called(const Party& called, const Cause& cause, port::Cdr:
   cdr.key = {layer_.config.node, layer_.config.epoch, call_.id, call_.next_pair++};
   cdr.ring = called.rung;
   cdr.sip_status = cause.status >= 300 ? cause.status : 487;
-  cdr.direction = direction_of(!from->trunk.empty(), !called.trunk.empty());
+  cdr.direction = direction_of(call_, !from->trunk.empty(), !called.trunk.empty());
+  if (call_.setup->purpose == Setup::Purpose::first) {
+    // It was to be the caller; whom for has not been called.
+    describe(cdr.caller, called);
+    count_media(cdr.caller, called, {});
+    cdr.callee.party = {call_.callee, call_.domain, {}, {}};
+    ++call_.setup->records;
+    call_.setup->recorded = append(cdr, cause, side);
+    return;
+  }
   describe(cdr.caller, *from);
   // What the caller hears while several ring is one phone's early media; all it heard belongs to that one.
   if (called.early_media && from->state != Party::State::up) count_media(cdr.caller, *from, {});
@@ -143,10 +156,16 @@ port::CommitId CallFlow::record_attempt(const Cause& cause, port::Cdr::Side side
   port::Cdr cdr = new_record();
   cdr.key = {layer_.config.node, layer_.config.epoch, call_.id, call_.next_pair++};
   cdr.sip_status = cause.status;
-  describe(cdr.caller, *from);
+  const bool first = setup.purpose == Setup::Purpose::first;
   const Branch* branch = setup.branches.empty() ? nullptr : &setup.branches.front();
-  if (branch) cdr.callee.party = {branch->aor.user, branch->aor.domain, {}, {}};
-  cdr.direction = direction_of(!from->trunk.empty(), branch && branch->kind == Branch::Kind::trunk);
+  if (first) {
+    cdr.caller.party = {call_.caller, call_.domain, {}, {}};
+    cdr.callee.party = {call_.callee, call_.domain, {}, {}};
+  } else {
+    describe(cdr.caller, *from);
+  }
+  if (branch && !first) cdr.callee.party = {branch->aor.user, branch->aor.domain, {}, {}};
+  cdr.direction = direction_of(call_, !from->trunk.empty(), branch && branch->kind == Branch::Kind::trunk);
   return append(cdr, cause, side);
 }
 

@@ -69,11 +69,9 @@ void CallFlow::join_other(const Replacement& r) {
   const auto found = layer_.dialogs.find(r.tag);
   if (found == layer_.dialogs.end()) {
     const auto owner = layer_.mint.owner(r.tag);
-    const uint16_t worker =
-        owner ? sip::worker_of_shard(owner->shard, std::max<uint16_t>(layer_.config.workers, 1)) : 0;
-    if (!owner || owner->node != layer_.config.node || worker == layer_.config.worker)
+    if (!owner || owner->node != layer_.config.node || layer_.worker_of(owner->shard) == layer_.config.worker)
       return replace_failed(r, 481);
-    return move_away(worker, to_part(r));
+    return move_away(owner->shard, to_part(r));
   }
   const Layer::Where where = found->second;
   Call* other = layer_.find(where.call);
@@ -183,7 +181,7 @@ void CallFlow::replace(LegId replaced, std::unique_ptr<Party> arriving, const st
   newcomer.id = call_.next_leg++;
   newcomer.branch = -1;
   newcomer.attempt = 0;
-  newcomer.sip->rename(call_.id, newcomer.id);
+  newcomer.sip->rename(call_.id, newcomer.id, call_.shard);
   know_dialog(newcomer);
   layer_.aliases[before] = {call_.id, newcomer.id};
   touch();
@@ -277,11 +275,13 @@ void CallFlow::begin_pair(Party& a, Party& b, const std::string& transferred_by)
   update_hold(b);
 }
 
-/// The whole call goes to another worker (and this object ends): it is stored, its names are told to the
-/// dispatch, its ports are closed so that the new owner can bind them.
-void CallFlow::move_away(uint16_t worker, std::string then) {
+/// The whole call goes to the worker of a shard (and this object ends): it is stored, its names are told to
+/// the dispatch, its ports are closed so that the new owner can bind them. From then on it mints names of
+/// that shard, since only what was minted before is forwarded.
+void CallFlow::move_away(uint16_t shard, std::string then) {
   port::CallMove move;
-  move.to_worker = worker;
+  move.to_worker = layer_.worker_of(shard);
+  call_.shard = shard;
   move.then = std::move(then);
   for (const auto& p : call_.parties) {
     if (!p->sip) continue;

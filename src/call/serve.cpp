@@ -94,9 +94,9 @@ void CallFlow::serve(const route::ServiceCall& s) {
     case Kind::conference: {
       // All that meet are on the worker the conference's name belongs to.
       const std::string room = s.name + "@" + s.domain;
-      const uint16_t worker =
-          sip::worker_of_shard(sip::shard_of(room), std::max<uint16_t>(layer_.config.workers, 1));
-      if (worker != layer_.config.worker) return move_away(worker, to_part(s));
+      const uint16_t shard = sip::shard_of(room);
+      if (layer_.worker_of(shard) != layer_.config.worker) return move_away(shard, to_part(s));
+      call_.shard = shard;  // also when another number of workers is restored
       const port::ConferenceRow* row = layer_.plan->conference(s.domain, s.name);
       if (!row) return fail_setup(Cause::from_status(404, "No such conference"));
       const bool asks = !row->pin.empty() || !row->moderator_pin.empty();

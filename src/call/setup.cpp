@@ -86,6 +86,7 @@ void CallFlow::start(sip::ServerTxId server, const port::Path& path, const Ident
 void CallFlow::proceed() {
   Party* caller = origin();
   if (!caller) return;
+  if (call_.setup->purpose == Setup::Purpose::first) return ring_first();
   line(*caller, port::LineCall::State::trying);
   if (call_.feature_asks > 0 && !dials_emergency())
     return ask(OpenAsk::What::caller_line, port::AskLine{caller->aor});
@@ -252,6 +253,11 @@ void CallFlow::act(const route::Action& action) {
     if (reject->cause > 0 && reject->cause < 128) cause.q850 = static_cast<uint16_t>(reject->cause);
     return fail_setup(std::move(cause));
   }
+  const bool rings =
+      std::holds_alternative<route::Extension>(action) || std::holds_alternative<route::RingGroup>(action) ||
+      std::holds_alternative<route::TrunkCall>(action) || std::holds_alternative<route::ExternalUri>(action);
+  if (setup.purpose == Setup::Purpose::first && !rings)
+    return fail_setup(Cause::from_status(403, "Nobody to ring"));
   if (const auto* f = std::get_if<route::FeatureCall>(&action)) return feature(*f);
   if (const auto* service = std::get_if<route::ServiceCall>(&action)) return serve(*service);
   if (const auto* redirect = std::get_if<route::Redirect>(&action)) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "media/engine.h"
 #include "sip/headers.h"
 #include "sip/multipart.h"
 #include "sip/uri.h"
@@ -51,6 +52,8 @@ std::optional<std::string_view> session_body(const sip::Message& message) {
 void SipLeg::learn_peer(const sip::Message& message) {
   if (message.lists(HeaderId::supported, "100rel") || message.lists(HeaderId::require, "100rel"))
     peer_100rel_ = true;
+  if (const auto packages = message.header("Recv-Info"))
+    peer_trickle_ = packages->find(trickle_package) != std::string_view::npos;
   if (message.has(HeaderId::allow)) peer_update_ = message.lists(HeaderId::allow, "UPDATE");
   const auto agent = message.header(message.is_request() ? HeaderId::user_agent : HeaderId::server);
   if (agent && remote_agent_.empty()) remote_agent_ = agent->substr(0, 128);
@@ -58,8 +61,14 @@ void SipLeg::learn_peer(const sip::Message& message) {
 
 void SipLeg::standard_headers(sip::Writer& writer) const {
   writer.header(HeaderId::allow, allowed_methods);
-  writer.header(HeaderId::supported, supported_options);
+  writer.header(HeaderId::supported, supported_options(world_->config));
+  if (world_->config.ice != media::Ice::removed) writer.header("Recv-Info", trickle_package);
   writer.header(HeaderId::user_agent, world_->config.user_agent);
+}
+
+std::string_view supported_options(const CallConfig& config) {
+  return config.ice == media::Ice::removed ? "100rel, timer, replaces, norefersub"
+                                           : "100rel, timer, replaces, norefersub, trickle-ice";
 }
 
 namespace {
@@ -137,7 +146,7 @@ void SipLeg::respond(Turn& turn, sip::ServerTxId server, int status, std::string
   } else if (status == 405 || status == 501 || (method == Method::options && status == 200)) {
     w.header(HeaderId::allow, allowed_methods);
     w.header(HeaderId::accept, "application/sdp");
-    w.header(HeaderId::supported, supported_options);
+    w.header(HeaderId::supported, supported_options(world_->config));
   }
   if (status == 500 && target_refresh) w.header_number(HeaderId::retry_after, world_->rng.below(11));
   Buffer bytes = body.empty() ? std::move(w).finish() : std::move(w).body("application/sdp", as_bytes(body));
@@ -366,9 +375,10 @@ void SipLeg::on_stray(Turn& turn, const sip::Message& response, const port::Path
   if (response.cseq().number == ack_cseq_) send_ack(turn, dialog_, ack_cseq_, {});
 }
 
-void SipLeg::rename(uint64_t call, LegId id) {
+void SipLeg::rename(uint64_t call, LegId id, uint16_t shard) {
   call_ = call;
   id_ = id;
+  shard_ = shard;
   touch();
   // Answers to client transactions still name the old call: nothing of it may be waited for any more. The
   // call that gives a leg away does so only when no offer of ours is out; what the peer has asked is

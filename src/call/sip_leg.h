@@ -114,6 +114,7 @@ class SipLeg final : public Leg {
   void progress(Turn& turn, int status, std::string_view body) override;
   void accept(Turn& turn, std::string_view body) override;
   void offer(Turn& turn, std::string_view body) override;
+  void offer_patiently(Turn& turn, std::string_view body) override;
   void withdraw_offer(Turn& turn) override;
   void answer(Turn& turn, std::string_view body) override;
   void refuse_offer(Turn& turn, int status) override;
@@ -121,6 +122,9 @@ class SipLeg final : public Leg {
   void transfer_progress(Turn& turn, int status) override;
   void send_info(Turn& turn, std::string_view method, std::string_view content_type,
                  std::string_view body) override;
+  bool takes_candidates() const override { return peer_trickle_ && state_ == State::confirmed; }
+  void send_candidates(Turn& turn, const std::vector<media::Trickled>& candidates,
+                       std::string_view fragment) override;
   void release(Turn& turn, const Cause& cause, port::CommitId after) override;
   void finish_release(Turn& turn, port::CommitId after) override;
   bool ended() const override { return state_ == State::ended; }
@@ -149,6 +153,9 @@ class SipLeg final : public Leg {
   const port::Path& path() const { return dialog_.path; }
   const std::string& remote_agent() const { return remote_agent_; }
   const std::string& remote_target() const { return dialog_.remote_target; }
+  /// The phone at this contact registered over another path. True: it is this leg's, and requests go there
+  /// from now on.
+  bool moved_to(const port::Contact& contact);
   bool offer_in_progress() const { return local_offer_ || uas_offer_tx_ || !queued_offer_.empty(); }
   uint64_t revision() const { return revision_; }
   /// Is this the tag of the peer (of any fork, while there are several)?
@@ -166,7 +173,7 @@ class SipLeg final : public Leg {
   /// Via branches under which messages for this leg may still come (CallMove::branches).
   void branches(std::vector<std::string>& out) const;
   /// Moved into another call of this worker under another id.
-  void rename(uint64_t call, LegId id);
+  void rename(uint64_t call, LegId id, uint16_t shard);
 
  private:
   /// A dialog of one fork, while the INVITE is open.
@@ -231,6 +238,7 @@ class SipLeg final : public Leg {
   void on_reinvite(Turn& turn, sip::ServerTxId server, const sip::Message& request);
   void on_update(Turn& turn, sip::ServerTxId server, const sip::Message& request);
   void on_offer_response(Turn& turn, const sip::Message& response);
+  void offer_unanswered(Turn& turn, int status);
   void offer_over(Turn& turn);
   void send_refresh(Turn& turn);
   void on_refresh_response(Turn& turn, const sip::Message& response);
@@ -294,6 +302,8 @@ class SipLeg final : public Leg {
   std::vector<std::pair<int, std::string>> provisional_queue_;
 
   bool peer_100rel_ = false, requires_100rel_ = false, peer_update_ = false;
+  bool patient_offer_ = false;  // silence does not end the dialog
+  bool peer_trickle_ = false;   // Recv-Info: trickle-ice (RFC 8840 section 10)
   std::string remote_agent_;
 
   Instant glare_retry_ = Instant::never();
@@ -324,6 +334,10 @@ sip::SessionTimerPolicy session_policy(const CallConfig& config);
 
 inline constexpr std::string_view allowed_methods =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, MESSAGE";
-inline constexpr std::string_view supported_options = "100rel, timer, replaces, norefersub";
+/// With "trickle-ice" (RFC 8840) where legs may have ICE.
+std::string_view supported_options(const CallConfig& config);
+/// The one Info-Package (RFC 6086) we take, where legs may have ICE.
+inline constexpr std::string_view trickle_package = "trickle-ice";
+inline constexpr std::string_view trickle_type = "application/trickle-ice-sdpfrag";
 
 }  // namespace tandem::call

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "call/sip_leg.h"
 #include "sip/headers.h"
+#include "sip/multipart.h"
 #include "sip/options.h"
 
 namespace tandem::call {
@@ -16,7 +17,8 @@ bool SipLeg::acceptable(Turn& turn, sip::ServerTxId server, const sip::Message& 
     respond(turn, server, 500);
     return false;
   }
-  if (std::string unknown = sip::unsupported_options(request, supported_options); !unknown.empty()) {
+  if (std::string unknown = sip::unsupported_options(request, supported_options(world_->config));
+      !unknown.empty()) {
     respond_with(turn, server, 420, {{"Unsupported", std::move(unknown)}});
     return false;
   }
@@ -60,6 +62,21 @@ void SipLeg::on_request(Turn& turn, sip::TuEvent& event) {
   }
 }
 
+bool SipLeg::moved_to(const port::Contact& contact) {
+  if (state_ != State::accepted && state_ != State::confirmed) return false;
+  if (dialog_.path == contact.path || dialog_.path.transport != contact.path.transport) return false;
+  const auto target = sip::Uri::parse(dialog_.remote_target);
+  const auto is_target = [&](std::string_view text) {
+    const auto uri = sip::Uri::parse(text);
+    return target.ok() && uri.ok() && uri->user == target->user && iequals(uri->host, target->host) &&
+           uri->port == target->port && uri->params.get("gr") == target->params.get("gr");
+  };
+  if (!is_target(contact.uri) && (contact.gruu.empty() || !is_target(contact.gruu))) return false;
+  dialog_.path = contact.path;
+  touch();
+  return true;
+}
+
 void SipLeg::on_bye(Turn& turn, sip::ServerTxId server, const sip::Message& request) {
   if (state_ == State::closing || state_ == State::cancelling) {  // both hung up at once
     respond(turn, server, 200);
@@ -76,6 +93,20 @@ void SipLeg::on_bye(Turn& turn, sip::ServerTxId server, const sip::Message& requ
 }
 
 void SipLeg::on_info(Turn& turn, sip::ServerTxId server, const sip::Message& request) {
+  const auto package = request.method() == Method::info ? request.header("Info-Package") : std::nullopt;
+  if (package && !iequals(trim(*package), trickle_package))  // RFC 6086 section 4.2.2
+    return respond_with(turn, server, 469, {{"Recv-Info", std::string(trickle_package)}});
+  if (package) {
+    const auto body = sip::find_body(request, trickle_type);
+    const std::string fragment(body.ok() && *body ? as_text(**body) : std::string_view{});
+    respond(turn, server, fragment.empty() ? 400 : 200);
+    if (fragment.empty()) return;
+    info_body_ = fragment;
+    LegEvent candidates;
+    candidates.kind = LegEvent::Kind::candidates;
+    candidates.body = info_body_;
+    return push(turn, std::move(candidates));
+  }
   LegEvent e;
   e.kind = LegEvent::Kind::info;
   e.method = sip::to_string(request.method());
@@ -159,6 +190,15 @@ void SipLeg::send_info(Turn& turn, std::string_view method, std::string_view con
   sip::Writer w = dialog_.request(sip::method_from(method));
   w.header(HeaderId::user_agent, world_->config.user_agent);
   send_text(turn, method, std::move(w), content_type, body, Purpose::info);
+}
+
+void SipLeg::send_candidates(Turn& turn, const std::vector<media::Trickled>&, std::string_view fragment) {
+  if (!takes_candidates() || fragment.empty()) return;
+  sip::Writer w = dialog_.request(Method::info);
+  w.header(HeaderId::user_agent, world_->config.user_agent);
+  w.header("Info-Package", trickle_package);
+  w.header("Content-Disposition", "Info-Package");
+  send_text(turn, "INFO", std::move(w), trickle_type, fragment, Purpose::info);
 }
 
 }  // namespace tandem::call

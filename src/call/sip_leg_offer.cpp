@@ -13,7 +13,29 @@ using sip::Method;
 
 void SipLeg::offer(Turn& turn, std::string_view body) {
   queued_offer_ = body;
+  patient_offer_ = false;
   touch();
+  offer_over(turn);
+}
+
+void SipLeg::offer_patiently(Turn& turn, std::string_view body) {
+  queued_offer_ = body;
+  patient_offer_ = true;
+  touch();
+  offer_over(turn);
+}
+
+/// A path that is lost takes the signalling with it for a while. The session timer ends what stays away.
+void SipLeg::offer_unanswered(Turn& turn, int status) {
+  patient_offer_ = local_offer_ = false;
+  offer_tx_ = {};
+  touch();
+  if (!std::exchange(withdrawn_, false)) {
+    LegEvent e;
+    e.kind = LegEvent::Kind::offer_refused;
+    e.status = static_cast<uint16_t>(status);
+    push(turn, std::move(e));
+  }
   offer_over(turn);
 }
 
@@ -77,7 +99,9 @@ void SipLeg::on_offer_response(Turn& turn, const sip::Message& response) {
     if (queued_offer_.empty()) queued_offer_ = offer_body_;
     return offer_over(turn);
   }
+  if (status == 408 && patient_offer_) return offer_unanswered(turn, status);
   if (status == 481 || status == 408) return dialog_gone(turn, status);
+  patient_offer_ = false;
   LegEvent e;
   const auto body = status < 300 ? session_body(response) : std::nullopt;
   if (body) {

@@ -79,6 +79,8 @@ void SipLeg::save(Now now, proto::SipLeg& to) const {
   to.set_peer_100rel(peer_100rel_);
   to.set_requires_100rel(requires_100rel_);
   to.set_peer_update(peer_update_);
+  to.set_peer_trickle(peer_trickle_);
+  to.set_patient_offer(patient_offer_);
   to.set_remote_agent(remote_agent_);
   to.set_glare_at(deadline_to_wall(now, glare_retry_));
   to.set_session_timer(session_timer_.to_part(now));
@@ -153,6 +155,8 @@ std::unique_ptr<SipLeg> SipLeg::load(Now now, SipWorld& world, uint64_t call, ui
   leg->peer_100rel_ = from.peer_100rel();
   leg->requires_100rel_ = from.requires_100rel();
   leg->peer_update_ = from.peer_update();
+  leg->peer_trickle_ = from.peer_trickle();
+  leg->patient_offer_ = from.patient_offer();
   leg->remote_agent_ = from.remote_agent();
   leg->glare_retry_ = deadline_from_wall(now, from.glare_at());
   if (from.has_refer_cseq()) leg->refer_cseq_ = from.refer_cseq();

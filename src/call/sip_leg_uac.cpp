@@ -127,6 +127,8 @@ void SipLeg::on_client(Turn& turn, sip::TuEvent& event) {
         invite_failed(turn, Cause::from_status(status, status == 408 ? "No answer" : "Unreachable"));
       break;
     case Purpose::offer:
+      if (patient_offer_ && local_offer_) return offer_unanswered(turn, status);
+      [[fallthrough]];
     case Purpose::refresh:
       dialog_gone(turn, status);
       break;

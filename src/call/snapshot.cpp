@@ -4,6 +4,7 @@
 
 #include "call/flow.h"
 #include "call/part_codec.h"
+#include "call/stand_in.h"
 
 namespace tandem::call {
 namespace {
@@ -113,6 +114,7 @@ void write(Now now, const Branch& b, proto::CallBranch& to) {
   to.set_stop(deadline_to_wall(now, b.stop));
   to.set_forwards(b.forwards);
   to.set_skip_busy(b.skip_busy);
+  to.set_own(b.own);
   to.set_rang(b.rang);
   for (const NextHop& h : b.addresses) {
     call::write(h.path, *to.add_addresses());
@@ -147,6 +149,7 @@ void read(Now now, const proto::CallBranch& from, Branch& b) {
   b.stop = deadline_from_wall(now, from.stop());
   b.forwards = from.forwards();
   b.skip_busy = from.skip_busy();
+  b.own = from.own();
   b.rang = from.rang();
   for (int i = 0; i < from.addresses_size() && i < from.server_names_size(); ++i)
     b.addresses.push_back({call::read(from.addresses(i)), from.server_names(i)});
@@ -214,7 +217,7 @@ void write(Now now, const Setup& s, proto::CallSetup& to) {
 }
 
 void read(Now now, const proto::CallSetup& from, Setup& s) {
-  s.purpose = clamp_enum(from.purpose(), Setup::Purpose::service);
+  s.purpose = clamp_enum(from.purpose(), Setup::Purpose::first);
   s.number = from.number();
   s.origin = static_cast<LegId>(from.origin());
   s.referrer = static_cast<LegId>(from.referrer());
@@ -314,6 +317,7 @@ void write_call(Now now, const Call& call, proto::CallPart& to) {
   to.set_caller(call.caller);
   to.set_callee(call.callee);
   to.set_rule(call.rule);
+  to.set_ordered_by(call.ordered_by);
   to.set_setup_until(deadline_to_wall(now, call.setup_until));
   to.set_park_until(deadline_to_wall(now, call.park_until));
   to.set_feature_until(deadline_to_wall(now, call.feature_until));
@@ -371,6 +375,7 @@ void read_call(Now now, const proto::CallPart& from, Call& call) {
   call.caller = from.caller();
   call.callee = from.callee();
   call.rule = from.rule();
+  call.ordered_by = from.ordered_by();
   call.setup_until = deadline_from_wall(now, from.setup_until());
   call.park_until = deadline_from_wall(now, from.park_until());
   call.feature_until = deadline_from_wall(now, from.feature_until());
@@ -440,8 +445,14 @@ Call* Layer::call_from(Now now, std::string_view bytes) {
       else
         whole = false;
     }
+    if (p->id == 0 || call->find(p->id)) whole = false;
+    if (!from.has_sip() && whole) {
+      p->leg = std::make_unique<StandIn>();
+      call->parties.push_back(std::move(p));
+      continue;
+    }
     auto leg = SipLeg::load(now, sip, call->id, call->shard, from.sip());
-    if (!leg || p->id == 0 || call->find(p->id)) whole = false;
+    if (!leg) whole = false;
     if (!whole) break;
     if (const route::Trunk* trunk = p->trunk.empty() ? nullptr : plan->trunk(p->trunk))
       leg->use(trunk_credentials(trunk->row));
@@ -462,7 +473,8 @@ Call* Layer::call_from(Now now, std::string_view bytes) {
     open.service = a.service();
   }
   Call& ref = *call;
-  for (const auto& p : ref.parties) dialogs[p->sip->local_tag()] = {ref.id, p->id};
+  for (const auto& p : ref.parties)
+    if (p->sip) dialogs[p->sip->local_tag()] = {ref.id, p->id};
   if (!ref.merge_key.empty()) merged[ref.merge_key] = ref.id;
   if (ref.attendance && !ref.attendance->room.empty()) {
     const Attendance& a = *ref.attendance;

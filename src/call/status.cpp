@@ -30,6 +30,7 @@ CallInfo Layer::info(const Call& call) const {
   info.started = call.started;
   info.answered = call.answered;
   info.route = call.rule;
+  info.ordered_by = call.ordered_by;
   for (const auto& p : call.parties) {
     if (p->state == Party::State::gone || !p->sip) continue;
     LegInfo& leg = info.legs.emplace_back();

@@ -66,6 +66,7 @@ void CallFlow::blind_transfer(Party& referrer, Party& from, std::string_view tar
 /// and the caller of this goes on with it.
 void CallFlow::transfer_done(const Cause* failure) {
   if (call_.setup && call_.setup->purpose == Setup::Purpose::service) return dial_done(failure);
+  if (failure && call_.setup->purpose == Setup::Purpose::first) return first_failed(*failure);
   Party* from = origin();
   Party* referrer = call_.setup ? party(call_.setup->referrer) : nullptr;
   const bool waits = referrer && referrer->state == Party::State::up;

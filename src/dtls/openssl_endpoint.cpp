@@ -6,65 +6,14 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 
 #include "crypto/secret.h"
+#include "dtls/datagram_bio.h"
 #include "dtls/openssl.h"
 
 namespace tandem::dtls {
 namespace {
-
-// ---- a BIO that is the datagram at hand, and the list of those to send -----------------------------------
-
-struct Link {
-  Bytes in;  // emptied by the read that takes it
-  Datagrams* out = nullptr;
-};
-
-Link& link_of(BIO* bio) { return *static_cast<Link*>(BIO_get_data(bio)); }
-
-int link_write(BIO* bio, const char* data, int size) {
-  const Link& link = link_of(bio);
-  const auto* octets = reinterpret_cast<const uint8_t*>(data);
-  if (link.out) link.out->emplace_back(octets, octets + size);
-  return size;
-}
-
-int link_read(BIO* bio, char* data, int size) {
-  Link& link = link_of(bio);
-  BIO_clear_retry_flags(bio);
-  if (link.in.empty()) {
-    BIO_set_retry_read(bio);
-    return -1;
-  }
-  const size_t n = std::min(link.in.size(), static_cast<size_t>(size));
-  std::memcpy(data, link.in.data(), n);
-  link.in = {};
-  return static_cast<int>(n);
-}
-
-long link_control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
-
-int link_create(BIO* bio) {
-  BIO_set_init(bio, 1);
-  return 1;
-}
-
-BIO* new_link(Link& link) {
-  static BIO_METHOD* const method = [] {
-    BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "datagrams");
-    BIO_meth_set_create(m, link_create);
-    BIO_meth_set_write(m, link_write);
-    BIO_meth_set_read(m, link_read);
-    BIO_meth_set_ctrl(m, link_control);
-    return m;
-  }();
-  BIO* bio = BIO_new(method);
-  if (!bio) std::abort();
-  BIO_set_data(bio, &link);
-  return bio;
-}
 
 // ---- configuration ---------------------------------------------------------------------------------------
 
@@ -151,7 +100,7 @@ class OpensslAssociation final : public Association {
   Options options_;
   Troubles* troubles_;
   // owned
-  Link link_;
+  DatagramLink link_;
   Owned<SSL> ssl_;
   // state
   State state_ = State::idle;
@@ -177,7 +126,8 @@ void OpensslAssociation::begin_attempt() {
   retransmit_ = Instant::never();
   ssl_.reset(SSL_new(context_));
   if (!ssl_) std::abort();
-  BIO* bio = new_link(link_);
+  BIO* bio = new_datagram_bio(link_);
+  if (!bio) std::abort();
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_app_data(ssl_.get(), this);
   SSL_set_mtu(ssl_.get(), static_cast<long>(options_.mtu));

@@ -232,6 +232,37 @@ void AgentState::rollback(StreamId id, Outbox& out) {
   out.events.push_back(std::move(e));
 }
 
+void AgentState::move_base(BaseId id, const SocketAddress& address, const SocketAddress& advertised,
+                           uint32_t mark, Outbox& out) {
+  Base& base = bases[id];
+  base.at.mark = mark;
+  if (base.at.address == address && base.at.advertised == advertised) return;
+  base.open = base.open && address;
+  if (address) base.at.address = address;
+  base.at.advertised = advertised;
+  Stream& s = streams[base.at.stream];
+  std::erase_if(s.locals, [&](const Local& l) {
+    return l.base == id && l.candidate.type == CandidateType::server_reflexive;
+  });
+  if (!address) std::erase_if(s.locals, [&](const Local& l) { return l.base == id; });
+  for (Local& l : s.locals)
+    if (l.base == id) l.candidate.address = advertised ? advertised : address;
+  for (Gather& g : gathers)
+    if (g.base == id) g.step = Gather::Step::queued;
+  ++revision;
+  for (Generation* g : {&s.current, s.previous.get()}) {
+    if (g == nullptr) continue;
+    std::erase_if(g->pairs, [&](const Pair& p) { return p.base == id; });
+    for (uint16_t c = 1; c <= s.components; ++c)
+      if (const auto& chosen = g->components[c - 1].selection; chosen && chosen->base == id)
+        lose_consent(base.at.stream, *g, c, out);
+  }
+  if (base.open && s.current.running()) {
+    form_pairs_of_base(s, id);
+    thaw(s.current);
+  }
+}
+
 Description AgentState::local_description(StreamId id) const {
   Description d;
   const Stream* s = open_stream(id);
@@ -379,6 +410,11 @@ void Agent::end_of_remote(Now now, StreamId stream, Outbox& out) {
   state_->run(now, out);
 }
 
+std::string_view Agent::remote_fragment(StreamId stream) const {
+  const Stream* s = state_->open_stream(stream);
+  return s == nullptr ? std::string_view{} : s->current.remote.ufrag;
+}
+
 void Agent::restart(Now now, StreamId stream, Outbox& out) {
   if (state_->open_stream(stream) != nullptr) state_->restart(stream);
   state_->run(now, out);
@@ -389,8 +425,10 @@ void Agent::rollback(Now now, StreamId stream, Outbox& out) {
   state_->run(now, out);
 }
 
-void Agent::on_datagram(Now now, BaseId base, const SocketAddress& from, Bytes datagram, Outbox& out) {
-  if (state_->on_datagram(now, base, from, datagram, out)) state_->run(now, out);
+bool Agent::on_datagram(Now now, BaseId base, const SocketAddress& from, Bytes datagram, Outbox& out) {
+  const bool taken = state_->on_datagram(now, base, from, datagram, out);
+  if (taken) state_->run(now, out);
+  return taken;
 }
 
 void Agent::on_unreachable(Now now, BaseId base, const SocketAddress& to, Outbox& out) {
@@ -411,6 +449,22 @@ std::optional<Path> Agent::path(StreamId stream, uint16_t component) const {
   return state_->path(stream, component);
 }
 bool Agent::validated(BaseId base, const SocketAddress& from) const { return state_->validated(base, from); }
+
+std::vector<std::string> Agent::fragments(StreamId stream) const {
+  std::vector<std::string> all;
+  if (const Stream* s = state_->open_stream(stream)) {
+    all.push_back(s->current.local.ufrag);
+    if (s->previous) all.push_back(s->previous->local.ufrag);
+  }
+  return all;
+}
+
+void Agent::move_base(Now now, BaseId base, const SocketAddress& address, const SocketAddress& advertised,
+                      uint32_t mark, Outbox& out) {
+  if (base >= state_->bases.size()) return;
+  state_->move_base(base, address, advertised, mark, out);
+  state_->run(now, out);
+}
 uint64_t Agent::revision() const { return state_->revision; }
 std::string Agent::snapshot(Now now) const { return state_->snapshot(now); }
 

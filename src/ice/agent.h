@@ -77,6 +77,9 @@ struct LocalBase {
   /// Order among addresses of a type. Unset: the families take turns, that of the first base before the other
   /// (RFC 8421 section 4).
   std::optional<uint16_t> preference;
+  /// Where many sessions share a port: the first four octets of the id of each transaction begun here, so
+  /// that the receiver of its answer knows whose it is (Glimpse). 0: none. In no snapshot.
+  uint32_t mark = 0;
 };
 
 struct Datagram {
@@ -154,6 +157,10 @@ class Agent {
   Result<BaseId, Reason> add_local(Now now, const LocalBase& base, Outbox& out);
   /// There are no more bases. Needed for `gathered`.
   void end_of_local(Now now, Outbox& out);
+  /// The base is at another place (a restore on another port), or nowhere (`address` unset), or has another
+  /// mark. What was selected on it is lost unless the address is the same: a restart is due then.
+  void move_base(Now now, BaseId base, const SocketAddress& address, const SocketAddress& advertised,
+                 uint32_t mark, Outbox& out);
   /// As of now. Without Config::trickle, or for a peer that has none, wait for `gathered` (half trickle).
   Description local_description(StreamId stream) const;
   /// What belongs into c= and m=: the selected pair's, otherwise the candidate most likely to be reachable.
@@ -166,6 +173,8 @@ class Agent {
   /// A trickled one. Refused ones cost nothing.
   Status<Reason> add_remote_candidate(Now now, StreamId stream, const Candidate& candidate, Outbox& out);
   void end_of_remote(Now now, StreamId stream, Outbox& out);
+  /// The fragment of the peer's latest credentials; empty: not known yet.
+  std::string_view remote_fragment(StreamId stream) const;
 
   // ---- restarts (section 9) ----
   /// New credentials. What is selected goes on until the new generation is completed.
@@ -175,7 +184,8 @@ class Agent {
   void rollback(Now now, StreamId stream, Outbox& out);
 
   // ---- running ----
-  void on_datagram(Now now, BaseId base, const SocketAddress& from, Bytes datagram, Outbox& out);
+  /// False: it was refused, and nothing has changed.
+  bool on_datagram(Now now, BaseId base, const SocketAddress& from, Bytes datagram, Outbox& out);
   /// A TCP connection of `base` with `to` could not be opened, or has ended.
   void on_unreachable(Now now, BaseId base, const SocketAddress& to, Outbox& out);
   void on_timeout(Now now, Outbox& out);
@@ -187,6 +197,9 @@ class Agent {
   /// The selected pair; after a restart the one before until there is a new one; before any the best valid
   /// one.
   std::optional<Path> path(StreamId stream, uint16_t component) const;
+  /// The fragments of ours that requests of this stream may name: the latest generation's, and of the one
+  /// before while that goes on.
+  std::vector<std::string> fragments(StreamId stream) const;
   /// A check of ours was answered from there, or one of theirs from there was authentic.
   bool validated(BaseId base, const SocketAddress& from) const;
   /// Grows with every change worth a new snapshot; consent does not count.
@@ -196,7 +209,8 @@ class Agent {
   /// proto/ice.proto. It holds the passwords.
   std::string snapshot(Now now) const;
   /// Bases keep their numbers. Selected pairs are asked for consent at once; checks in flight begin anew.
-  /// `config` as for a new agent; mode and role are the snapshot's.
+  /// `config` as for a new agent; mode and role are the snapshot's. Bases that stand elsewhere now are to be
+  /// moved.
   static Result<Agent, Reason> restore(Now now, std::string_view part, const Config& config, Rng& rng,
                                        Troubles& troubles);
 

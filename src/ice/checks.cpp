@@ -21,6 +21,13 @@ Duration AgentState::check_rto() const {
   return std::max(config.rto, Duration(ta * pending));
 }
 
+stun::TransactionId AgentState::new_transaction(BaseId base) {
+  stun::TransactionId id = stun::new_transaction(*rng);
+  if (const uint32_t mark = bases[base].at.mark)
+    for (size_t i = 0; i < 4; ++i) id[i] = static_cast<uint8_t>(mark >> (24 - 8 * i));
+  return id;
+}
+
 void AgentState::transmit(const Generation& g, BaseId base, const SocketAddress& to, const Transaction& t,
                           Outbox& out) {
   using namespace stun;
@@ -39,7 +46,7 @@ void AgentState::send_check(Now now, Generation& g, Pair& pair, Outbox& out) {
   pair.triggered = 0;
   pair.state = PairState::in_progress;
   Transaction t;
-  t.id = stun::new_transaction(*rng);
+  t.id = new_transaction(pair.base);
   t.role = role;
   t.tie_breaker = tie_breaker;
   t.use_candidate = role == Role::controlling && pair.nominating;

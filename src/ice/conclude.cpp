@@ -170,7 +170,7 @@ void AgentState::ask_consent(Now now, Generation& g, Selection& selection, Outbo
   if (now.mono >= consent.next) {
     consent.next = now.mono + consent_wait();
     t = {};
-    t.id = stun::new_transaction(*rng);
+    t.id = new_transaction(selection.base);
     t.role = role;
     t.tie_breaker = tie_breaker;
     t.rto = config.rto;

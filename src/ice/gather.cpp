@@ -58,7 +58,7 @@ bool AgentState::gather_next(Now now, Outbox& out) {
   next->step = Gather::Step::asking;
   next->again = Instant::never();
   next->transaction = {};
-  next->transaction.id = stun::new_transaction(*rng);
+  next->transaction.id = new_transaction(next->base);
   next->transaction.rto = std::max(config.rto, Duration(ta * busy));
   send_gather(now, *next, out);
   return true;

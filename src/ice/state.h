@@ -167,6 +167,8 @@ class AgentState {
   Status<Reason> add_remote(Stream& s, const Candidate& candidate);
   Status<Reason> add_trickled(Stream& s, const Candidate& candidate);
   void restart(StreamId id);
+  void move_base(BaseId id, const SocketAddress& address, const SocketAddress& advertised, uint32_t mark,
+                 Outbox& out);
   void rollback(StreamId id, Outbox& out);
   Description local_description(StreamId id) const;
   std::optional<Path> path(StreamId id, uint16_t component) const;
@@ -255,6 +257,7 @@ class AgentState {
   void select(Now now, StreamId id, Pair& pair, Outbox& out);
   void select_without_checks(Now now, StreamId id, Outbox& out);
   void set_state(StreamId id, State state, Outbox& out);
+  stun::TransactionId new_transaction(BaseId base);
   Duration consent_wait();
   void ask_consent(Now now, Generation& g, Selection& selection, Outbox& out);
   void keep_consent(Now now, StreamId id, Generation& g, Outbox& out);

@@ -19,10 +19,10 @@ std::string cause_of(const sip::Message& response) {
   return std::to_string(response.status()) + " " + std::string(sip::default_reason(response.status()));
 }
 
-Agent::Agent(Settings settings, port::MediaPorts& ports, Rng& rng)
+Agent::Agent(Settings settings, port::MediaPorts& ports, Rng& rng, dtls::Endpoint* dtls)
     : settings_(std::move(settings)),
       rng_(rng),
-      streams_(ports, rng, statistics_),
+      streams_(ports, rng, statistics_, dtls),
       caller_sound_(settings_.caller ? make_sound(settings_.caller->codec) : nullptr),
       callee_sound_(settings_.callee ? make_sound(settings_.callee->codec) : nullptr),
       run_(static_cast<uint32_t>(rng.next())),
@@ -226,11 +226,13 @@ bool Agent::take_challenge(ClientRequest& request, const sip::Message& response,
 
 // ---- media -----------------------------------------------------------------------------------------------
 
-void Agent::on_media(Now now, std::span<port::MediaPacket> packets) { streams_.on_media(now, packets); }
+void Agent::on_media(Now now, std::span<port::MediaPacket> packets) {
+  streams_.on_media(now, packets, outbox_.media);
+}
 
-SlotId Agent::open_stream(bool wanted, const std::shared_ptr<const Sound>& sound) {
+SlotId Agent::open_stream(Now now, bool wanted, const std::shared_ptr<const Sound>& sound, Wire wire) {
   if (!wanted) return {};
-  const SlotId id = streams_.open(sound);
+  const SlotId id = streams_.open(now, sound, wire);
   if (!id) statistics_.fail("no media port left");
   return id;
 }
@@ -240,7 +242,8 @@ void Agent::start_stream(Now now, SlotId stream, const sip::Message& with_descri
   const auto sdp = sdp::Description::parse(with_description.body_text());
   const auto remote = sdp && sdp->media_count() > 0 ? sdp->rtp_address(0) : std::nullopt;
   if (!remote) return statistics_.fail("no media address");
-  if (!settings_.allow_remote && !remote->ip.is_loopback())
+  const bool candidates = streams_.peer_of(stream) != nullptr;  // they say where it goes
+  if (!settings_.allow_remote && !candidates && !remote->ip.is_loopback())
     return statistics_.fail("media address is not this machine");
   if (const Sound* sound = streams_.sound_of(stream)) {
     const auto formats = sdp->formats(0);
@@ -250,22 +253,39 @@ void Agent::start_stream(Now now, SlotId stream, const sip::Message& with_descri
     if (f == formats.end()) return statistics_.fail("no codec in common");
     streams_.set_payload_type(stream, f->payload_type);
   }
-  streams_.start(now, stream, *remote);
+  if (candidates)
+    connect_stream(now, stream, *sdp);
+  else
+    streams_.start(now, stream, *remote);
+}
+
+/// Where checks and media go to is a matter of candidates: without --allow-remote they have to be of this
+/// machine.
+void Agent::connect_stream(Now now, SlotId stream, const sdp::Description& remote) {
+  for (const std::string_view text : remote.attributes(0, "candidate")) {
+    const auto candidate = ice::Candidate::parse(text);
+    if (!settings_.allow_remote && candidate.ok() && !candidate->address.ip.is_loopback())
+      return statistics_.fail("media address is not this machine");
+  }
+  if (!streams_.connect(now, stream, remote, outbox_.media)) statistics_.fail("no WebRTC description");
 }
 
 std::string Agent::description(SlotId stream, const Endpoint& at) const {
   const uint16_t port = stream ? streams_.port_of(stream) : silent_port;
   const std::string address = (at.local.ip.is_v6() ? "IP6 " : "IP4 ") + at.local.ip.to_string();
+  const WebrtcPeer* peer = streams_.peer_of(stream);
   const std::string head = "v=0\r\no=- 1 1 IN " + address + "\r\ns=-\r\nc=IN " + address +
-                           "\r\nt=0 0\r\nm=audio " + std::to_string(port) + " RTP/AVP ";
+                           "\r\nt=0 0\r\nm=audio " + std::to_string(port) +
+                           (peer ? " UDP/TLS/RTP/SAVPF " : " RTP/AVP ");
+  const std::string tail = "a=ptime:20\r\n" + (peer ? peer->attributes() : std::string());
   if (const Sound* sound = streams_.sound_of(stream)) {
     const std::string type = std::to_string(streams_.payload_type(stream));
     return head + type + "\r\na=rtpmap:" + type + " " + sound->name + "/" +
            std::to_string(sound->clock_rate) +
            (sound->channels > 1 ? "/" + std::to_string(sound->channels) : "") +
-           (sound->fmtp.empty() ? "" : "\r\na=fmtp:" + type + " " + sound->fmtp) + "\r\na=ptime:20\r\n";
+           (sound->fmtp.empty() ? "" : "\r\na=fmtp:" + type + " " + sound->fmtp) + "\r\n" + tail;
   }
-  return head + "0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\n";
+  return head + "0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n" + tail;
 }
 
 }  // namespace tandem::load

@@ -15,6 +15,7 @@
 #include "load/streams.h"
 #include "port/media.h"
 #include "port/worker.h"
+#include "sdp/description.h"
 #include "sip/message.h"
 #include "sip/timers.h"
 #include "sip/writer.h"
@@ -26,7 +27,8 @@ namespace tandem::load {
 /// holds no copy of what it sent, and a name tells its slot, so that no table is searched for a response.
 class Agent final : public port::Worker {
  public:
-  Agent(Settings settings, port::MediaPorts& ports, Rng& rng);
+  /// `dtls` is needed by WebRTC callers and callees, and outlives this.
+  Agent(Settings settings, port::MediaPorts& ports, Rng& rng, dtls::Endpoint* dtls = nullptr);
 
   /// Begins: `caller` and `callee` are the bound addresses of the two listeners (unset where there is none).
   void start(Now now, SocketAddress caller, SocketAddress callee);
@@ -128,7 +130,8 @@ class Agent final : public port::Worker {
   Again again(Owner owner, SlotId id, ClientRequest& request, Now now, bool invite);
   void send(Buffer bytes, const SocketAddress& to, port::RealmId realm);
   void reply(const port::Path& path, Buffer bytes);
-  SlotId open_stream(bool wanted, const std::shared_ptr<const Sound>& sound);
+  SlotId open_stream(Now now, bool wanted, const std::shared_ptr<const Sound>& sound, Wire wire);
+  void connect_stream(Now now, SlotId stream, const sdp::Description& remote);
   void start_stream(Now now, SlotId stream, const sip::Message& with_description);
   std::string description(SlotId stream, const Endpoint& at) const;
   /// Writes the credentials for a 401 or 407. False when there is nothing to answer with.

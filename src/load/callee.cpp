@@ -42,7 +42,8 @@ void Agent::on_invite(Now now, const port::Path& path, sip::Message invite) {
   call.key = key;
   call.path = path;
   call.invite.emplace(std::move(invite));
-  call.stream = open_stream(settings_.callee->rtp, callee_sound_);
+  call.stream = open_stream(now, settings_.callee->rtp, callee_sound_,
+                            settings_.callee->webrtc ? Wire::webrtc_answering : Wire::plain);
   incoming_by_key_.emplace(key, id);
   ++statistics_.incoming;
   statistics_.incoming_up = incoming_.size();

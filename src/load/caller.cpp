@@ -95,7 +95,8 @@ void Agent::begin_call(Now now) {
   const SlotId id = outgoing_.emplace();
   OutgoingCall& call = *outgoing_.find(id);
   call.began = now.mono;
-  call.stream = open_stream(settings_.caller->rtp, caller_sound_);
+  call.stream = open_stream(now, settings_.caller->rtp, caller_sound_,
+                            settings_.caller->webrtc ? Wire::webrtc_offering : Wire::plain);
   ++statistics_.started;
   statistics_.up = outgoing_.size();
   send_invite(now, id, call);

@@ -32,6 +32,8 @@ std::optional<std::string> problem_with(const Settings& s) {
   for (const std::string& codec : {s.caller ? s.caller->codec : "", s.callee ? s.callee->codec : ""})
     if (!codec.empty() && !make_sound(codec))
       return "'" + codec + "' is none of PCMU, PCMA, G722, G729, opus";
+  if ((s.caller && s.caller->webrtc && !s.caller->rtp) || (s.callee && s.callee->webrtc && !s.callee->rtp))
+    return "--webrtc is about media: it needs --rtp";
   if (s.registrations) {
     if (auto p = problem_with_target(s.registrations->target, s.allow_remote)) return p;
     if (auto p = problem_with_pace(s.registrations->pace)) return p;

@@ -28,6 +28,7 @@ struct CallerSettings {
   std::string user, password;       // for 401 and 407; without a password a challenge is a failure
   bool rtp = false;
   std::string codec;       // empty: PCMU in marked packets; else a Sound's name, and only it is offered
+  bool webrtc = false;     // its media is a browser's: ICE, DTLS-SRTP; needs rtp
   size_t limit = 100'000;  // calls at once; past it a call that falls due is counted as shed
 };
 
@@ -36,6 +37,7 @@ struct CalleeSettings {
   Duration ring{};  // from the 180 to the 200
   bool rtp = false;
   std::string codec;  // likewise
+  bool webrtc = false;
   size_t limit = 100'000;
 };
 

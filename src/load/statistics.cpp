@@ -128,6 +128,7 @@ std::string to_json(const Statistics& s) {
   j.distribution("answer_delay_ms", s.answer_delay, ms);
   j.distribution("release_delay_ms", s.release_delay, ms);
   j.distribution("register_delay_ms", s.register_delay, ms);
+  j.distribution("connect_delay_ms", s.connect_delay, ms);
   j.open("rtp");
   j.number("sent", s.packets_sent);
   j.number("received", s.packets_received);

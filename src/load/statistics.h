@@ -59,7 +59,8 @@ struct Statistics {
   uint64_t late_ticks = 0;          // 1 ms steps in which the generator itself was more than 20 ms late
   // ---- microseconds
   Histogram ring_delay, answer_delay, release_delay, register_delay, packet_delay;
-  Histogram loss;  // of each stream, in parts per million
+  Histogram connect_delay;  // WebRTC: from the far side's description to keys
+  Histogram loss;           // of each stream, in parts per million
   Instant first_start, last_start;
 
   double achieved_rate() const;  // starts a second

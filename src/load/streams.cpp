@@ -27,10 +27,14 @@ std::optional<Mark> Mark::read(Bytes payload) {
               static_cast<int64_t>(uint64_t{rtp::load32(p + 8)} << 32 | rtp::load32(p + 12))};
 }
 
-Streams::Streams(port::MediaPorts& ports, Rng& rng, Statistics& statistics)
-    : ports_(ports), rng_(rng), statistics_(statistics), streams_(stream_limit) {}
+Streams::Streams(port::MediaPorts& ports, Rng& rng, Statistics& statistics, dtls::Endpoint* dtls)
+    : ports_(ports),
+      rng_(rng),
+      statistics_(statistics),
+      webrtc_(dtls ? std::make_unique<WebrtcWorld>(*dtls, rng) : nullptr),
+      streams_(stream_limit) {}
 
-SlotId Streams::open(std::shared_ptr<const Sound> sound) {
+SlotId Streams::open(Now now, std::shared_ptr<const Sound> sound, Wire wire) {
   auto pair = ports_.open_pair(0, IpAddress::Family::v4);
   if (!pair) return {};
   const SlotId id = streams_.emplace();
@@ -47,7 +51,14 @@ SlotId Streams::open(std::shared_ptr<const Sound> sound) {
   s->ssrc = static_cast<uint32_t>(rng_.next());
   if (sound) s->payload_type = sound->payload_type;
   s->sound = std::move(sound);
+  if (wire != Wire::plain && webrtc_)
+    s->peer = std::make_unique<WebrtcPeer>(*webrtc_, wire == Wire::webrtc_offering, pair->rtp, now);
   return id;
+}
+
+const WebrtcPeer* Streams::peer_of(SlotId id) const {
+  const Stream* s = streams_.find(id);
+  return s ? s->peer.get() : nullptr;
 }
 
 const Sound* Streams::sound_of(SlotId id) const {
@@ -71,8 +82,20 @@ void Streams::start(Now now, SlotId id, SocketAddress remote) {
   Stream* s = streams_.find(id);
   if (!s || !remote) return;
   s->remote = remote;
-  if (s->sending) return;
-  s->sending = s->expected = true;
+  begin(now, id, *s);
+}
+
+bool Streams::connect(Now now, SlotId id, const sdp::Description& remote, port::MediaOut& out) {
+  Stream* s = streams_.find(id);
+  if (!s || !s->peer || !s->peer->on_description(now, remote)) return false;
+  s->peer->take_sends(out);
+  begin(now, id, *s);
+  return true;
+}
+
+void Streams::begin(Now now, SlotId id, Stream& s) {
+  if (s.sending) return;
+  s.sending = s.expected = true;
   if (sending_++ == 0) next_tick_ = now.mono + tick;
   wheel_[next_phase_].push_back(id);
   next_phase_ = (next_phase_ + 1) % phases;
@@ -93,7 +116,8 @@ void Streams::close(SlotId id) {
     ++statistics_.streams;
     if (s->received == 0) ++statistics_.streams_silent;
     // A mark that came twice was counted as disordered, so what is missing is missing.
-    uint32_t lost = s->next_sequence - std::min(s->next_sequence, s->received);
+    const uint32_t due = s->next_sequence - s->first_sequence;
+    uint32_t lost = due - std::min(due, s->received);
     if (s->sound) {
       lost = static_cast<uint32_t>(std::max<int64_t>(0, s->heard.lost()));
       s->next_sequence = static_cast<uint32_t>(s->heard.expected());
@@ -106,11 +130,20 @@ void Streams::close(SlotId id) {
   streams_.erase(id);
 }
 
-void Streams::on_media(Now now, std::span<port::MediaPacket> packets) {
+void Streams::on_media(Now now, std::span<port::MediaPacket> packets, port::MediaOut& out) {
   for (const port::MediaPacket& p : packets) {
     if (p.port.slot >= by_port_.size()) continue;
     Stream* s = streams_.find(by_port_[p.port.slot]);
-    if (s && s->ports.rtp.id == p.port) received(now, *s, p.bytes);  // its RTCP port has another id
+    if (!s || s->ports.rtp.id != p.port) continue;  // its RTCP port has another id
+    if (!s->peer) {
+      received(now, *s, p.bytes);
+      continue;
+    }
+    const Bytes media = s->peer->on_datagram(now, p.remote, p.bytes);
+    s->peer->take_sends(out);
+    if (const auto took = s->peer->take_connect_time())
+      statistics_.connect_delay.add(static_cast<uint64_t>(took->count()) / 1000);
+    if (!media.empty()) received(now, *s, media);
   }
 }
 
@@ -129,6 +162,8 @@ void Streams::received(Now now, Stream& s, Bytes packet) {
   ++statistics_.packets_received;
   statistics_.packet_delay.add(static_cast<uint64_t>(std::max<int64_t>(0, now.wall.ns - mark->sent_ns)) /
                                1000);
+  // What was sent before a browser was connected could not reach it.
+  if (s.peer && s.received == 0) s.first_sequence = mark->sequence;
   ++s.received;
   if (mark->sequence < s.next_sequence)
     ++statistics_.packets_disordered;
@@ -136,9 +171,30 @@ void Streams::received(Now now, Stream& s, Bytes packet) {
     s.next_sequence = mark->sequence + 1;
 }
 
+/// One that is not connected yet sends nothing, and loses nothing.
+void Streams::send_packet(Stream& s, Buffer packet, port::MediaOut& out) {
+  SocketAddress to = s.remote;
+  if (s.peer) {
+    const size_t size = packet.size();
+    packet.resize(size + srtp::tail_room);
+    const auto sealed = s.peer->protect({packet.data(), packet.size()}, size);
+    if (!sealed) return;
+    packet.resize(*sealed);
+    to = s.peer->remote();
+  }
+  out.send_own(s.ports.rtp.id, to, std::move(packet));
+  ++s.sent;
+  ++statistics_.packets_sent;
+}
+
 void Streams::send(Now now, Stream& s, port::MediaOut& out) {
+  if (s.peer) {
+    s.peer->poll(now);
+    s.peer->take_sends(out);
+    if (!s.peer->connected()) return;
+  }
   if (s.sound) return send_sound(s, out);
-  Buffer packet = Buffer::with_capacity(packet_bytes);
+  Buffer packet = Buffer::with_capacity(packet_bytes + srtp::tail_room);
   packet.resize(packet_bytes);
   rtp::Header h;
   h.marker = s.sent == 0;
@@ -148,14 +204,12 @@ void Streams::send(Now now, Stream& s, port::MediaOut& out) {
   h.write(packet.data());
   std::memset(packet.data() + rtp::Header::fixed_bytes, 0xff, packet_bytes - rtp::Header::fixed_bytes);
   Mark{s.sent, now.wall.ns}.write(packet.data() + rtp::Header::fixed_bytes);
-  out.send_own(s.ports.rtp.id, s.remote, std::move(packet));
-  ++s.sent;
-  ++statistics_.packets_sent;
+  send_packet(s, std::move(packet), out);
 }
 
 void Streams::send_sound(Stream& s, port::MediaOut& out) {
   const std::vector<uint8_t>& payload = s.sound->payloads[(s.sent + s.ssrc) % s.sound->payloads.size()];
-  Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + payload.size());
+  Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + payload.size() + srtp::tail_room);
   packet.resize(rtp::Header::fixed_bytes + payload.size());
   rtp::Header h;
   h.marker = s.sent == 0;
@@ -165,9 +219,7 @@ void Streams::send_sound(Stream& s, port::MediaOut& out) {
   h.ssrc = s.ssrc;
   h.write(packet.data());
   std::memcpy(packet.data() + rtp::Header::fixed_bytes, payload.data(), payload.size());
-  out.send_own(s.ports.rtp.id, s.remote, std::move(packet));
-  ++s.sent;
-  ++statistics_.packets_sent;
+  send_packet(s, std::move(packet), out);
 }
 
 void Streams::on_timeout(Now now, port::MediaOut& out) {

@@ -1,6 +1,7 @@
 #pragma once
 // RTP of calls: G.711 in packets of 20 ms whose payload tells the far generator what was sent and when; or a
-// sound in any codec, of which what comes in is counted by its RTP sequence.
+// sound in any codec, of which what comes in is counted by its RTP sequence. In the clear, or as browsers
+// have it.
 #include <array>
 #include <optional>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/slot_map.h"
 #include "load/sound.h"
 #include "load/statistics.h"
+#include "load/webrtc_peer.h"
 #include "port/media.h"
 #include "rtp/statistics.h"
 
@@ -28,18 +30,25 @@ struct Mark {
   static std::optional<Mark> read(Bytes payload);
 };
 
+enum class Wire : uint8_t { plain, webrtc_offering, webrtc_answering };
+
 class Streams {
  public:
   static constexpr Duration packet_time = milliseconds(20);
   static constexpr size_t packet_bytes = 12 + 160;
 
-  Streams(port::MediaPorts& ports, Rng& rng, Statistics& statistics);
+  /// `dtls`: null when no stream is WebRTC; outlives this.
+  Streams(port::MediaPorts& ports, Rng& rng, Statistics& statistics, dtls::Endpoint* dtls = nullptr);
 
   /// Binds a port pair. A null id when the range is exhausted. `sound`: null for marked packets.
-  SlotId open(std::shared_ptr<const Sound> sound = nullptr);
+  SlotId open(Now now, std::shared_ptr<const Sound> sound = nullptr, Wire wire = Wire::plain);
   uint16_t port_of(SlotId id) const;
   /// Sends from now on, to `remote`; called again it changes the address.
   void start(Now now, SlotId id, SocketAddress remote);
+  /// Null: it is no WebRTC stream.
+  const WebrtcPeer* peer_of(SlotId id) const;
+  /// A WebRTC stream: it connects, and sends from then on. False: the description is not that of one.
+  bool connect(Now now, SlotId id, const sdp::Description& remote, port::MediaOut& out);
   const Sound* sound_of(SlotId id) const;
   uint8_t payload_type(SlotId id) const;
   void set_payload_type(SlotId id, uint8_t payload_type);
@@ -47,7 +56,7 @@ class Streams {
   void close(SlotId id);
   void stop_sending(SlotId id);
 
-  void on_media(Now now, std::span<port::MediaPacket> packets);
+  void on_media(Now now, std::span<port::MediaPacket> packets, port::MediaOut& out);
   void on_timeout(Now now, port::MediaOut& out);
   Instant next_timeout() const { return sending_ > 0 ? next_tick_ : Instant::never(); }
   size_t size() const { return streams_.size(); }
@@ -64,19 +73,24 @@ class Streams {
     uint32_t ssrc = 0;
     uint32_t sent = 0;
     uint32_t received = 0;
-    uint32_t next_sequence = 0;  // one past the highest seen
+    uint32_t first_sequence = 0;  // that could come
+    uint32_t next_sequence = 0;   // one past the highest seen
     std::shared_ptr<const Sound> sound;
     uint8_t payload_type = 0;
     rtp::ReceiverStatistics heard;  // of a sound
+    std::unique_ptr<WebrtcPeer> peer;
   };
 
+  void begin(Now now, SlotId id, Stream& stream);
   void send(Now now, Stream& stream, port::MediaOut& out);
   void send_sound(Stream& stream, port::MediaOut& out);
+  void send_packet(Stream& stream, Buffer packet, port::MediaOut& out);
   void received(Now now, Stream& stream, Bytes packet);
 
   port::MediaPorts& ports_;
   Rng& rng_;
   Statistics& statistics_;
+  std::unique_ptr<WebrtcWorld> webrtc_;
   SlotMap<Stream> streams_;
   std::vector<SlotId> by_port_;                    // by slot of the RTP port
   std::array<std::vector<SlotId>, phases> wheel_;  // a step of 1 ms each; gone streams drop out in passing

@@ -84,7 +84,7 @@ Bridge::Bridge(const BridgePlan& plan) : plan_(plan) {}
 
 bool Bridge::begin() {
   const uint32_t rate = audio_rate_of(plan_);
-  auto speaker = playout::Speaker::make({plan_.said, rate, plan_.ptime_ms, 5});
+  auto speaker = playout::Speaker::make({plan_.said, rate, plan_.ptime_ms, complexity_});
   if (!speaker.ok()) return false;
   speaker_.emplace(std::move(*speaker));
   frame_.resize(speaker_->frame_samples());
@@ -95,6 +95,10 @@ bool Bridge::begin() {
   if (learnt_ > Duration::zero()) player_->learn(learnt_);
   if (keeps_time_) player_->hold(fax_delay);
   return true;
+}
+
+void Bridge::set_complexity(uint8_t complexity) {
+  if (std::exchange(complexity_, complexity) != complexity && speaker_) speaker_->set_complexity(complexity);
 }
 
 void Bridge::keep_time() {

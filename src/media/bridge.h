@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "media/dtmf_sent.h"
+#include "media/effort.h"
 #include "media/fax_ear.h"
 #include "media/flow.h"
 #include "playout/player.h"
@@ -63,6 +64,9 @@ class Bridge {
   };
   std::optional<Event> event(Instant now, const rtp::Header& header, uint32_t own_timestamp);
 
+  /// Of Opus, from the next frame on.
+  void set_complexity(uint8_t complexity);
+
   /// The sender's sound is a modem's.
   bool hears_fax() const { return fax_.heard(); }
   /// Either side's is: from now on the sound keeps its timing (playout::Player::hold).
@@ -84,6 +88,7 @@ class Bridge {
 
   BridgePlan plan_;
   Duration learnt_{};
+  uint8_t complexity_ = Effort::steps[0];
   FaxEar fax_;
   bool keeps_time_ = false;
   std::optional<playout::Player> player_;

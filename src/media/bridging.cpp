@@ -41,6 +41,7 @@ void EngineState::play_bridge(Now now, Endpoint& e, Stream& s, Endpoint& partner
         now.mono,
         {dtmf_way(partner, p) == DtmfWay::event, p.own.clock_rate, plan.event_to_rate, s.bridge->frame_ms()},
         p.own.timestamp);
+  s.bridge->set_complexity(effort.complexity());
   auto said = s.bridge->say(now.mono, press);
   if (press && !frame.sound) said.reset();
   if (s.bridge->hears_fax()) {  // tones are heard from one side at a time, modems from both
@@ -69,6 +70,7 @@ void EngineState::play_bridges(Now now, Endpoint& e, port::MediaOut& out) {
   for (Stream& s : e.streams) {
     if (!s.bridge || !s.bridge->active() || s.bridge_to >= partner->streams.size()) continue;
     if (s.bridge_at <= now.mono) {
+      effort.frame(s.bridge_at, now.mono);
       play_bridge(now, e, s, *partner, out);
       // Just begun, or we slept: a gap, not a burst.
       if (now.mono - s.bridge_at > most_catch_up) s.bridge_at = now.mono;
@@ -77,7 +79,7 @@ void EngineState::play_bridges(Now now, Endpoint& e, port::MediaOut& out) {
     next = std::min(next, s.bridge_at);
   }
   arm_bridge(e, next);
-  if (partner->report_at.is_never()) arm_report(*partner, now.mono + config.rtcp_interval);
+  begin_reports(now, *partner);
 }
 
 }  // namespace tandem::media

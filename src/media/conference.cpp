@@ -79,7 +79,7 @@ Status<Reason> EngineState::enter(Now now, Endpoint& e, RoomId id, const Seat& s
   e.answered = true;
   ++e.revision;
   if (r->mixer.size() == 1) arm_room(id, *r, now.mono + tick);
-  if (e.report_at.is_never()) arm_report(e, now.mono + config.rtcp_interval);
+  begin_reports(now, e);
   restart_silence(now, e);
   route(e);
   return Done{};
@@ -135,6 +135,8 @@ void EngineState::arm_room(RoomId id, Room& r, Instant at) {
 void EngineState::play_room(Now now, RoomId id, Instant deadline, port::MediaOut& out) {
   Room* r = room_of(id);
   if (!r || r->next != deadline) return;
+  effort.frame(deadline, now.mono);
+  r->mixer.set_complexity(effort.complexity());
   for (const mixer::Outgoing& o : r->mixer.tick(now.mono)) {
     Endpoint* e = o.member.slot < r->occupant.size() ? endpoints.find(r->occupant[o.member.slot]) : nullptr;
     if (!e || e->feed != Feed::room || e->voice_stream >= e->streams.size()) continue;

@@ -21,11 +21,25 @@ bool muxed(const sdp::Description& d, size_t i) {
 
 }  // namespace
 
+std::vector<Bound> bound_of(const port::MediaPort& p) {
+  std::vector<Bound> all;
+  const auto add = [&](const SocketAddress& local, const IpAddress& seen) {
+    if (local) all.push_back({local, seen != local.ip ? SocketAddress{seen, local.port} : SocketAddress{}});
+  };
+  add(p.local, p.advertised);
+  add(p.other_local, p.other_advertised);
+  if (all.size() > 1 && all.front().local.ip.is_v4()) std::swap(all.front(), all.back());
+  return all;
+}
+
 ice::Config EngineState::ice_config(const Endpoint& e, ice::Role role) const {
   ice::Config c;
   c.mode = e.config.ice_lite ? ice::Mode::lite : ice::Mode::full;
   c.role = role;
-  c.trickle = false;  // all we have is known when the description is made
+  // Half trickle (RFC 8838 section 16): ours are all in the description but those that STUN servers tell of
+  // later; the peer's may come whenever they do.
+  c.trickle = true;
+  c.stun_servers = config.stun_servers;
   c.max_streams = most_streams;
   return c;
 }
@@ -37,19 +51,38 @@ Connectivity::Line& EngineState::ice_line_of(Now now, Endpoint& e, size_t i, uin
   if (line.stream) return line;
   const auto stream = ice.agent.add_stream(components);
   if (!stream) return line;
-  line = {*stream, components, 0, 0, false};
-  const Stream& s = e.streams[i];
-  for (const bool rtcp : {false, true}) {
-    if (rtcp && components < 2) break;
-    const port::MediaPort& p = rtcp ? s.rtcp : s.rtp;
-    ice::LocalBase base;
-    base.stream = *stream;
-    base.component = rtcp ? 2 : 1;
-    base.address = p.local;
-    if (p.advertised != p.local.ip) base.advertised = {p.advertised, p.local.port};
-    if (const auto id = ice.agent.add_local(now, base, ice.out)) (rtcp ? line.rtcp : line.rtp) = *id;
-  }
+  line = {*stream, components, {}, false};
+  add_places(now, e, i, line);
   return line;
+}
+
+/// IPv6 before IPv4 (RFC 6724 section 10.3, RFC 8421 section 4), UDP before TCP.
+void EngineState::add_places(Now now, Endpoint& e, size_t i, Connectivity::Line& line) {
+  Stream& s = e.streams[i];
+  if (!s.shared && !s.rtp.other_local) {
+    port::MediaPorts::Pair both{s.rtp, s.rtcp};
+    if (ports.widen(e.config.realm, both, {})) s.rtp = both.rtp, s.rtcp = both.rtcp;
+  }
+  for (const bool connection : {false, true}) {
+    if (connection && !s.connections) break;
+    for (const bool rtcp : {false, true}) {
+      if (rtcp && line.components < 2) break;
+      for (const Bound& b : bound_of(rtcp ? s.rtcp : s.rtp)) {
+        ice::LocalBase base;
+        base.stream = *line.stream;
+        base.component = rtcp ? 2 : 1;
+        base.address = b.local;
+        base.advertised = b.advertised;
+        base.mark = s.shared ? shared.mark_of(s.rtp.id) : 0;
+        if (connection) {
+          base.transport = ice::Transport::tcp;
+          base.tcp_type = ice::TcpType::passive;
+        }
+        if (const auto id = e.ice->agent.add_local(now, base, e.ice->out))
+          line.places.push_back({*id, rtcp, connection, b.local.ip.family});
+      }
+    }
+  }
 }
 
 void EngineState::close_ice_line(Now now, Endpoint& e, size_t i) {
@@ -105,8 +138,10 @@ void EngineState::answer_ice(Now now, Endpoint& e, sdp::Description& local,
       continue;
     }
     line.agreed = true;
+    e.ice->peer_trickles = theirs->has_option("trickle");
   }
   write_ice(now, e, local, bundled);
+  take_early_candidates(now, e);
 }
 
 /// Our side of an offer: what has been connected by ICE stays so, the rest as the policy says.
@@ -119,7 +154,7 @@ void EngineState::offer_ice(Now now, Endpoint& e, sdp::Description& local,
     const bool rtp = local.media(i).proto.find("RTP/") != std::string_view::npos;
     if (rtp && !muxed(local, i)) local.add_attribute(i, "rtcp-mux");
     if (!e.ice) e.ice = std::make_unique<Connectivity>(make_agent(e, ice::Role::controlling));
-    ice_line_of(now, e, i, rtp ? 2 : 1);
+    ice_line_of(now, e, i, rtp && !e.streams[i].shared ? 2 : 1);
   }
   write_ice(now, e, local, bundled);
 }
@@ -134,6 +169,11 @@ void EngineState::write_ice(Now now, Endpoint& e, sdp::Description& local,
                             const std::vector<size_t>& bundled) {
   if (!e.ice) return;
   e.ice->agent.end_of_local(now, e.ice->out);
+  // What the description says is told.
+  std::erase_if(e.ice->out.events, [](const ice::Event& event) {
+    return event.kind == ice::Event::Kind::candidate || event.kind == ice::Event::Kind::gathered;
+  });
+  e.ice->untold.clear();
   for (size_t i = 0; i < local.media_count(); ++i)
     if (const Connectivity::Line* line = e.ice->line(i); line && local.media(i).port != 0)
       add_ice(local, i, e.ice->agent.local_description(*line->stream));
@@ -163,15 +203,21 @@ void EngineState::agree_ice(Now now, Endpoint& e) {
       line.components = 1;
     }
     line.agreed = true;
+    line.restarting = false;
+    e.ice->peer_trickles = theirs->has_option("trickle");
   }
+  take_early_candidates(now, e);
   drop_idle_ice(e);
 }
 
 /// The offer was refused: what it brought in goes.
 void EngineState::roll_ice_back(Now now, Endpoint& e) {
   if (!e.ice) return;
-  for (size_t i = 0; i < e.ice->lines.size(); ++i)
+  for (size_t i = 0; i < e.ice->lines.size(); ++i) {
     if (!e.ice->agreed(i)) close_ice_line(now, e, i);
+    if (e.ice->line(i) && std::exchange(e.ice->lines[i].restarting, false))
+      e.ice->agent.rollback(now, *e.ice->lines[i].stream, e.ice->out);
+  }
   drop_idle_ice(e);
 }
 
@@ -185,7 +231,10 @@ bool EngineState::follow_ice(Endpoint& e, size_t i) {
     if (!f->ice) f->latch = Latch{};
     f->ice = true;
     const auto path = e.ice->agent.path(*line.stream, rtcp ? 2 : 1);
-    if (path ? f->latch.is_source(path->remote) : !f->latch.confirmed()) continue;
+    const bool connection = path && path->transport == ice::Transport::tcp;
+    if (path ? f->latch.is_source(path->remote) && f->connection == connection : !f->latch.confirmed())
+      continue;
+    f->connection = connection;
     changed = true;
     if (path)
       f->latch.confirm(path->remote);
@@ -197,17 +246,38 @@ bool EngineState::follow_ice(Endpoint& e, size_t i) {
 
 /// Whether who sends from there is the leg, as far as that can be told before a packet has been looked into.
 bool EngineState::validated(const Endpoint& e, const Flow& f, const SocketAddress& from) const {
-  if (!e.ice || !e.ice->agreed(f.stream)) return false;
-  return e.ice->agent.validated(Connectivity::base_of(e.ice->lines[f.stream], f.rtcp), from);
+  const Connectivity::Line* line = e.ice ? e.ice->line(f.stream) : nullptr;
+  return line && std::any_of(line->places.begin(), line->places.end(), [&](const Connectivity::Place& p) {
+           return p.rtcp == f.rtcp && p.family == from.ip.family && e.ice->agent.validated(p.base, from);
+         });
 }
 
-bool EngineState::on_check(Now now, Flow& f, const port::MediaPacket& p, port::MediaOut& out) {
+std::optional<bool> EngineState::hear_check(Now now, Flow& f, const port::MediaPacket& p,
+                                            port::MediaOut& out) {
   Endpoint* e = endpoints.find(f.endpoint);
   const Connectivity::Line* line = e && e->ice ? e->ice->line(f.stream) : nullptr;
-  if (!line || (f.rtcp && line->components < 2)) return false;
-  e->ice->agent.on_datagram(now, Connectivity::base_of(*line, f.rtcp), p.remote, p.bytes, e->ice->out);
+  if (!line || (f.rtcp && line->components < 2)) return std::nullopt;
+  const Connectivity::Place* place = Connectivity::place_of(*line, f.rtcp, p.connection, p.remote);
+  if (!place) return std::nullopt;
+  const bool taken = e->ice->agent.on_datagram(now, place->base, p.remote, p.bytes, e->ice->out);
   run_ice(now, *e, &out);
-  return true;
+  return taken;
+}
+
+void EngineState::on_connection_end(Now now, Flow& f, const SocketAddress& remote) {
+  Endpoint* e = endpoints.find(f.endpoint);
+  const Connectivity::Line* line = e && e->ice ? e->ice->line(f.stream) : nullptr;
+  const Connectivity::Place* place = line ? Connectivity::place_of(*line, false, true, remote) : nullptr;
+  if (!place) return;
+  e->ice->agent.on_unreachable(now, place->base, remote, e->ice->out);
+  run_ice(now, *e, nullptr);
+}
+
+void EngineState::name_fragments(const Endpoint& e) {
+  if (!e.ice) return;
+  for (size_t i = 0; i < e.streams.size(); ++i)
+    if (const Connectivity::Line* line = e.ice->line(i); line && e.streams[i].shared)
+      shared.set_fragments(e.streams[i].rtp.id, e.ice->agent.fragments(*line->stream));
 }
 
 void EngineState::on_ice_timeout(Now now, Endpoint& e, port::MediaOut& out) {
@@ -221,17 +291,22 @@ void EngineState::send_checks(const Endpoint& e, port::MediaOut& out) {
   for (ice::Datagram& d : e.ice->out.datagrams) {
     for (size_t i = 0; i < e.ice->lines.size() && i < e.streams.size(); ++i) {
       const Connectivity::Line* line = e.ice->line(i);
-      if (!line) continue;
-      const bool rtcp = line->components > 1 && d.base == line->rtcp;
-      if (!rtcp && d.base != line->rtp) continue;
+      const Connectivity::Place* place = line ? Connectivity::place_of(*line, d.base) : nullptr;
+      if (!place) continue;
       Buffer packet = Buffer::with_capacity(d.bytes.size());
       packet.resize(d.bytes.size());
       std::copy(d.bytes.begin(), d.bytes.end(), packet.data());
-      out.send_own(rtcp ? e.streams[i].rtcp.id : e.streams[i].rtp.id, d.to, std::move(packet));
+      out.send_own(place->rtcp ? e.streams[i].rtcp.id : e.streams[i].rtp.id, d.to, std::move(packet),
+                   place->connection);
       break;
     }
   }
   e.ice->out.datagrams.clear();
+}
+
+void EngineState::count_ice_troubles() {
+  for (size_t i = 0; i < ice::reason_count; ++i)
+    counters_.ice_troubles[i]->set(ice_troubles.count(static_cast<ice::Reason>(i)));
 }
 
 /// After anything that may have moved the agent: its datagrams leave, its news are taken, its next deadline
@@ -242,10 +317,17 @@ void EngineState::run_ice(Now now, Endpoint& e, port::MediaOut* out) {
   for (const ice::Event& event : std::exchange(e.ice->out.events, {})) {
     switch (event.kind) {
       case ice::Event::Kind::state:
-        if (event.state == ice::State::completed) counters_.ice_completed.add();
+        if (event.state == ice::State::completed) {
+          counters_.ice_completed.add();
+          if (!misses_way(e)) {  // a line that has found its way says nothing of one that has not
+            e.ice->restarts = 0;
+            e.ice->restart_at = Instant::never();
+          }
+        }
         if (event.state == ice::State::failed || event.state == ice::State::disconnected) {
           counters_.ice_unreachable.add();
           emit(e, MediaEvent::Kind::unreachable);
+          lose_way(now, e);
         }
         moved = true;
         break;
@@ -255,6 +337,8 @@ void EngineState::run_ice(Now now, Endpoint& e, port::MediaOut* out) {
         break;
       case ice::Event::Kind::candidate:
       case ice::Event::Kind::gathered:
+        keep_untold(e, event);
+        break;
       case ice::Event::Kind::role:
         break;
     }
@@ -273,9 +357,9 @@ void EngineState::run_ice(Now now, Endpoint& e, port::MediaOut* out) {
   if (e.ice->revision != e.ice->agent.revision()) {
     e.ice->revision = e.ice->agent.revision();
     ++e.revision;
+    name_fragments(e);
   }
-  for (size_t i = 0; i < ice::reason_count; ++i)
-    counters_.ice_troubles[i]->set(ice_troubles.count(static_cast<ice::Reason>(i)));
+  count_ice_troubles();
   const Instant next = e.ice->out.datagrams.empty() ? e.ice->agent.next_timeout() : now.mono;
   if (next == e.ice_at) return;
   e.ice_at = next;

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "media/state.h"
+#include "media/trickle.h"
 
 namespace tandem::media {
 
@@ -22,6 +23,12 @@ const char* to_string(Reason r) {
       return "no_media";
     case Reason::not_protected:
       return "not_protected";
+    case Reason::bad_candidate:
+      return "bad_candidate";
+    case Reason::too_many_waiting:
+      return "too_many_waiting";
+    case Reason::not_connectable:
+      return "not_connectable";
     case Reason::no_remote:
       return "no_remote";
     case Reason::unknown_endpoint:
@@ -75,6 +82,8 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
       dtls(keys),
       endpoints(c.endpoints),
       bundled_flows(2 * size_t{most_media_lines} * c.endpoints),
+      shared(static_cast<uint32_t>(r.next())),
+      effort(counters),
       rooms(c.rooms),
       counters_{
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"relayed\""),
@@ -84,6 +93,8 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"malformed\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"stray\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"originated\""),
+          counters.counter("media_transport_feedback_total",
+                           "Feedbacks to WebRTC legs about when their packets came (transport-cc)"),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"not_authentic\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"not_encrypted\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"no_keys\""),
@@ -95,9 +106,14 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
                            "descriptions refused because media would not have been as secret as it must be"),
           {},
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"check\""),
+          counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"stranger\""),
+          counters.counter("media_shared_taken_total",
+                           "checks on a shared port from an address that another leg has"),
+          counters.gauge("media_shared_legs", "m-lines on the port that WebRTC legs share"),
           counters.counter("media_ice_completed_total", "m-lines whose ICE came to a selected pair"),
           counters.counter("media_ice_unreachable_total",
                            "m-lines for which ICE found no way, or lost the peer's consent"),
+          counters.counter("media_ice_restarts_total", "ICE restarts of ours, to find a way that was lost"),
           counters.counter("media_ice_mismatches_total",
                            "m-lines answered without ICE: somebody had rewritten their address"),
           {},
@@ -167,7 +183,7 @@ void EngineState::unjoin(Now now, Endpoint& e) {
     each->partner = {};
     ++each->revision;
     restart_silence(now, *each);
-    if (each->report_at.is_never()) arm_report(*each, now.mono + config.rtcp_interval);
+    begin_reports(now, *each);
   }
   route(e);
   if (partner) route(*partner);
@@ -202,7 +218,7 @@ Status<Reason> EngineState::begin_voice(Now now, Endpoint& e) {
   ++e.revision;
   if (!playing) {
     arm_voice(e, now.mono);
-    arm_report(e, now.mono + config.rtcp_interval);
+    begin_reports(now, e);
   }
   restart_silence(now, e);
   reroute(e);
@@ -237,7 +253,7 @@ Status<Reason> EngineState::echo(Now now, Endpoint& e) {
   e.answered = true;
   e.voice_at = Instant::never();
   ++e.revision;
-  arm_report(e, now.mono + config.rtcp_interval);
+  begin_reports(now, e);
   restart_silence(now, e);
   reroute(e);
   return Done{};
@@ -380,6 +396,42 @@ sdp::Direction Engine::remote_direction(EndpointId id) const {
   for (size_t i = 0; i < e->remote->media_count(); ++i)
     if (e->remote->media(i).port != 0) return e->remote->direction(i);
   return sdp::Direction::inactive;
+}
+
+Status<Reason> Engine::trickle(Now now, EndpointId id, const Trickled& candidate) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return Failure{Reason::unknown_endpoint};
+  return state_->trickle(now, *e, candidate);
+}
+
+Status<Reason> Engine::trickle_fragment(Now now, EndpointId id, std::string_view body) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return Failure{Reason::unknown_endpoint};
+  bool any = false;
+  for (const Trickled& each : read_fragment(body)) any |= state_->trickle(now, *e, each).ok();
+  if (!any) return Failure{Reason::bad_candidate};
+  return Done{};
+}
+
+std::vector<Trickled> Engine::take_candidates(EndpointId id) {
+  Endpoint* e = state_->endpoints.find(id);
+  return e && e->ice ? std::exchange(e->ice->untold, {}) : std::vector<Trickled>{};
+}
+
+std::string Engine::fragment_of(EndpointId id, const std::vector<Trickled>& told) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  return e ? state_->fragment_of(*e, told) : std::string{};
+}
+
+bool Engine::trickles(EndpointId id) const {
+  const Endpoint* e = state_->endpoints.find(id);
+  return e && e->ice && e->ice->peer_trickles;
+}
+
+Result<std::string, Reason> Engine::restart(Now now, EndpointId id) {
+  Endpoint* e = state_->endpoints.find(id);
+  if (!e) return Failure{Reason::unknown_endpoint};
+  return state_->restart_ice(now, *e);
 }
 
 Status<Reason> Engine::join(Now now, EndpointId a, EndpointId b, Stage stage) {

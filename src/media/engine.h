@@ -47,6 +47,9 @@ enum class Reason : uint8_t {
   no_common_codec,     // we speak G.711 only and the offer has none (488)
   no_media,            // nothing in the description can be anchored (488)
   not_protected,       // what the leg's policy says of SRTP and what it offers or answers do not agree (488)
+  bad_candidate,       // a trickled one that cannot be read, or of no m-line
+  too_many_waiting,    // trickled candidates before their description
+  not_connectable,     // on a shared port, and answers without ICE or without rtcp-mux (488)
   no_remote,           // the endpoint has no remote description yet
   unknown_endpoint,    // a stale id
   bad_sound,           // a programme without cues, or of sounds that are not at port::sound_rate
@@ -104,7 +107,11 @@ struct EngineConfig {
   uint8_t far_latch_packets = 5;           // and from another
   Duration far_latch_delay =
       milliseconds(400);  // extra wait for a source that is neither the SDP's nor the signalling's host
-  Duration rtcp_interval = seconds(5);  // of the reports for streams we originate
+  Duration rtcp_interval = seconds(5);  // between our reports to a leg, on average (RFC 3550 section 6.2)
+  std::vector<SocketAddress>
+      stun_servers;           // that tell what our ports look like from outside; at most four are asked
+  uint32_t ice_restarts = 3;  // tries of ours to find a way again, until one has been found
+  Duration ice_restart_wait = seconds(10);  // between them, each twice as long as the one before
 };
 
 struct EndpointConfig {
@@ -122,6 +129,9 @@ struct EndpointConfig {
   SrtpKeying srtp_keying = SrtpKeying::sdes;
   Ice ice = Ice::removed;
   bool ice_lite = false;  // we check nothing ourselves (RFC 8445 section 2.5): our addresses reach everybody
+  /// It speaks WebRTC: with Ice::offered, offers of ours are encrypted, bundle their lines, ask for rtcp-mux
+  /// and nothing else (RFC 8858), and are for the realm's shared port where it has one.
+  bool webrtc = false;
   Dtmf dtmf = Dtmf::automatic;  // with `transcode` on both legs; else presses pass as they come
   bool anchored = true;         // false: may be shown the other leg's own addresses, and media goes past us
   Duration media_timeout = {};  // neither this side nor its partner heard for so long: an event; 0: never
@@ -138,6 +148,8 @@ struct MediaEvent {
     played,        // what was played has come to its end
     sound_wanted,  // a programme was restored whose file (Engine::wanted) has to be read again
     unreachable,   // ICE found no way to one of the leg's m-lines, or the peer's consent has run out
+    restart_due,   // and an offer of Engine::restart is due
+    candidates,    // candidates of ours are there that no description has told (Engine::take_candidates)
     unkeyed,       // an answered leg is encrypted, and its DTLS handshake has not come to an end within 30 s
   };
   Kind kind;
@@ -145,6 +157,14 @@ struct MediaEvent {
   uint64_t trail = 0;
   char digit = 0;
   Duration lasted{};
+};
+
+/// A candidate told by itself (RFC 8838), by the leg or to it.
+struct Trickled {
+  std::string mid;               // a=mid of its m-line; empty: `line` tells
+  std::optional<uint16_t> line;  // its index
+  std::string fragment;          // a=ice-ufrag of the generation it is of; empty: the latest
+  std::string candidate;         // the value of a=candidate; empty: end of candidates
 };
 
 /// One sound to be played. It is named, so that a restored leg finds it again: a prompt, or a file.
@@ -275,6 +295,25 @@ class Engine {
   std::optional<sdp::Description> remote_description(EndpointId id) const;
   /// Direction of the leg's first live m-line as the leg wrote it: not sendrecv means it holds, or is held.
   sdp::Direction remote_direction(EndpointId id) const;
+
+  // ---- ICE ----
+  /// A candidate of the leg's. It may come before the description that it belongs to: up to 64 wait. Of
+  /// another generation than the leg's latest: no effect, counted. Failure: it cannot be read
+  /// (bad_candidate), or too many wait.
+  Status<Reason> trickle(Now now, EndpointId id, const Trickled& candidate);
+  /// The same for a body of application/trickle-ice-sdpfrag (RFC 8840 section 9). What of it cannot be read
+  /// is passed over; failure: nothing can.
+  Status<Reason> trickle_fragment(Now now, EndpointId id, std::string_view body);
+  /// Candidates of ours since the latest description, or since they were last taken.
+  std::vector<Trickled> take_candidates(EndpointId id);
+  /// Those of a leg as such a body. `told`: take_candidates().
+  std::string fragment_of(EndpointId id, const std::vector<Trickled>& told) const;
+  /// What the leg has said last: it takes candidates later (a=ice-options:trickle).
+  bool trickles(EndpointId id) const;
+  /// An offer of ours with new credentials (RFC 8445 section 9): when restart_due was told, or a client is in
+  /// another network. What is connected goes on until the new is. Failure: the leg has no ICE, or an offer is
+  /// in progress.
+  Result<std::string, Reason> restart(Now now, EndpointId id);
 
   // ---- paths ----
   /// Media flows between the two, both ways. Their former partners are left alone with nothing; tones and

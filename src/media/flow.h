@@ -18,6 +18,7 @@ struct Destination {
   port::MediaPortId port;
   SocketAddress remote;
   bool on = false;
+  bool connection = false;  // over TCP: of a shared port
 };
 
 /// What changes in a relayed RTP header. Identity between two legs that agreed on the same payload types.
@@ -41,6 +42,7 @@ enum class Wire : uint8_t {
   srtp,    // RTP/SAVP...: headers in the clear, the rest is not ours to read
   dtls,    // UDP/TLS/RTP/SAVP...: as srtp, with handshakes on the same port
   opaque,  // udptl and other datagrams without an RTP header
+  shared,  // of a port with many legs: whose they are has to be found out
 };
 
 class Secured;
@@ -71,11 +73,13 @@ struct alignas(64) Flow {
   bool tapped = false;         // recorded: what comes in here, and what leaves
   bool mux = false;            // RTCP comes on the RTP port too (RFC 5761)
   bool bridged = false;        // decoded for a partner that takes another codec
+  bool connection = false;     // what leaves goes over TCP
   Wire wire = Wire::rtp;
   bool active = false;  // something was accepted, at last_accepted
   uint8_t last_payload_type = 0;
   uint8_t stream = 0;
-  bool dtmf = false;  // its sound is listened to for tones, or its packets are numbered anew
+  bool dtmf = false;         // its sound is listened to for tones, or its packets are numbered anew
+  uint8_t transport_id = 0;  // of the header extension with numbers that its arrivals are told by; 0: none
   uint8_t clock_count = 0;
   Instant last_accepted;
   // destination

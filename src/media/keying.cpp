@@ -16,16 +16,6 @@ bool may_begin(Bytes datagram) {
          datagram[4] == 0;
 }
 
-void send(port::MediaPortId port, Handshake::Out& from, port::MediaOut& out) {
-  for (const Handshake::Datagram& d : from) {
-    Buffer packet = Buffer::with_capacity(d.bytes.size());
-    packet.resize(d.bytes.size());
-    std::copy(d.bytes.begin(), d.bytes.end(), packet.data());
-    out.send_own(port, d.to, std::move(packet));
-  }
-  from.clear();
-}
-
 std::optional<srtp::MasterKey> read_key(uint32_t suite, const std::string& octets) {
   if (suite > static_cast<uint32_t>(srtp::Suite::aead_aes_256_gcm)) return std::nullopt;
   return srtp::MasterKey::from(static_cast<srtp::Suite>(suite), as_bytes(octets));
@@ -88,6 +78,16 @@ void EngineState::secure(Now now, Endpoint& e) {
   arm_keying(e, waiting ? now.mono : Instant::never());
 }
 
+void EngineState::send_handshake(const Flow& f, Handshake::Out& from, port::MediaOut& out) const {
+  for (const Handshake::Datagram& d : from) {
+    Buffer packet = Buffer::with_capacity(d.bytes.size());
+    packet.resize(d.bytes.size());
+    std::copy(d.bytes.begin(), d.bytes.end(), packet.data());
+    out.send_own(f.port, d.to, std::move(packet), shared.by_connection(f.port, d.to));
+  }
+  from.clear();
+}
+
 void EngineState::agree_dtls(Now now, Stream& s, const DtlsTerms& terms, bool mux) {
   if (s.dtls && s.dtls->terms.goes_on_under(terms)) {
     if (terms.place) s.dtls->terms.place = terms.place;
@@ -140,7 +140,7 @@ void EngineState::on_keying(Now now, Endpoint& e, port::MediaOut& out) {
       const bool was_overdue = h->overdue();
       Handshake::Out sends;
       h->on_timeout(now, f->latch.destination(), sends);
-      send(f->port, sends, out);
+      send_handshake(*f, sends, out);
       if (!was_overdue && h->overdue() && !reports) overdue(now, e, s);
     }
   }
@@ -178,7 +178,7 @@ bool EngineState::on_handshake(Now now, Flow& f, const SocketAddress& from, Byte
     Handshake::Out sends;
     const bool said = f.ice || from == f.latch.expected() || f.latch.is_source(from);
     const bool done = h->on_datagram(now, from, said, bytes, sends);
-    send(f.port, sends, out);
+    send_handshake(f, sends, out);
     if (done) keyed(now, *e, s, f.rtcp);
     arm_keying(*e, Instant::never());
   }

@@ -4,7 +4,8 @@
 
 namespace tandem::media {
 namespace {
-constexpr uint16_t plausible_step = 4;           // a few packets may be lost on the way, not more
+constexpr uint16_t plausible_step = 4;  // a few packets may be lost on the way, not more
+constexpr Instant never_opened{INT64_MIN};
 constexpr Duration candidate_rest = seconds(1);  // a likely candidate that falls silent is one no more
 }  // namespace
 
@@ -60,9 +61,10 @@ bool Latch::may_be_far(const SocketAddress& from, const LatchPolicy& policy) con
 }
 
 /// How long a far source must have gone on. With no idea of a likely host there is nobody to wait for;
-/// a former source keeps sending until its re-INVITE is answered, which takes seconds.
+/// a former source keeps sending until its re-INVITE is answered, which takes seconds, and who sent already
+/// before the leg had said where it is was most likely told of the port in another call.
 Duration Latch::patience(const SocketAddress& from, const LatchPolicy& policy) const {
-  if (from == s_.former) return policy.far_delay * 20;
+  if (from == s_.former || from == s_.early) return policy.far_delay * 20;
   return policy.signalling ? policy.far_delay : Duration::zero();
 }
 
@@ -77,9 +79,10 @@ bool Latch::count(Instant now, const SocketAddress& from, const Evidence& eviden
   if (same && evidence.sequential && static_cast<uint16_t>(-step) <= plausible_step) return false;
   const bool goes_on = same && (!evidence.sequential || step <= plausible_step);
   if (!goes_on) {
-    // A stranger never pushes a likely candidate out; it has to wait for it to fall silent.
-    if (c.packets > 0 && from != c.source && likely(c.source, policy) && !is_likely &&
-        now - c.last < candidate_rest)
+    // A stranger never pushes a likely candidate out, and who was there too early nobody: it has to wait for
+    // it to fall silent.
+    const bool defers = from == s_.early || likely(c.source, policy);
+    if (c.packets > 0 && from != c.source && defers && !is_likely && now - c.last < candidate_rest)
       return false;
     c = {from, now, now, 0, 0, 0};
   }
@@ -97,6 +100,7 @@ Latch::Verdict Latch::offer(Instant now, const SocketAddress& from, const Eviden
     if (from == s_.source) return Verdict::accepted;
     if (!gives_way(now, from, policy)) return Verdict::refused;
   }
+  if (s_.window_end == never_opened && !s_.early) s_.early = from;
   if (s_.expected && from == s_.expected) {
     confirm(from);
     return Verdict::confirmed;

@@ -57,6 +57,8 @@ class Latch {
     bool provisional = false;  // a far source: somebody better may take its place
     SocketAddress expected;    // the SDP's
     SocketAddress former;      // whom the last SDP change left: a straggler must not win the new window
+    SocketAddress early;  // who sent before the leg had said anything: somebody of a call before, whose node
+                          // has forgotten it; not kept over a restore
     Instant window_end{INT64_MIN};
     Candidate candidate;
   };

@@ -3,7 +3,9 @@
 
 #include "base/text.h"
 #include "media/codecs.h"
+#include "media/ice_lines.h"
 #include "media/state.h"
+#include "media/transport_wide.h"
 
 namespace tandem::media {
 namespace {
@@ -29,6 +31,23 @@ std::vector<PayloadFormat> owned(const std::vector<sdp::Format>& formats) {
     out.push_back(
         {f.payload_type, std::string(f.encoding), f.clock_rate, f.channels, std::string(f.parameters)});
   return out;
+}
+
+bool is_rtp(const sdp::MediaLine& m) { return m.proto.find("RTP/") != std::string_view::npos; }
+
+/// Whether the first BUNDLE group of `d` names line `i`.
+bool is_grouped(const sdp::Description& d, size_t i) {
+  const std::string_view mid = d.attribute(i, "mid").value_or("");
+  for (std::string_view names : d.attributes(sdp::Description::session, "group")) {
+    if (!istarts_with(names, "BUNDLE ")) continue;
+    while (!(names = trim(names)).empty()) {
+      const size_t end = std::min(names.find(' '), names.size());
+      if (!mid.empty() && names.substr(0, end) == mid) return true;
+      names.remove_prefix(end);
+    }
+    return false;
+  }
+  return false;
 }
 
 bool is_event(const PayloadFormat& f) { return iequals(f.encoding, "telephone-event"); }
@@ -109,6 +128,7 @@ Status<Reason> EngineState::set_remote(Now now, Endpoint& e, const sdp::Descript
   // At once, and not when somebody has answered.
   if (role == SdpRole::offer && e.config.srtp != Srtp::passed && !can_protect(theirs, e.config.srtp))
     return not_protected();
+  if (role == SdpRole::answer && !keeps_shared(e, theirs)) return Failure{Reason::not_connectable};
   if (role == SdpRole::offer) remember(e);
   e.remote = std::move(theirs);
   if (role == SdpRole::answer) {
@@ -164,6 +184,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     rtp->latch.extend(now.mono, config.learning_window);
   }
   sort_bundle(e);
+  count_transports(e);
   ++e.revision;
   if (e.room) reseat(e);
   restart_silence(now, e);
@@ -171,24 +192,52 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
   run_ice(now, e, nullptr);
 }
 
-bool EngineState::open_missing_ports(Endpoint& e, const sdp::Description& d,
+/// Whether line `i` of what we are about to tell the leg may stand on the realm's shared port: both sides
+/// must have said ICE and rtcp-mux, or be going to; and it is alone, or the others join it.
+bool EngineState::may_share(const Endpoint& e, const sdp::Description& local, SdpRole role, size_t i,
+                            const std::vector<size_t>& bundled) {
+  if (e.config.ice == Ice::removed || !is_rtp(local.media(i))) return false;
+  for (size_t other = 0; other < local.media_count(); ++other)
+    if (other != i && can_anchor(local.media(other)) && !joins(bundled, other)) return false;
+  if (role == SdpRole::offer) return e.streams[i].shared || (e.config.webrtc && e.config.ice == Ice::offered);
+  ice::Troubles counted_elsewhere;
+  return e.remote && e.remote->has_attribute(i, "rtcp-mux") && ice_line(*e.remote, i, counted_elsewhere);
+}
+
+/// Who was offered the shared port can be told apart there by ICE only, and RTCP has no other way.
+bool EngineState::keeps_shared(const Endpoint& e, const sdp::Description& answer) {
+  ice::Troubles counted_elsewhere;
+  for (size_t i = 0; i < std::min(e.streams.size(), answer.media_count()); ++i)
+    if (e.streams[i].shared && answer.media(i).port != 0 &&
+        (!answer.has_attribute(i, "rtcp-mux") || !ice_line(answer, i, counted_elsewhere)))
+      return false;
+  return true;
+}
+
+bool EngineState::open_missing_ports(Now now, Endpoint& e, const sdp::Description& d, SdpRole role,
                                      const std::vector<size_t>& bundled, std::vector<size_t>& opened) {
   e.streams.resize(std::max(e.streams.size(), d.media_count()));
   for (size_t i = 0; i < d.media_count(); ++i) {
     Stream& s = e.streams[i];
     if (!can_anchor(d.media(i)) || joins(bundled, i)) continue;
     if (s.carrier) close_ports(s);  // it leaves the bundle
+    const bool may = may_share(e, d, role, i, bundled);
+    if (s.shared && !may) {  // and the company of the other legs
+      close_ice_line(now, e, i);
+      close_ports(s);
+    }
     if (s.has_ports) continue;
-    if (!open_ports(e.streams[i], e, i)) return false;
+    if (!(may && open_shared(s, e, i)) && !open_ports(s, e, i)) return false;
     opened.push_back(i);
   }
   return true;
 }
 
 /// Puts our addresses into `local`, binding what ports are missing.
-Status<Reason> EngineState::anchor(Endpoint& e, sdp::Description& local, const std::vector<size_t>& bundled) {
+Status<Reason> EngineState::anchor(Now now, Endpoint& e, sdp::Description& local, SdpRole role,
+                                   const std::vector<size_t>& bundled) {
   std::vector<size_t> opened;
-  if (!open_missing_ports(e, local, bundled, opened)) {
+  if (!open_missing_ports(now, e, local, role, bundled, opened)) {
     for (const size_t i : opened) close_ports(e.streams[i]);
     return Failure{Reason::ports_exhausted};
   }
@@ -218,10 +267,30 @@ std::vector<size_t> EngineState::to_bundle(const Endpoint& e, const sdp::Descrip
   if (e.config.ice == Ice::removed) return {};
   if (role == SdpRole::answer) return e.remote ? may_bundle(*e.remote, local) : std::vector<size_t>{};
   std::vector<size_t> lines;
-  if (e.bundle)
-    for (const size_t i : e.bundle->lines)
-      if (i < local.media_count() && can_anchor(local.media(i))) lines.push_back(i);
-  return !lines.empty() && lines.front() == e.bundle->tag() ? lines : std::vector<size_t>{};
+  if (begins_bundle(e)) {
+    for (size_t i = 0; i < local.media_count(); ++i)
+      if (can_anchor(local.media(i)) && is_rtp(local.media(i)) && !local.has_attribute(i, "crypto"))
+        lines.push_back(i);
+    return lines;
+  }
+  const auto may = [&](size_t i) { return i < local.media_count() && can_anchor(local.media(i)); };
+  const bool alone = !e.bundle && e.remote && e.remote->media_count() > 0 && e.local && may(0) &&
+                     is_grouped(*e.remote, 0) && is_grouped(*e.local, 0);
+  if (alone) lines.push_back(0);
+  if (e.bundle && may(e.bundle->tag()))
+    std::copy_if(e.bundle->lines.begin(), e.bundle->lines.end(), std::back_inserter(lines), may);
+  if (lines.empty()) return lines;
+  // What is new joins: the leg has shown that it knows groups (RFC 9143 section 7.5.2).
+  for (size_t i = 0; i < local.media_count(); ++i) {
+    const bool known = e.remote && i < e.remote->media_count() && e.remote->media(i).port != 0;
+    if (!known && may(i) && is_rtp(local.media(i)) && !local.has_attribute(i, "crypto")) lines.push_back(i);
+  }
+  return lines;
+}
+
+/// The first offer to a WebRTC leg: all its lines on one port, and nowhere else.
+bool EngineState::begins_bundle(const Endpoint& e) {
+  return e.config.webrtc && e.config.ice == Ice::offered && !e.remote;
 }
 
 /// Names of the lines are the leg's, once it has given them.
@@ -230,10 +299,34 @@ void EngineState::say_bundle(const Endpoint& e, sdp::Description& local, SdpRole
   const auto& names = role == SdpRole::answer ? e.remote : e.local;
   for (size_t i = 0; names && i < local.media_count(); ++i)
     if (role == SdpRole::answer || i < names->media_count()) take_mid(local, i, *names);
+  for (size_t i = 0; i < local.media_count(); ++i) local.remove_attribute(i, "rtcp-mux-only");
   if (bundled.empty()) return;
+  const bool begins = role == SdpRole::offer && begins_bundle(e);
+  // A new line has whatever name the other leg gave it.
+  for (size_t i = begins || !names ? 0 : names->media_count();
+       role == SdpRole::offer && i < local.media_count(); ++i) {
+    std::string name = std::to_string(i);
+    for (size_t other = 0; other < i; ++other)
+      if (local.attribute(other, "mid").value_or("") == name) name = "m" + name;
+    local.remove_attribute(i, "mid");
+    local.add_attribute(i, "mid", name);
+  }
   add_group(local, bundled);
-  for (const size_t i : bundled)
+  for (const size_t i : bundled) {
     if (!local.has_attribute(i, "rtcp-mux")) local.add_attribute(i, "rtcp-mux");
+    if (begins) local.add_attribute(i, "rtcp-mux-only");  // RFC 8858
+    if (begins && i != bundled.front()) local.add_attribute(i, "bundle-only");
+  }
+}
+
+/// Lines that stand on another's port or nowhere are offered with port 0 (RFC 9143 section 6). To us they
+/// have that port.
+std::string EngineState::with_bundle_only(const std::string& text) {
+  auto told = sdp::Description::parse(text);
+  if (!told) return text;
+  for (size_t i = 0; i < told->media_count(); ++i)
+    if (told->has_attribute(i, "bundle-only")) told->set_media_port(i, 0, 0);
+  return told->to_string();
 }
 
 /// Our o= line to this leg. The version grows only with a change (RFC 3264 section 8), so a session refresh
@@ -263,7 +356,9 @@ Failure<Reason> EngineState::not_protected() {
 /// SDES or DTLS for what is about to be told to the leg. False: its policy refuses every line.
 bool EngineState::protect(const Endpoint& e, sdp::Description& local, SdpRole role, bool secret) {
   Protection how;
-  how.policy = e.config.srtp;
+  // What a browser is offered it takes encrypted or not at all; what it offers is answered as anybody's.
+  how.webrtc = e.config.webrtc;
+  how.policy = e.config.webrtc && role == SdpRole::offer ? Srtp::required : e.config.srtp;
   how.keying = e.config.srtp_keying;
   how.fingerprint = dtls.fingerprint(dtls::FingerprintHash::sha_256);
   how.before = e.local ? &*e.local : nullptr;
@@ -283,14 +378,20 @@ Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Desc
   std::vector<size_t> bundled;
   if (!direct) {
     bundled = to_bundle(e, local, role);
-    if (const auto anchored = anchor(e, local, bundled); !anchored.ok()) return Failure{anchored.reason()};
+    if (const auto anchored = anchor(now, e, local, role, bundled); !anchored.ok())
+      return Failure{anchored.reason()};
+    e.bundle_begins = role == SdpRole::offer && begins_bundle(e) && bundled.size() > 1;
     say_bundle(e, local, role, bundled);
   }
   if (!direct && e.config.ice != Ice::removed) {
-    if (role == SdpRole::offer)
+    const bool counted = e.config.srtp != Srtp::passed;
+    if (role == SdpRole::offer) {
+      if (counted && e.config.webrtc) offer_transport_wide(local, e.local ? &*e.local : nullptr);
       offer_ice(now, e, local, bundled);
-    else if (e.remote)
+    } else if (e.remote) {
+      if (counted) answer_transport_wide(local, *e.remote);
       answer_ice(now, e, local, bundled);
+    }
   }
   e.direct = direct;
   std::string text = stamp(e, local);
@@ -299,7 +400,7 @@ Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Desc
   if (role == SdpRole::answer) e.checkpoint.reset();
   apply_terms(now, e);
   if (role == SdpRole::answer) commit(now, e);
-  return text;
+  return role == SdpRole::offer && e.bundle_begins ? with_bundle_only(text) : text;
 }
 
 Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp::Description& from,

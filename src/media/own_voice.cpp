@@ -81,6 +81,10 @@ void OwnVoice::render(std::span<int16_t> out) {
   std::fill(out.begin() + static_cast<ptrdiff_t>(done), out.end(), int16_t{0});
 }
 
+void OwnVoice::set_complexity(uint8_t complexity) {
+  if (std::exchange(complexity_, complexity) != complexity && speaker_) speaker_->set_complexity(complexity);
+}
+
 std::optional<playout::Speaker::Said> OwnVoice::say(const playout::Format& format, uint32_t ptime_ms) {
   const uint32_t rate = tones() ? tone_rate : port::sound_rate;
   if (!speaker_ || spoken_ != format || spoken_rate_ != rate || spoken_ptime_ != ptime_ms) {
@@ -89,7 +93,7 @@ std::optional<playout::Speaker::Said> OwnVoice::say(const playout::Format& forma
     spoken_ptime_ = ptime_ms;
     speaker_.reset();
     frame_.resize(rate / 1000 * 20);
-    if (auto made = playout::Speaker::make({format, rate, ptime_ms, 5}); made.ok()) {
+    if (auto made = playout::Speaker::make({format, rate, ptime_ms, complexity_}); made.ok()) {
       speaker_.emplace(std::move(*made));
       frame_.resize(speaker_->frame_samples());
       if (std::exchange(goes_on_, false)) speaker_->go_on();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "codec/tone.h"
+#include "media/effort.h"
 #include "media/engine.h"
 #include "playout/speaker.h"
 
@@ -38,6 +39,9 @@ class OwnVoice {
   uint32_t frame_ticks() const { return speaker_ ? speaker_->frame_ticks() : 0; }
   uint32_t frame_ms() const { return speaker_ ? speaker_->frame_ms() : 20; }
 
+  /// Of Opus, from the next frame on.
+  void set_complexity(uint8_t complexity);
+
   /// A file that was waited for; null: there is none, and its cue is passed over.
   void supply(const port::SoundFile& file, const port::SoundPtr& sound);
 
@@ -57,6 +61,7 @@ class OwnVoice {
   playout::Format spoken_;
   uint32_t spoken_rate_ = 0, spoken_ptime_ = 0;
   bool goes_on_ = false;  // after a restore: its stream has begun
+  uint8_t complexity_ = Effort::steps[0];
   std::vector<int16_t> frame_;
 };
 

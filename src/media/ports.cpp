@@ -58,8 +58,61 @@ void EngineState::adopt_bundled(Stream& s, const Endpoint& e, size_t index) {
   s.has_ports = true;
 }
 
+bool EngineState::open_shared(Stream& s, const Endpoint& e, size_t index) {
+  auto place = ports.open_shared(e.config.realm);
+  if (!place) return false;
+  adopt_shared(s, std::move(*place), e, index);
+  return true;
+}
+
+void EngineState::adopt_shared(Stream& s, port::SharedPort place, const Endpoint& e, size_t index) {
+  port::MediaPort& leg = place.leg;
+  if (leg.local.ip.family != e.config.family && leg.other_local) {
+    std::swap(leg.local, leg.other_local);
+    std::swap(leg.advertised, leg.other_advertised);
+  }
+  const size_t needed = std::max(leg.id.slot, place.hub.slot) + size_t{1};
+  if (flows.size() < needed) flows.resize(needed);
+  if (Flow& hub = flows[place.hub.slot]; hub.port != place.hub) {
+    hub = Flow{};
+    hub.port = place.hub;
+    hub.wire = Wire::shared;
+  }
+  const SlotId reports = bundled_flows.emplace();
+  s.rtp = leg;
+  s.rtcp = {{reports.slot | bundled_bit, reports.generation}, leg.local, leg.advertised, {}, {}};
+  s.has_ports = s.shared = true;
+  s.connections = place.connections;
+  for (const bool rtcp : {false, true}) {
+    Flow& f = rtcp ? *flow_of(s.rtcp.id) : flows[leg.id.slot];
+    f = Flow{};
+    f.port = rtcp ? s.rtcp.id : s.rtp.id;
+    f.sibling = rtcp ? s.rtp.id : s.rtcp.id;
+    f.rtcp = rtcp;
+    f.endpoint = e.id;
+    f.stream = static_cast<uint8_t>(index);
+  }
+  shared.add(leg.id, place.hub);
+  counters_.shared_legs.add();
+}
+
+void EngineState::close_shared(Stream& s) {
+  const port::MediaPortId hub = shared.hub_of(s.rtp.id);
+  for (const SharedPorts::From& from : shared.remove(s.rtp.id)) ports.end(hub, from.remote);
+  if (Flow* f = flow_of(s.rtp.id)) {
+    forget_grade(*f);
+    *f = Flow{};
+  }
+  bundled_flows.erase({s.rtcp.id.slot & ~bundled_bit, s.rtcp.id.generation});
+  ports.close(s.rtp.id);
+  s.shared = s.has_ports = s.live = s.connections = false;
+  s.rtp = s.rtcp = {};
+  counters_.shared_legs.sub();
+}
+
 void EngineState::close_ports(Stream& s) {
   if (!s.has_ports) return;
+  if (s.shared) return close_shared(s);
   if (s.carrier) {
     for (const port::MediaPortId id : {s.rtp.id, s.rtcp.id}) {
       if (Flow* f = flow_of(id)) forget_grade(*f);

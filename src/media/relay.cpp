@@ -2,10 +2,20 @@
 #include <algorithm>
 #include <bit>
 
+#include "ice/glimpse.h"
 #include "media/state.h"
 #include "rtp/packet.h"
 
 namespace tandem::media {
+
+namespace {
+
+/// Where the payload of a packet begins that has no header extension.
+uint16_t without_extension(Bytes packet) {
+  return static_cast<uint16_t>(rtp::Header::fixed_bytes + size_t{4} * (packet[0] & 0x0F));
+}
+
+}  // namespace
 
 struct EngineState::Batch {
   Now now;
@@ -20,6 +30,7 @@ struct EngineState::Batch {
   uint64_t no_keys = 0;
   uint64_t keying = 0;
   uint64_t checks = 0;
+  uint64_t strangers = 0;
 };
 
 /// With thousands of calls every flow is out of the cache when its packet comes. A batch tells in advance
@@ -49,39 +60,10 @@ void EngineState::on_media(Now now, std::span<port::MediaPacket> packets, port::
       continue;
     }
     Flow& f = flows[p.port.slot];
-    if (f.wire == Wire::opaque) {
-      on_opaque(batch, f, p);
-      continue;
-    }
-    switch (rtp::kind_of(p.bytes)) {
-      case rtp::Kind::rtp:
-        on_rtp(batch, f, p);
-        break;
-      case rtp::Kind::rtcp:
-        on_rtcp(batch, f, p);
-        break;
-      case rtp::Kind::stun:
-        if (on_check(now, f, p, out)) {
-          ++batch.checks;
-          break;
-        }
-        ++f.malformed;
-        ++batch.malformed;
-        break;
-      case rtp::Kind::dtls:
-        if (f.dtls) {
-          on_dtls(batch, f, p);
-          break;
-        }
-        if (f.wire == Wire::dtls) {
-          on_opaque(batch, f, p);
-          break;
-        }
-        [[fallthrough]];
-      default:
-        ++f.malformed;
-        ++batch.malformed;
-    }
+    if (f.wire == Wire::shared) [[unlikely]]
+      on_shared(batch, p);
+    else
+      on_packet(batch, f, p);
   }
   if (batch.relayed) counters_.relayed.add(batch.relayed);
   if (batch.consumed) counters_.consumed.add(batch.consumed);
@@ -93,6 +75,85 @@ void EngineState::on_media(Now now, std::span<port::MediaPacket> packets, port::
   if (batch.no_keys) counters_.no_keys.add(batch.no_keys);
   if (batch.keying) counters_.keying.add(batch.keying);
   if (batch.checks) counters_.checks.add(batch.checks);
+  if (batch.strangers) counters_.strangers.add(batch.strangers);
+}
+
+void EngineState::on_packet(Batch& batch, Flow& f, port::MediaPacket& p) {
+  if (f.wire == Wire::opaque) return on_opaque(batch, f, p);
+  switch (rtp::kind_of(p.bytes)) {
+    case rtp::Kind::rtp:
+      return on_rtp(batch, f, p);
+    case rtp::Kind::rtcp:
+      return on_rtcp(batch, f, p);
+    case rtp::Kind::stun:
+      if (on_check(batch.now, f, p, batch.out)) {
+        ++batch.checks;
+        return;
+      }
+      break;
+    case rtp::Kind::dtls:
+      if (f.dtls) return on_dtls(batch, f, p);
+      if (f.wire == Wire::dtls) return on_opaque(batch, f, p);
+      break;
+    default:
+      break;
+  }
+  ++f.malformed;
+  ++batch.malformed;
+}
+
+/// Whose it is, then as on a port of the leg's own. Strangers get nothing and leave nothing behind; a
+/// connection of theirs ends.
+void EngineState::on_shared(Batch& batch, port::MediaPacket& p) {
+  const port::MediaPortId hub = p.port;
+  const SharedPorts::From from{hub.slot, p.remote, p.connection};
+  const bool check = rtp::kind_of(p.bytes) == rtp::Kind::stun;
+  if (check && on_shared_check(batch, p)) return;
+  const port::MediaPortId leg = check ? port::MediaPortId{} : shared.by_remote(from);
+  Flow* f = flow_of(leg);
+  if (!f) {
+    if (!p.bytes.empty() || !p.connection) ++batch.strangers;
+    // A check of who is a leg's already is no reason: a late answer, a generation that is over.
+    if (p.connection && !shared.by_remote(from)) ports.end(hub, p.remote);
+    return;
+  }
+  if (p.connection && p.bytes.empty()) {
+    shared.release(from);
+    return on_connection_end(batch.now, *f, p.remote);
+  }
+  p.port = leg;
+  const auto refused = [&] { return batch.not_authentic + batch.no_keys + batch.foreign + batch.malformed; };
+  const auto before = refused();
+  const rtp::Kind kind = rtp::kind_of(p.bytes);
+  const bool keyed = f->secured && (kind == rtp::Kind::rtp || kind == rtp::Kind::rtcp);
+  on_packet(batch, *f, p);
+  if (keyed && refused() == before) shared.heard(batch.now, from);
+}
+
+/// False: it is for none of ours, or was not taken.
+bool EngineState::on_shared_check(Batch& batch, port::MediaPacket& p) {
+  const auto about = ice::glimpse(p.bytes);
+  if (!about) return false;
+  const port::MediaPortId hub = p.port;
+  const port::MediaPortId leg =
+      about->request ? shared.by_fragment(hub.slot, about->fragment) : shared.by_mark(hub.slot, about->mark);
+  Flow* f = flow_of(leg);
+  if (!f) return false;
+  const SharedPorts::From from{hub.slot, p.remote, p.connection};
+  if (shared.is_taken(batch.now, from, leg)) {
+    counters_.taken.add();
+    return false;
+  }
+  p.port = leg;
+  const bool taken = hear_check(batch.now, *f, p, batch.out).value_or(false);
+  p.port = hub;
+  if (!taken) return false;
+  ++batch.checks;
+  Endpoint* e = endpoints.find(f->endpoint);
+  if (!e || !validated(*e, *f, p.remote)) return false;
+  shared.claim(batch.now, from, leg);
+  if (p.connection) ports.keep(hub, p.remote);
+  return true;
 }
 
 bool EngineState::admit(Batch& batch, Flow& f, const SocketAddress& from, const Latch::Evidence& evidence) {
@@ -172,7 +233,7 @@ void EngineState::forward(Batch& batch, const Destination& to, const port::Media
     bytes = {p.bytes.data(), *size};
     due(exit);
   }
-  batch.out.sends.push_back({to.port, to.remote, bytes});
+  batch.out.sends.push_back({to.port, to.remote, bytes, to.connection});
   ++exit.sent_packets;
   exit.sent_octets += payload_octets;
   ++batch.relayed;
@@ -195,14 +256,14 @@ void EngineState::forward_rtcp(Batch& batch, const Destination& to, const port::
     bytes = {p.bytes.data(), *size};
     due(exit);
   }
-  batch.out.sends.push_back({to.port, to.remote, bytes});
+  batch.out.sends.push_back({to.port, to.remote, bytes, to.connection});
   ++batch.relayed;
 }
 
 void EngineState::on_rtp(Batch& batch, Flow& f, port::MediaPacket& p) {
   // Before anything is believed of it: what is not authentic moves no latch and no statistics.
   if (f.locked && !f.rtcp && !unprotect(batch, f, p, false)) return;
-  const auto header = rtp::Header::parse(p.bytes, f.wire != Wire::rtp);
+  auto header = rtp::Header::parse(p.bytes, f.wire != Wire::rtp);
   if (f.rtcp || !header) {
     ++f.malformed;
     ++batch.malformed;
@@ -210,6 +271,8 @@ void EngineState::on_rtp(Batch& batch, Flow& f, port::MediaPacket& p) {
   }
   if (!admit(batch, f, p.remote, {header->ssrc, header->sequence, true})) return;
 
+  if (f.transport_id != 0) [[unlikely]]
+    if (count_arrival(batch.now, f, p)) header->payload_offset = without_extension(p.bytes);
   if (f.bundle) {
     f.last_accepted = batch.now.mono;
     Flow* member = member_of(f, header->ssrc, header->payload_type);

@@ -173,6 +173,19 @@ bool EngineState::reports_to(const Endpoint& e, size_t index) const {
   return !e.partner && f && f->received.started;
 }
 
+/// RFC 3550 section 6.3.1 for the two of a session: between half and one and a half of what is configured, so
+/// that reports of many legs do not fall together. Its e - 3/2 makes up for what members come and go in a
+/// group.
+Duration EngineState::report_interval() {
+  const auto half = static_cast<uint64_t>(config.rtcp_interval.count() / 2);
+  return Duration(static_cast<int64_t>(half + rng.below(2 * half + 1)));
+}
+
+/// The first comes after half the time (section 6.2), reports already under way go on as they are.
+void EngineState::begin_reports(Now now, Endpoint& e) {
+  if (e.report_at.is_never()) arm_report(e, now.mono + report_interval() / 2);
+}
+
 void EngineState::send_reports(Now now, Endpoint& e, port::MediaOut& out) {
   const bool alone =
       !e.partner && std::any_of(e.streams.begin(), e.streams.end(), [](const Stream& s) { return s.live; });
@@ -186,7 +199,7 @@ void EngineState::send_reports(Now now, Endpoint& e, port::MediaOut& out) {
     if (f && to.rtcp.on) send_report(now, e, s, *f, to.rtcp, out);
   }
   if (goes_on)
-    arm_report(e, now.mono + config.rtcp_interval);
+    arm_report(e, now.mono + report_interval());
   else
     e.report_at = Instant::never();
 }

@@ -58,9 +58,12 @@ EngineState::Exits EngineState::exits_to(const Stream& s) const {
   const Flow* rtp = flow_of(s.exit());
   const Flow* rtcp = flow_of(s.rtcp.id);
   if (!s.live || !rtp || !rtcp) return out;
-  out.rtp = {s.exit(), rtp->latch.destination(), static_cast<bool>(rtp->latch.destination())};
+  out.rtp = {s.exit(), rtp->latch.destination(), static_cast<bool>(rtp->latch.destination()),
+             rtp->connection};
   if (s.mux) {
     out.rtcp = out.rtp;
+  } else if (s.shared) {
+    out.rtcp.on = false;  // it has no port of its own
   } else {
     // Behind a NAT the SDP's RTCP address leads nowhere: wait until the leg's own reports show the way.
     const bool lost = rtp->latch.away() && !rtcp->latch.confirmed();

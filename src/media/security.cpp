@@ -198,11 +198,10 @@ void lay_open(sdp::Description& d) {
       continue;  // keyed in a way that is not ours
     d.remove_attribute(i, "crypto");
     remove_dtls(d, i);
-    // Sound without a=rtcp-fb loses nothing without the F, and telephones refuse RTP/AVPF.
-    if (iequals(m.kind, "audio") && !d.has_attribute(i, "rtcp-fb"))
+    // Telephones refuse RTP/AVPF. Sound without a=rtcp-fb loses nothing without the F. And what is encrypted
+    // has it because WebRTC demands it: who knows the a=rtcp-fb lines goes by them all the same.
+    if (is_secret(m.proto) || (iequals(m.kind, "audio") && !d.has_attribute(i, "rtcp-fb")))
       d.set_proto(i, open_profile);
-    else if (is_secret(m.proto))
-      set_profile(d, i, open_profile);
   }
 }
 
@@ -226,7 +225,10 @@ void protect_offer(sdp::Description& offer, const Protection& how, bool secret, 
       uint32_t tag = 0;
       for (const srtp::Suite suite : offered) add_crypto(offer, i, ++tag, suite, known, rng);
     }
-    if (secret_only) set_profile(offer, i, by_dtls ? dtls_profile : secret_profile);
+    if (how.webrtc && by_dtls)
+      offer.set_proto(i, std::string(dtls_profile) + "F");
+    else if (secret_only)
+      set_profile(offer, i, by_dtls ? dtls_profile : secret_profile);
   }
 }
 

@@ -86,6 +86,7 @@ struct Protection {
   dtls::Fingerprint fingerprint;                 // of our certificate
   const sdp::Description* before = nullptr;      // what the leg was told last: its keys are kept
   std::vector<std::optional<dtls::Role>> roles;  // ours, in the associations the lines have
+  bool webrtc = false;   // its offers have the profile RFC 8829 section 5.1.2 asks for
   IpAddress signalling;  // of a leg that may stand behind a NAT: the host its SIP comes from
 };
 

@@ -5,11 +5,13 @@
 #include "media.pb.h"
 #include "media/dtmf_part.h"
 #include "media/state.h"
+#include "media/trickle.h"
 
 namespace tandem::media {
 namespace {
 
 constexpr uint32_t part_format = 1;
+constexpr int most_places = 8;  // of an m-line: RTP and RTCP, two families, UDP and TCP
 
 std::string text_of(const SocketAddress& a) { return a ? a.to_string() : std::string{}; }
 SocketAddress address_of(const std::string& text) {
@@ -222,6 +224,7 @@ void write_config(const EndpointConfig& c, proto::MediaEndpoint& out) {
   out.set_srtp_keying(static_cast<uint32_t>(c.srtp_keying));
   out.set_ice(static_cast<uint32_t>(c.ice));
   out.set_ice_lite(c.ice_lite);
+  out.set_webrtc(c.webrtc);
   out.set_dtmf(static_cast<uint32_t>(c.dtmf));
 }
 
@@ -241,6 +244,7 @@ EndpointConfig read_config(const proto::MediaEndpoint& in) {
   c.srtp_keying = in.srtp_keying() == 1 ? SrtpKeying::dtls : SrtpKeying::sdes;
   if (in.ice() <= static_cast<uint32_t>(Ice::offered)) c.ice = static_cast<Ice>(in.ice());
   c.ice_lite = in.ice_lite();
+  c.webrtc = in.webrtc();
   if (in.dtmf() <= static_cast<uint32_t>(Dtmf::inband)) c.dtmf = static_cast<Dtmf>(in.dtmf());
   return c;
 }
@@ -325,17 +329,41 @@ bool read_checkpoint(const proto::MediaEndpoint& in, Now now, Endpoint& e) {
          read_description(in.checkpoint().local(), e.checkpoint->local);
 }
 
+void write(const Trickled& c, proto::MediaTrickled& out) {
+  out.set_mid(c.mid);
+  out.set_line(c.line ? *c.line + 1u : 0);
+  out.set_fragment(c.fragment);
+  out.set_candidate(c.candidate);
+}
+
+Trickled read(const proto::MediaTrickled& in) {
+  Trickled c{in.mid(), std::nullopt, in.fragment(), in.candidate()};
+  if (in.line() > 0 && in.line() <= most_media_lines) c.line = static_cast<uint16_t>(in.line() - 1);
+  return c;
+}
+
 void write_connectivity(const Connectivity& ice, Now now, proto::MediaIce& out) {
   out.set_agent(ice.agent.snapshot(now));
+  out.set_peer_trickles(ice.peer_trickles);
+  out.set_restarts(ice.restarts);
+  out.set_restart_at(deadline_to_wall(now, ice.restart_at));
+  for (const Trickled& c : ice.untold) write(c, *out.add_untold());
   for (const Connectivity::Line& l : ice.lines) {
     auto& line = *out.add_lines();
     if (!l.stream) continue;
     line.set_present(true);
     line.set_stream(*l.stream);
     line.set_components(l.components);
-    line.set_rtp(l.rtp);
-    line.set_rtcp(l.rtcp);
+    for (const Connectivity::Place& p : l.places) {
+      if (!p.connection) p.rtcp ? line.set_rtcp(p.base) : line.set_rtp(p.base);
+      auto& place = *line.add_places();
+      place.set_base(p.base);
+      place.set_rtcp(p.rtcp);
+      place.set_connection(p.connection);
+      place.set_v6(p.family == IpAddress::Family::v6);
+    }
     line.set_agreed(l.agreed);
+    line.set_restarting(l.restarting);
   }
 }
 
@@ -371,16 +399,21 @@ std::string EngineState::snapshot(Now now, std::span<const EndpointId> wanted) c
     out.set_direct(e->direct);
     out.set_revision(e->revision);
     if (e->ice) write_connectivity(*e->ice, now, *out.mutable_connectivity());
+    out.set_bundle_begins(e->bundle_begins);
+    for (const Trickled& c : e->early_candidates) write(c, *out.add_early_candidates());
     if (e->checkpoint) write_checkpoint(*e->checkpoint, now, *out.mutable_checkpoint());
     for (const Stream& s : e->streams) {
       proto::MediaStream& stream = *out.add_streams();
       const Flow* rtp = flow_of(s.rtp.id);
       const Flow* rtcp = flow_of(s.rtcp.id);
       if (rtp && rtcp) {
-        if (s.carrier)
+        if (s.carrier) {
           stream.set_bundled(true);
-        else
+        } else {
           stream.set_rtp_local(s.rtp.local.to_string());
+          stream.set_other_local(text_of(s.rtp.other_local));
+          stream.set_shared(s.shared);
+        }
         write(*rtp, now, *stream.mutable_rtp());
         write(*rtcp, now, *stream.mutable_rtcp());
       }
@@ -460,6 +493,9 @@ bool EngineState::sit_down(Now now, const proto::MediaSeat& in, Endpoint& e) {
 
 /// On its ports, which are there. Selected pairs ask for consent at once.
 bool EngineState::restore_ice(Now now, const proto::MediaEndpoint& in, Endpoint& e) {
+  e.bundle_begins = in.bundle_begins();
+  for (const auto& c : in.early_candidates())
+    if (e.early_candidates.size() < most_early_candidates) e.early_candidates.push_back(read(c));
   if (!in.has_connectivity()) return true;
   const proto::MediaIce& part = in.connectivity();
   auto agent =
@@ -471,12 +507,68 @@ bool EngineState::restore_ice(Now now, const proto::MediaEndpoint& in, Endpoint&
     if (!l.present()) continue;
     line.stream = l.stream();
     line.components = l.components() == 1 ? 1 : 2;
-    line.rtp = l.rtp();
-    line.rtcp = l.rtcp();
     line.agreed = l.agreed();
+    line.restarting = l.restarting();
+    if (l.places_size() > most_places || e.ice->lines.size() > e.streams.size()) return false;
+    for (const auto& p : l.places())
+      line.places.push_back(
+          {p.base(), p.rtcp(), p.connection(), p.v6() ? IpAddress::Family::v6 : IpAddress::Family::v4});
+    if (line.places.empty()) {
+      const auto family = e.streams[e.ice->lines.size() - 1].rtp.local.ip.family;
+      line.places = {{l.rtp(), false, false, family}, {l.rtcp(), true, false, family}};
+    }
   }
+  e.ice->peer_trickles = part.peer_trickles();
+  e.ice->restarts = part.restarts();
+  if (const Instant at = deadline_from_wall(now, part.restart_at()); !at.is_never()) {
+    e.ice->restart_at = at;
+    timers.push(at, {e.id, TimerKind::restart});
+  }
+  for (const auto& c : part.untold())
+    if (e.ice->untold.size() < most_early_candidates) e.ice->untold.push_back(read(c));
+  if (!e.ice->untold.empty()) emit(e, MediaEvent::Kind::candidates);
   e.ice->revision = e.ice->agent.revision();
+  for (size_t i = 0; i < e.ice->lines.size(); ++i) settle_ice_line(now, e, i);
+  name_fragments(e);
   return true;
+}
+
+/// The ports may have other numbers than the agent remembers; connections are gone. What was selected over
+/// those is lost, and a restart due.
+void EngineState::settle_ice_line(Now now, Endpoint& e, size_t i) {
+  const Connectivity::Line* line = e.ice->line(i);
+  const Stream& s = e.streams[i];
+  if (!line || !s.has_ports) return;
+  const auto path = e.ice->agent.path(*line->stream, 1);
+  for (const Connectivity::Place& p : line->places) {
+    if (path && p.base == path->base && p.connection)
+      e.ice->agent.on_unreachable(now, p.base, path->remote, e.ice->out);
+    SocketAddress here, seen;  // unset: it has no such place any more
+    for (const Bound& b : bound_of(p.rtcp ? s.rtcp : s.rtp))
+      if (b.local.ip.family == p.family && (!p.connection || s.connections))
+        here = b.local, seen = b.advertised;
+    e.ice->agent.move_base(now, p.base, here, seen, s.shared ? shared.mark_of(s.rtp.id) : 0, e.ice->out);
+  }
+  if (s.shared)
+    if (const auto left = e.ice->agent.path(*line->stream, 1))
+      shared.claim(now, {shared.hub_of(s.rtp.id).slot, left->remote, false}, s.rtp.id);
+}
+
+/// The same ports as before where that can be. A place on a shared port has whatever number that has here;
+/// where there is none, a pair takes its place.
+Status<Reason> EngineState::restore_ports(const proto::MediaStream& in, Endpoint& e, size_t index) {
+  const auto local = SocketAddress::parse(in.rtp_local());
+  if (!local) return Failure{Reason::bad_snapshot};
+  Stream& s = e.streams[index];
+  if (in.shared()) {
+    if (open_shared(s, e, index) || open_ports(s, e, index)) return Done{};
+    return Failure{Reason::ports_exhausted};
+  }
+  auto pair = ports.reopen_pair(e.config.realm, *local);
+  if (!pair) return Failure{Reason::port_taken};
+  if (const auto other = SocketAddress::parse(in.other_local())) ports.widen(e.config.realm, *pair, *other);
+  adopt_ports(s, *pair, e.id, index);
+  return Done{};
 }
 
 /// One endpoint with its ports; paths and timers come when all are there.
@@ -502,11 +594,7 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
     s.learnt = Duration(stream.learnt_ns());
     s.was_fax = stream.fax();
     if (stream.rtp_local().empty()) continue;
-    const auto local = SocketAddress::parse(stream.rtp_local());
-    if (!local) return Failure{Reason::bad_snapshot};
-    const auto pair = ports.reopen_pair(e.config.realm, *local);
-    if (!pair) return Failure{Reason::port_taken};
-    adopt_ports(s, *pair, e.id, index);
+    if (const auto bound = restore_ports(stream, e, index); !bound.ok()) return Failure{bound.reason()};
     read(stream.rtp(), now, *flow_of(s.rtp.id));
     read(stream.rtcp(), now, *flow_of(s.rtcp.id));
   }
@@ -562,9 +650,17 @@ Result<std::vector<EndpointId>, Reason> EngineState::restore(Now now, std::strin
     const EndpointId id = add(read_config(in));
     if (!id) return fail(Reason::too_many_endpoints);
     ids.push_back(id);
-    const auto restored = restore_endpoint(now, in, *endpoints.find(id));
-    if (!restored) return fail(restored.reason());
   }
+  // First those that must have a certain number: who has lost his place on a shared port takes any.
+  for (const bool shared_ones : {false, true})
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const auto& in = part.endpoints(static_cast<int>(i));
+      const bool shares = std::any_of(in.streams().begin(), in.streams().end(),
+                                      [](const proto::MediaStream& s) { return s.shared(); });
+      if (shares != shared_ones) continue;
+      const auto restored = restore_endpoint(now, in, *endpoints.find(ids[i]));
+      if (!restored) return fail(restored.reason());
+    }
   for (size_t i = 0; i < ids.size(); ++i) {
     const uint32_t partner = part.endpoints(static_cast<int>(i)).partner();
     if (partner == 0) continue;

@@ -53,7 +53,7 @@ void EngineState::send_rtp(Now now, port::MediaOut& out, const Destination& to, 
     packet.resize(*size);
     due(exit);
   }
-  out.send_own(to.port, to.remote, std::move(packet));
+  out.send_own(to.port, to.remote, std::move(packet), to.connection);
 }
 
 void EngineState::send_rtcp(port::MediaOut& out, const Destination& to, Buffer packet) {
@@ -65,7 +65,7 @@ void EngineState::send_rtcp(port::MediaOut& out, const Destination& to, Buffer p
     packet.resize(*size);
     due(exit);
   }
-  out.send_own(to.port, to.remote, std::move(packet));
+  out.send_own(to.port, to.remote, std::move(packet), to.connection);
 }
 
 void EngineState::arm_bridge(Endpoint& e, Instant at) {
@@ -130,8 +130,14 @@ void EngineState::on_timeout(Now now, port::MediaOut& out) {
       case TimerKind::ice:
         if (e->ice_at == due.deadline) on_ice_timeout(now, *e, out);
         break;
+      case TimerKind::restart:
+        if (e->ice && e->ice->restart_at == due.deadline) on_restart_timeout(now, *e);
+        break;
       case TimerKind::picture:
         if (e->picture_at == due.deadline) ask_for_pictures(now, *e, out);
+        break;
+      case TimerKind::arrivals:
+        if (e->arrivals_at == due.deadline) tell_arrivals(now, *e, out);
         break;
       case TimerKind::dtmf:
         if (e->dtmf_at == due.deadline) on_dtmf_timeout(now, *e, out);
@@ -175,6 +181,8 @@ void EngineState::play_voice(Now now, Endpoint& e, port::MediaOut& out) {
   Instant next = e.voice_at + milliseconds(e.voice.frame_ms());
   if (f) {
     begin_own(s.own, f->clock_rate);
+    effort.frame(e.voice_at, now.mono);
+    e.voice.set_complexity(effort.complexity());
     const auto said = e.voice.say(played(*f), s.ptime_ms);
     const Duration frame = milliseconds(e.voice.frame_ms());
     next = e.voice_at + frame;

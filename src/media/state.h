@@ -15,6 +15,7 @@
 #include "media/dtmf_heard.h"
 #include "media/dtmf_sent.h"
 #include "media/e_model.h"
+#include "media/effort.h"
 #include "media/engine.h"
 #include "media/dtls_lines.h"
 #include "media/extended.h"
@@ -24,6 +25,8 @@
 #include "media/tap.h"
 #include "media/own_voice.h"
 #include "media/room.h"
+#include "media/shared.h"
+#include "rtp/arrivals.h"
 #include "rtp/rtcp.h"
 #include "rtp/xr.h"
 #include "sdp/description.h"
@@ -36,6 +39,7 @@ namespace tandem::proto {
 class MediaDtls;
 class MediaEndpoint;
 class MediaSeat;
+class MediaStream;
 }  // namespace tandem::proto
 
 namespace tandem::media {
@@ -103,6 +107,8 @@ struct SentReports {
 /// One m-line of an endpoint: its port pair and what both descriptions say of it.
 struct Stream {
   bool has_ports = false;
+  bool shared = false;  // on a port with other legs: `rtcp` is a flow without a port, RTCP is multiplexed
+  bool connections = false;  // and that takes TCP
   port::MediaPort rtp;
   port::MediaPort rtcp;
   /// Of a line that joins another in a BUNDLE: the RTP port its packets come and go by; `rtp` and `rtcp` are
@@ -143,7 +149,8 @@ struct Stream {
     uint32_t ntp = 0;  // middle bits
     Instant at;
   };
-  std::optional<Reference> reference;  // the peer's last receiver reference time
+  std::optional<Reference> reference;       // the peer's last receiver reference time
+  std::unique_ptr<rtp::Arrivals> arrivals;  // of a transport whose packets are numbered; made with the first
 };
 
 /// The m-line of `partner` that stream `index` of `e` belongs to.
@@ -220,13 +227,16 @@ struct Endpoint {
   std::unique_ptr<Tap> tap;  // of voice_stream
   Instant tap_at = Instant::never();
   Instant keying_at = Instant::never();
-  Instant picture_at = Instant::never();  // it is asked for whole pictures
-  std::optional<Instant> picture_asked;   // when that was last
-  std::unique_ptr<Bundle> bundle;         // null: each line has a port
-  std::unique_ptr<Connectivity> ice;      // null: it goes by descriptions and latches
+  Instant picture_at = Instant::never();   // it is asked for whole pictures
+  std::optional<Instant> picture_asked;    // when that was last
+  Instant arrivals_at = Instant::never();  // it is told when its packets came
+  std::unique_ptr<Bundle> bundle;          // null: each line has a port
+  bool bundle_begins = false;              // our offer in progress is the first with one: see bundle-only
+  std::unique_ptr<Connectivity> ice;       // null: it goes by descriptions and latches
   Instant ice_at = Instant::never();
-  std::unique_ptr<LegDtmf> dtmf;  // null: it has pressed nothing yet
-  bool says_info = false;         // it tells its presses by INFO
+  std::vector<Trickled> early_candidates;  // of the leg, before the description they belong to
+  std::unique_ptr<LegDtmf> dtmf;           // null: it has pressed nothing yet
+  bool says_info = false;                  // it tells its presses by INFO
   Instant dtmf_at = Instant::never();
 };
 
@@ -241,11 +251,13 @@ class EngineState {
   SlotMap<Endpoint> endpoints;
   std::vector<Flow> flows;      // by port slot
   SlotMap<Flow> bundled_flows;  // of lines that join another's port; their ids have bundled_bit
+  SharedPorts shared;
   std::vector<MediaEvent> events;
   srtp::Refusals refusals;
   ice::Troubles ice_troubles;
   std::shared_ptr<const port::PromptLibrary> prompts;
   port::Recorder* recorder = nullptr;
+  Effort effort;
 
   // ---- engine.cpp ----
   EndpointId add(const EndpointConfig& c);
@@ -263,6 +275,10 @@ class EngineState {
   // ---- ports.cpp ----
   bool open_ports(Stream& s, const Endpoint& e, size_t index);
   void adopt_ports(Stream& s, const port::MediaPorts::Pair& pair, EndpointId id, size_t index);
+  /// A place on the port the realm's WebRTC legs share. False: it has none.
+  bool open_shared(Stream& s, const Endpoint& e, size_t index);
+  void adopt_shared(Stream& s, port::SharedPort place, const Endpoint& e, size_t index);
+  void close_shared(Stream& s);
   void close_ports(Stream& s);
   /// Flows for a line that has no ports.
   void adopt_bundled(Stream& s, const Endpoint& e, size_t index);
@@ -294,14 +310,35 @@ class EngineState {
   void arm_voice(Endpoint& e, Instant at);
   void arm_bridge(Endpoint& e, Instant at);
   void arm_report(Endpoint& e, Instant at);
+  void begin_reports(Now now, Endpoint& e);
+  Duration report_interval();
   void arm_tap(Endpoint& e, Instant at);
   void arm_silence(Endpoint& e, Instant at);
   /// `viewer` can see now what it could not: whoever sends it pictures is asked for whole ones.
   void want_picture(Now now, const Endpoint& viewer);
   void ask_for_pictures(Now now, Endpoint& e, port::MediaOut& out);
+
+  // ---- transport_wide.cpp ----
+  void count_transports(Endpoint& e);
+  bool count_arrival(Now now, Flow& f, port::MediaPacket& p);
+  void tell_arrivals(Now now, Endpoint& e, port::MediaOut& out);
+
   /// Starts or restarts the time-out's count: something about the call changed.
   void restart_silence(Now now, Endpoint& e);
-  enum class TimerKind : uint8_t { voice, report, silence, bridge, tap, room, keying, ice, picture, dtmf };
+  enum class TimerKind : uint8_t {
+    voice,
+    report,
+    silence,
+    bridge,
+    tap,
+    room,
+    keying,
+    ice,
+    restart,
+    picture,
+    arrivals,
+    dtmf
+  };
   struct TimerKey {
     SlotId endpoint;  // or room
     TimerKind kind = TimerKind::voice;
@@ -368,9 +405,27 @@ class EngineState {
   void run_ice(Now now, Endpoint& e, port::MediaOut* out);
   void on_ice_timeout(Now now, Endpoint& e, port::MediaOut& out);
   /// False: nobody here does ICE on that port.
-  bool on_check(Now now, Flow& f, const port::MediaPacket& p, port::MediaOut& out);
+  bool on_check(Now now, Flow& f, const port::MediaPacket& p, port::MediaOut& out) {
+    return hear_check(now, f, p, out).has_value();
+  }
+  /// Whether the leg's agent has taken it; nothing: it has none on that port.
+  std::optional<bool> hear_check(Now now, Flow& f, const port::MediaPacket& p, port::MediaOut& out);
+  /// A connection that was kept is there no more.
+  void on_connection_end(Now now, Flow& f, const SocketAddress& remote);
+  /// What requests for a leg on a shared port may name, after its agent has changed.
+  void name_fragments(const Endpoint& e);
   bool validated(const Endpoint& e, const Flow& f, const SocketAddress& from) const;
   ice::Config ice_config(const Endpoint& e, ice::Role role) const;
+
+  // ---- trickle.cpp ----
+  Status<Reason> trickle(Now now, Endpoint& e, const Trickled& candidate);
+  std::string fragment_of(const Endpoint& e, const std::vector<Trickled>& told) const;
+  Result<std::string, Reason> restart_ice(Now now, Endpoint& e);
+  /// The way was lost: an offer is due, now or in a while.
+  void lose_way(Now now, Endpoint& e);
+  void on_restart_timeout(Now now, Endpoint& e);
+  /// Whether a line that both sides want has no way to the peer.
+  static bool misses_way(const Endpoint& e);
 
   // ---- snapshot.cpp ----
   std::string snapshot(Now now, std::span<const EndpointId> wanted) const;
@@ -391,13 +446,19 @@ class EngineState {
                                       bool direct);
   bool protect(const Endpoint& e, sdp::Description& local, SdpRole role, bool secret);
   Failure<Reason> not_protected();
-  Status<Reason> anchor(Endpoint& e, sdp::Description& local, const std::vector<size_t>& bundled);
+  Status<Reason> anchor(Now now, Endpoint& e, sdp::Description& local, SdpRole role,
+                        const std::vector<size_t>& bundled);
   std::vector<size_t> to_bundle(const Endpoint& e, const sdp::Description& local, SdpRole role) const;
+  static bool begins_bundle(const Endpoint& e);
+  static std::string with_bundle_only(const std::string& text);
   static void say_bundle(const Endpoint& e, sdp::Description& local, SdpRole role,
                          const std::vector<size_t>& bundled);
   std::string stamp(Endpoint& e, sdp::Description& local);
-  bool open_missing_ports(Endpoint& e, const sdp::Description& d, const std::vector<size_t>& bundled,
-                          std::vector<size_t>& opened);
+  bool open_missing_ports(Now now, Endpoint& e, const sdp::Description& d, SdpRole role,
+                          const std::vector<size_t>& bundled, std::vector<size_t>& opened);
+  static bool may_share(const Endpoint& e, const sdp::Description& local, SdpRole role, size_t i,
+                        const std::vector<size_t>& bundled);
+  static bool keeps_shared(const Endpoint& e, const sdp::Description& answer);
 
   // keying.cpp
   void agree_dtls(Now now, Stream& s, const DtlsTerms& terms, bool mux);
@@ -419,9 +480,20 @@ class EngineState {
   void roll_ice_back(Now now, Endpoint& e);
   bool follow_ice(Endpoint& e, size_t i);
   static void send_checks(const Endpoint& e, port::MediaOut& out);
+  void add_places(Now now, Endpoint& e, size_t i, Connectivity::Line& line);
+  void send_handshake(const Flow& f, Handshake::Out& from, port::MediaOut& out) const;
 
   // snapshot.cpp
+  // trickle.cpp
+  std::optional<size_t> line_of(const Endpoint& e, const Trickled& candidate) const;
+  void end_of_all(Now now, Endpoint& e, std::string_view fragment);
+  void take_early_candidates(Now now, Endpoint& e);
+  void keep_untold(Endpoint& e, const ice::Event& event);
+  void count_ice_troubles();
+
   bool restore_ice(Now now, const proto::MediaEndpoint& in, Endpoint& e);
+  void settle_ice_line(Now now, Endpoint& e, size_t i);
+  Status<Reason> restore_ports(const proto::MediaStream& in, Endpoint& e, size_t index);
   bool sit_down(Now now, const proto::MediaSeat& in, Endpoint& e);
   Status<Reason> restore_endpoint(Now now, const proto::MediaEndpoint& in, Endpoint& e);
 
@@ -466,6 +538,9 @@ class EngineState {
   void refuse_rtcp(Batch& batch, Flow& f, std::optional<rtp::RtcpReason> reason);
   void share_rtcp(Batch& batch, const Flow& f, const rtp::RtcpReader& reader, port::MediaPacket& p);
   void on_opaque(Batch& batch, Flow& f, port::MediaPacket& p);
+  void on_packet(Batch& batch, Flow& f, port::MediaPacket& p);
+  void on_shared(Batch& batch, port::MediaPacket& p);
+  bool on_shared_check(Batch& batch, port::MediaPacket& p);
   void on_dtls(Batch& batch, Flow& f, const port::MediaPacket& p);
   bool admit(Batch& batch, Flow& f, const SocketAddress& from, const Latch::Evidence& evidence);
   bool admit_rtcp(Batch& batch, Flow& f, const SocketAddress& from, uint32_t ssrc);
@@ -516,6 +591,7 @@ class EngineState {
     Counter& malformed;
     Counter& stray;  // for a port that is no longer ours
     Counter& originated;
+    Counter& transport_feedback;
     Counter& not_authentic;  // SRTP with a wrong tag, replayed or too old
     Counter& not_encrypted;  // of ours, and not sent: no index is left, or the packet had no room
     Counter& no_keys;        // from or for a leg whose handshake is not done
@@ -524,9 +600,13 @@ class EngineState {
     Counter& unkeyed;
     Counter& not_protected;
     std::array<Counter*, dtls::reason_count> dtls_troubles;
-    Counter& checks;  // STUN for an ICE session
+    Counter& checks;     // STUN for an ICE session
+    Counter& strangers;  // to a shared port, of nobody's that has passed a check
+    Counter& taken;      // checks from another leg's address
+    Counter& shared_legs;
     Counter& ice_completed;
     Counter& ice_unreachable;
+    Counter& ice_restarts;
     Counter& ice_mismatches;
     std::array<Counter*, ice::reason_count> ice_troubles;
     Counter& timeouts;

@@ -169,6 +169,7 @@ Status<Refusal> Mixer::give_floor(MemberId id, bool on) {
 }
 
 void Mixer::set_complexity(uint8_t complexity) {
+  if (config_.complexity == complexity) return;
   config_.complexity = complexity;
   for (const Bus& b : buses_)
     for (const auto& s : b.streams) s->stream->set_complexity(complexity);

@@ -6,7 +6,9 @@
 
 #include "base/address.h"
 #include "base/time.h"
+#include "net/websocket_framer.h"
 #include "port/flow.h"
+#include "port/relay.h"
 
 namespace tandem::net {
 
@@ -43,6 +45,9 @@ struct RealmMedia {
   IpAddress advertised_v4, advertised_v6;  // unset: the bind address
   uint16_t first_port = 16384;
   uint16_t last_port = 32767;
+  /// The worker of index i has a port of number webrtc_port + i, UDP and TCP, for all its WebRTC legs. 0:
+  /// none.
+  uint16_t webrtc_port = 0;
 };
 
 struct DnsConfig {
@@ -71,6 +76,43 @@ struct Limits {
   Duration partial_message = seconds(10);  // from the first byte of a message to its last
   Duration idle = minutes(15);             // neither reads nor writes
   Duration write_stall = seconds(15);      // bytes queued and none taken
+  WebSocketLimits websocket;               // of each
+  Duration websocket_ping = seconds(30);   // nothing read for so long: a ping
+  Duration websocket_pong = seconds(15);   // and nothing for so long after it: the peer is gone
+
+  // Media over TCP, on shared ports.
+  size_t media_connections = 4'000;           // per worker
+  size_t media_connections_unproven = 500;    // of them, before they have shown whose they are
+  size_t media_connections_per_source = 100;  // per source address and worker
+  size_t media_write_queue_bytes = 16 << 10;  // per connection; past it media is dropped
+  Duration media_first_check = seconds(5);    // from the connection to a check that is somebody's
+  Duration media_idle = seconds(60);          // nothing has come: consent checks come more often
+};
+
+/// The TURN server's sockets. Without listeners there is none.
+struct TurnListenerConfig {
+  port::RelayTransport transport = port::RelayTransport::udp;
+  SocketAddress bind;  // one address, never a wildcard: a client's 5-tuple has it
+  TlsFiles tls;        // of tls and dtls
+};
+struct TurnNetConfig {
+  std::vector<TurnListenerConfig> listeners;
+  IpAddress relay_v4, relay_v6;            // unset: none of that family
+  IpAddress advertised_v4, advertised_v6;  // unset: the bound one
+  uint16_t first_port = 49152, last_port = 65535;
+  size_t connections = 20'000;          // per worker: clients' connections and DTLS associations, and peers'
+  size_t connections_per_source = 200;  // of clients, of one source address, all workers together
+  size_t write_queue_bytes =
+      256 << 10;  // per connection; what a slow reader's relay has for it then is dropped
+  size_t splice_high_water = 64 << 10;  // of a pipe's direction: past it the other side is not read
+  Duration handshake = seconds(10);
+  Duration connect = seconds(30);
+  Duration without_allocation = seconds(30);  // of a client's connection
+  Duration partial_message = seconds(10);
+  Duration idle = minutes(20);
+  Duration write_stall = seconds(15);
+  int receive_buffer = 4 << 20;  // of a listener; the kernel may cap it
+  int relay_buffer = 256 << 10;  // of a relay port
 };
 
 struct RuntimeConfig {
@@ -80,6 +122,7 @@ struct RuntimeConfig {
   std::vector<ListenerConfig> listeners;
   std::vector<RealmMedia> media;
   std::vector<RealmTls> tls;  // realms left out verify with the system's trust store
+  TurnNetConfig turn;
   DnsConfig dns;
   Limits limits;
   Duration tick = milliseconds(1);        // datagrams are taken in batches this far apart while they flow
@@ -88,6 +131,7 @@ struct RuntimeConfig {
       seconds(2);  // stop() waits this long for sends that wait for a commit, and write queues
   int sip_receive_buffer = 4 << 20;  // per UDP listener and worker; the kernel may cap it
   int media_receive_buffer = 128 << 10;
+  int webrtc_receive_buffer = 4 << 20;  // of a port that many legs share
 };
 
 }  // namespace tandem::net

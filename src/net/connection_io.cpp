@@ -4,10 +4,10 @@
 #include <openssl/x509_vfy.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/post.hpp>
 #include <cerrno>
 
 #include "net/certified_names.h"
@@ -160,7 +160,8 @@ bool Connections::read_some(Connection& c) {
       case Io::done:
         break;
     }
-    c.last_used = now();
+    c.last_used = c.last_read = now();
+    c.pinged = false;
     if (!deliver(c, Bytes(area_.get(), n))) return false;
     if (!c.ssl && n < area_bytes) {  // taken all there was
       wait_read(c);
@@ -181,6 +182,7 @@ bool Connections::read_some(Connection& c) {
 }
 
 bool Connections::deliver(Connection& c, Bytes bytes) {
+  if (c.web) return deliver_frames(c, bytes);
   if (c.closing) return true;
   if (!c.framer.push(bytes).ok()) {
     end(c, &counts_.framing);
@@ -190,20 +192,25 @@ bool Connections::deliver(Connection& c, Bytes bytes) {
   while (auto item = c.framer.pop()) {
     if (item->kind == sip::Framer::Item::Kind::message) {
       whole = true;
-      (c.ssl ? counts_.received_tls : counts_.received_tcp).add();
+      counts_.received[static_cast<size_t>(c.path.transport)]->add();
       sink_.received({c.path, std::move(item->bytes)});
     } else if (item->kind == sip::Framer::Item::Kind::ping) {
       counts_.keepalives.add();
-      if (!enqueue(c, {Buffer::copy_of("\r\n"), 0, 0, worker_})) return false;
+      if (!enqueue(c, {Buffer::copy_of("\r\n"), 0, 0, worker_, false})) return false;
       sink_.flow_event({port::FlowEvent::Kind::keepalive, c.path.flow, c.path, 0});
     }
   }
-  if (!c.framer.partial())
+  note_partial(c, c.framer.partial(), whole);
+  rearm(c);
+  return true;
+}
+
+/// A message that has begun must end in time, however slowly its bytes drip.
+void Connections::note_partial(Connection& c, bool partial, bool whole) {
+  if (!partial)
     c.partial_since = Instant::never();
   else if (whole || c.partial_since.is_never())
     c.partial_since = now();
-  rearm(c);
-  return true;
 }
 
 // ---- writing ----
@@ -275,7 +282,7 @@ void Connections::taken(Connection& c, size_t n) {
     p.written += part;
     n -= part;
     if (p.written < p.bytes.size()) return;
-    if (p.bytes.size() > 2) (c.ssl ? counts_.sent_tls : counts_.sent_tcp).add();  // not the keep-alive's CRLF
+    if (p.message) counts_.sent[static_cast<size_t>(c.path.transport)]->add();
     c.out.pop_front();
   }
 }
@@ -304,13 +311,15 @@ bool Connections::write_some(Connection& c) {
 bool Connections::after_write(Connection& c) {
   if (!c.congested && c.queued > limits_.write_high_water) {
     c.congested = true;
-    sink_.flow_event({port::FlowEvent::Kind::congested, c.path.flow, c.path, 0});
+    tell(c, port::FlowEvent::Kind::congested);
   } else if (c.congested && c.queued <= limits_.write_low_water) {
     c.congested = false;
-    sink_.flow_event({port::FlowEvent::Kind::drained, c.path.flow, c.path, 0});
+    tell(c, port::FlowEvent::Kind::drained);
   }
-  if (c.closing && c.queued == 0) {
-    end(c, &counts_.by_us);
+  // A WebSocket whose Close has not been answered stays a little: bytes it still sends would reset the
+  // connection, and the Close could be lost with it.
+  if (c.closing && c.queued == 0 && (!c.web || c.web->close_received())) {
+    end(c, c.web && c.web->ended() == WebSocketFramer::End::by_peer ? &counts_.by_peer : &counts_.by_us);
     return false;
   }
   rearm(c);

@@ -43,39 +43,54 @@ int verify_peer(int trusted, X509_STORE_CTX* store) {
   return 0;
 }
 
+Counter& closed(CounterSet& set, std::string_view why) {
+  return set.counter("net_connections_closed_total", "Connections ended",
+                     "reason=\"" + std::string(why) + "\"");
+}
+Counter& refused(CounterSet& set, std::string_view why) {
+  return set.counter("net_connections_refused_total", "Connections refused",
+                     "reason=\"" + std::string(why) + "\"");
+}
+
 }  // namespace
 
 Connections::Counts::Counts(CounterSet& set)
     : accepted(set.counter("net_connections_total", "Connections begun", "side=\"accepted\"")),
       connected(set.counter("net_connections_total", "Connections begun", "side=\"connected\"")),
+      upgraded(set.counter("net_connections_total", "Connections begun", "side=\"upgraded\"")),
       open(set.gauge("net_connections_open", "Connections of this worker, handshakes included")),
-      received_tcp(set.counter("net_messages_received_total", "SIP messages received", "transport=\"tcp\"")),
-      received_tls(set.counter("net_messages_received_total", "SIP messages received", "transport=\"tls\"")),
-      sent_tcp(set.counter("net_messages_sent_total", "SIP messages sent", "transport=\"tcp\"")),
-      sent_tls(set.counter("net_messages_sent_total", "SIP messages sent", "transport=\"tls\"")),
       keepalives(set.counter("net_keepalives_total", "Keep-alives answered or seen", "transport=\"stream\"")),
-      refused_full(
-          set.counter("net_connections_refused_total", "Connections refused", "reason=\"table_full\"")),
-      refused_source(
-          set.counter("net_connections_refused_total", "Connections refused", "reason=\"per_source\"")),
+      received{},
+      sent{},
+      refused_full(refused(set, "table_full")),
+      refused_source(refused(set, "per_source")),
       accept_errors(set.counter("net_accept_errors_total", "accept() failed, as when out of descriptors")),
-      connect_failed(
-          set.counter("net_connections_closed_total", "Connections ended", "reason=\"connect_failed\"")),
-      handshake_failed(
-          set.counter("net_connections_closed_total", "Connections ended", "reason=\"handshake_failed\"")),
-      untrusted(set.counter("net_connections_closed_total", "Connections ended", "reason=\"untrusted\"")),
-      by_peer(set.counter("net_connections_closed_total", "Connections ended", "reason=\"peer\"")),
-      framing(set.counter("net_connections_closed_total", "Connections ended", "reason=\"framing\"")),
-      slow_reader(set.counter("net_connections_closed_total", "Connections ended", "reason=\"slow_reader\"")),
-      slow_sender(set.counter("net_connections_closed_total", "Connections ended", "reason=\"slow_sender\"")),
-      slow_handshake(
-          set.counter("net_connections_closed_total", "Connections ended", "reason=\"slow_handshake\"")),
-      slow_connect(
-          set.counter("net_connections_closed_total", "Connections ended", "reason=\"connect_timeout\"")),
-      idle(set.counter("net_connections_closed_total", "Connections ended", "reason=\"idle\"")),
-      by_us(set.counter("net_connections_closed_total", "Connections ended", "reason=\"local\"")) {}
-
-void Connections::SslFree::operator()(ssl_st* ssl) const { SSL_free(ssl); }
+      connect_failed(closed(set, "connect_failed")),
+      handshake_failed(closed(set, "handshake_failed")),
+      untrusted(closed(set, "untrusted")),
+      by_peer(closed(set, "peer")),
+      framing(closed(set, "framing")),
+      slow_reader(closed(set, "slow_reader")),
+      slow_sender(closed(set, "slow_sender")),
+      slow_handshake(closed(set, "slow_handshake")),
+      slow_connect(closed(set, "connect_timeout")),
+      idle(closed(set, "idle")),
+      by_us(closed(set, "local")),
+      dead_peer(closed(set, "dead_peer")),
+      web_protocol(closed(set, "websocket_protocol")),
+      web_too_big(closed(set, "websocket_too_big")),
+      web_not_utf8(closed(set, "websocket_not_utf8")),
+      web_fragments(closed(set, "websocket_fragments")),
+      web_message_rate(closed(set, "websocket_message_rate")),
+      web_control_rate(closed(set, "websocket_control_rate")) {
+  for (const auto t :
+       {port::Transport::tcp, port::Transport::tls, port::Transport::ws, port::Transport::wss}) {
+    const std::string label = "transport=\"" + lower(port::to_string(t)) + "\"";
+    const auto i = static_cast<size_t>(t);
+    received[i] = &set.counter("net_messages_received_total", "SIP messages received", label);
+    sent[i] = &set.counter("net_messages_sent_total", "SIP messages sent", label);
+  }
+}
 
 Connections::Connections(boost::asio::io_context& io, uint16_t node, uint16_t worker, FlowSink& sink,
                          const Limits& limits, SourceCounts& sources, CounterSet& counters)
@@ -149,7 +164,7 @@ Connections::Connection* Connections::add(Fd fd, const port::Path& path, bool ac
   c.path = path;
   c.path.flow = {node_, worker_, id.slot, id.generation};
   c.accepted = accepted;
-  c.begun = c.last_used = now();
+  c.begun = c.last_used = c.last_read = now();
   counts_.open.set(table_.size());
   return &c;
 }
@@ -261,11 +276,16 @@ void Connections::send(port::Send send, uint16_t from) {
   Connection* c = nullptr;
   if (send.path.flow) {
     c = table_.find({send.path.flow.slot, send.path.flow.generation});
-  } else if (send.path.remote) {
+  } else if (send.path.remote && send.path.transport != port::Transport::ws &&
+             send.path.transport != port::Transport::wss) {  // WebSockets are opened by their clients only
     c = reusable(send);
     if (!c) c = connect(send);
   }
   if (!c || c->closing) return sink_.send_failed(send.path, send.notify, from);
+  if (c->web) {
+    send_frame(*c, std::move(send), from);
+    return;
+  }
   enqueue(*c, {std::move(send.bytes), 0, send.notify, from});
 }
 
@@ -284,9 +304,16 @@ void Connections::flush() {
   dirty_now_.clear();
 }
 
-void Connections::close(port::FlowId flow) {
+void Connections::close(port::FlowId flow, uint16_t code, std::string_view reason) {
   Connection* c = table_.find({flow.slot, flow.generation});
-  if (!c) return;
+  if (!c || c->closing) return;
+  if (c->web) {
+    c->web->close(code, reason);
+    if (!write_frames(*c, 0, worker_)) return;
+    begin_close(*c);
+    if (!c->write_waiting) write_some(*c);  // nobody else writes before the linger time is over
+    return;
+  }
   if (c->queued == 0) return end(*c, &counts_.by_us);
   c->closing = true;
   c->close_by = now() + close_linger;
@@ -298,8 +325,11 @@ void Connections::close(port::FlowId flow) {
 Instant Connections::due(const Connection& c) const {
   if (c.state == State::connecting) return std::min(c.close_by, c.begun + limits_.connect);
   if (c.state == State::handshake) return std::min(c.close_by, c.begun + limits_.tls_handshake);
-  return std::min({c.close_by, c.partial_since + limits_.partial_message, c.write_since + limits_.write_stall,
-                   c.last_used + limits_.idle});
+  Instant silence = c.last_used + limits_.idle;
+  if (c.web)
+    silence = c.last_read + limits_.websocket_ping + (c.pinged ? limits_.websocket_pong : Duration(0));
+  return std::min(
+      {c.close_by, c.partial_since + limits_.partial_message, c.write_since + limits_.write_stall, silence});
 }
 
 void Connections::rearm(Connection& c) {
@@ -327,16 +357,18 @@ void Connections::on_deadlines() {
     Connection* c = table_.find(entry.key);
     if (!c || c->armed != entry.deadline) continue;
     c->armed = Instant::never();
-    if (due(*c) <= t)
-      expire(*c);
-    else
+    if (due(*c) > t)
       rearm(*c);
+    else if (ping_due(*c))
+      ping(*c);
+    else
+      expire(*c);
   }
 }
 
 void Connections::expire(Connection& c) {
   const Instant t = now();
-  Counter* why = &counts_.idle;
+  Counter* why = c.web ? &counts_.dead_peer : &counts_.idle;
   if (c.close_by <= t)
     why = &counts_.by_us;
   else if (c.state == State::connecting)
@@ -351,7 +383,8 @@ void Connections::expire(Connection& c) {
 }
 
 void Connections::end(Connection& c, Counter* why) {
-  why->add();
+  // What was refused of a WebSocket has been counted when it was; its end is no second event.
+  if (!c.web || !count_of(c.web->ended())) why->add();
   if (c.ssl && c.was_opened) {
     SSL_shutdown(c.ssl.get());  // a close_notify if it fits; nobody waits for the answer
     ERR_clear_error();
@@ -360,13 +393,19 @@ void Connections::end(Connection& c, Counter* why) {
   if (c.queued > 0) --writing_;
   if (const auto it = by_identity_.find(identity(c)); it != by_identity_.end() && it->second == c.id)
     by_identity_.erase(it);
+  if (c.web) forget_websocket();
+  const auto gone = std::move(c.request);
+  const uint16_t code = c.web ? c.web->close_code() : uint16_t{0};
   const port::Path path = c.path;
   const bool was_opened = c.was_opened;
   const std::deque<Pending> unsent = std::move(c.out);
   table_.erase(c.id);
   counts_.open.set(table_.size());
   for (const Pending& p : unsent) sink_.send_failed(path, p.notify, p.from);
-  if (was_opened) sink_.flow_event({port::FlowEvent::Kind::closed, path.flow, path, 0});
+  if (gone)
+    sink_.websocket({port::WebSocketEvent::Kind::closed, path, gone, {}, code});
+  else if (was_opened)
+    sink_.flow_event({port::FlowEvent::Kind::closed, path.flow, path, 0});
 }
 
 }  // namespace tandem::net

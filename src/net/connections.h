@@ -1,12 +1,16 @@
 #pragma once
-// The TCP and TLS connections of one worker: accepting, connecting, framing, write queues, deadlines.
+// The TCP, TLS and WebSocket connections of one worker: accepting, connecting, framing, write queues,
+// deadlines.
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -17,10 +21,11 @@
 #include "net/flow_sink.h"
 #include "net/sockets.h"
 #include "net/source_counts.h"
+#include "net/ssl_pointer.h"
 #include "net/tls.h"
+#include "net/upgrade.h"
+#include "net/websocket_framer.h"
 #include "sip/framer.h"
-
-struct ssl_st;
 
 namespace tandem::net {
 
@@ -38,12 +43,23 @@ class Connections {
   void set_outgoing(port::RealmId realm, const TlsContext* tls, bool verify, IpAddress from_v4,
                     IpAddress from_v6);
 
+  /// A WebSocket whose request was granted. Its source has been counted in (SourceCounts), and so has it
+  /// (expect_websocket).
+  void adopt(Upgraded upgraded);
+  /// One more is on its way here; any thread. What this worker has of them, or will have.
+  void expect_websocket() { websockets_.fetch_add(1, std::memory_order_relaxed); }
+  void forget_websocket() { websockets_.fetch_sub(1, std::memory_order_relaxed); }
+  size_t websockets() const { return websockets_.load(std::memory_order_relaxed); }
+  /// Tells every WebSocket that the node goes away (1001); what fits into their sockets is written.
+  void say_goodbye();
+
   /// Queues on the flow, on a connection of the same identity, or on a new one. flush() writes.
   /// `from` is the worker that hears of a failure.
   void send(port::Send send, uint16_t from);
   void flush();
-  /// Closes after what is queued has been written.
-  void close(port::FlowId flow);
+  /// Closes after what is queued has been written. A WebSocket's peer is told the code (RFC 6455 section 7.4)
+  /// and the reason.
+  void close(port::FlowId flow, uint16_t code = 1000, std::string_view reason = {});
 
   Instant next_deadline() const;
   void on_deadlines();
@@ -59,9 +75,7 @@ class Connections {
     size_t written = 0;
     port::SendId notify = 0;
     uint16_t from = 0;
-  };
-  struct SslFree {
-    void operator()(ssl_st* ssl) const;
+    bool message = true;  // no keep-alive, no handshake
   };
   /// What must be equal to share a connection: never across TLS identities.
   using Identity = std::tuple<port::Transport, port::RealmId, SocketAddress, std::string>;
@@ -71,7 +85,9 @@ class Connections {
     // given
     SlotId id;
     boost::asio::ip::tcp::socket socket;
-    std::unique_ptr<ssl_st, SslFree> ssl;
+    SslPointer ssl;
+    std::unique_ptr<WebSocketFramer> web;                   // null: a stream of SIP
+    std::shared_ptr<const port::WebSocketRequest> request;  // of a WebSocket that is not SIP's
     port::Path path;
     std::string peer_name;  // TLS we opened: who the peer must prove to be
     bool accepted = false;
@@ -79,10 +95,11 @@ class Connections {
     State state = State::open;
     bool reading = false, write_waiting = false;  // a wait is under way
     bool dirty = false, congested = false, closing = false, was_opened = false;
+    bool pinged = false;  // and nothing has come since
     sip::Framer framer;
     std::deque<Pending> out;
     size_t queued = 0;
-    Instant begun, last_used, partial_since = Instant::never(), write_since = Instant::never();
+    Instant begun, last_used, last_read, partial_since = Instant::never(), write_since = Instant::never();
     Instant close_by = Instant::never();
     Instant armed = Instant::never();
   };
@@ -118,9 +135,24 @@ class Connections {
   bool opened(Connection& c);
   bool read_some(Connection& c);
   bool deliver(Connection& c, Bytes bytes);
+  void note_partial(Connection& c, bool partial, bool whole);
   bool write_some(Connection& c);
   bool after_write(Connection& c);
   bool enqueue(Connection& c, Pending pending);
+
+  // Whoever is in charge of the connection is told.
+  void tell(const Connection& c, port::FlowEvent::Kind kind);
+
+  // WebSockets (connection_web.cpp)
+  bool deliver_frames(Connection& c, Bytes bytes);
+  bool write_frames(Connection& c, port::SendId notify, uint16_t from);
+  bool send_frame(Connection& c, port::Send send, uint16_t from);
+  void begin_close(Connection& c);
+  bool ping_due(const Connection& c) {
+    return c.web && !c.pinged && !c.closing && c.last_read + limits_.websocket_ping <= now();
+  }
+  void ping(Connection& c);
+  Counter* count_of(WebSocketFramer::End end);
 
   Io read_bytes(Connection& c, size_t& n);
   Io write_bytes(Connection& c, size_t& n);
@@ -149,13 +181,17 @@ class Connections {
   TimerQueue<SlotId> deadlines_;
   std::unique_ptr<uint8_t[]> area_;
   size_t writing_ = 0;  // connections with queued bytes
+  std::atomic<size_t> websockets_{0};
 
   struct Counts {
     explicit Counts(CounterSet& set);
-    Counter &accepted, &connected, &open, &received_tcp, &received_tls, &sent_tcp, &sent_tls, &keepalives;
+    Counter &accepted, &connected, &upgraded, &open, &keepalives;
+    std::array<Counter*, 5> received, sent;  // by transport
     Counter &refused_full, &refused_source, &accept_errors, &connect_failed, &handshake_failed, &untrusted,
         &by_peer, &framing;
     Counter &slow_reader, &slow_sender, &slow_handshake, &slow_connect, &idle, &by_us;
+    Counter &dead_peer, &web_protocol, &web_too_big, &web_not_utf8, &web_fragments, &web_message_rate,
+        &web_control_rate;
   } counts_;
 };
 

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "port/event.h"
 #include "port/flow.h"
+#include "port/websocket.h"
 
 namespace tandem::net {
 
@@ -16,6 +17,7 @@ class FlowSink {
   virtual ~FlowSink() = default;
   virtual void received(port::Received message) = 0;
   virtual void flow_event(const port::FlowEvent& event) = 0;
+  virtual void websocket(port::WebSocketEvent event) = 0;
   /// The time of the batch at hand, read once after each wait.
   virtual Now batch_now() = 0;
   /// Tells worker `from`, which sent it, that `send` will not arrive; nothing when nobody wants to know (0).

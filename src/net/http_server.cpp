@@ -1,6 +1,6 @@
-// The one translation unit with Beast in it: its parser reads requests, our sessions move the bytes through
-// an abstract stream, so that nothing is instantiated twice for plain and TLS. A WebSocket upgrade belongs in
-// Session::parsed(): an AsyncStream adapter over ByteStream gives websocket::stream one instantiation too.
+// The one translation unit with Beast in it: its parser reads requests, our sessions move the bytes through a
+// ByteStream, so that nothing is instantiated twice for plain and TLS, and a WebSocket's connection can
+// leave.
 #include "net/http_server.h"
 
 #include <fmt/format.h>
@@ -12,20 +12,19 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <csignal>
 #include <deque>
+#include <list>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <unordered_map>
 
 #include "base/text.h"
+#include "net/byte_stream.h"
 #include "net/sockets.h"
 #include "net/source_counts.h"
 #include "net/tls.h"
@@ -52,6 +51,8 @@ class SessionBase {
  public:
   virtual ~SessionBase() = default;
   virtual void answer(HttpResponse response) = 0;
+  /// Another needs its place.
+  virtual void make_room() = 0;
 };
 
 }  // namespace
@@ -79,6 +80,10 @@ struct HttpServer::Impl {
           s->answered(request, std::move(r));
         });
     }
+    void run(std::function<void()> task) {
+      const std::lock_guard lock(mutex);
+      if (server) asio::post(server->io, std::move(task));
+    }
   };
   /// The right to answer one request once.
   struct Ticket {
@@ -94,16 +99,23 @@ struct HttpServer::Impl {
     std::atomic<bool> used{false};
   };
 
-  Impl(HttpConfig c, Handler h) : config(std::move(c)), handler(std::move(h)) {}
+  Impl(HttpConfig c, Handler h, Adopt a) : config(std::move(c)), handler(std::move(h)), adopt(std::move(a)) {
+    for (size_t i = 0; i < refused_upgrades.size(); ++i)
+      refused_upgrades[i] =
+          &counters.counter("http_websocket_refused_total", "Requests for a WebSocket that were refused",
+                            fmt::format("reason=\"{}\"", to_string(static_cast<UpgradeRefusal>(i))));
+  }
   Status<std::string> open(const HttpConfig::Listener& l);
   void accept(Listener& listener);
   void accepted(Listener& listener, tcp::socket socket);
+  bool make_room();
   void ask(const std::shared_ptr<SessionBase>& session, const HttpRequest& request);
   void answered(uint64_t request, HttpResponse response);
   void stop();
 
   const HttpConfig config;
   const Handler handler;
+  const Adopt adopt;
   std::shared_ptr<Gate> gate = std::make_shared<Gate>();
   // Before `io`: the sessions that go with it count themselves out.
   CounterSet counters;
@@ -113,15 +125,29 @@ struct HttpServer::Impl {
       counters.counter("http_connections_refused_total", "HTTP connections over a limit", "reason=\"total\"");
   Counter& refused_source = counters.counter("http_connections_refused_total",
                                              "HTTP connections over a limit", "reason=\"per_source\"");
+  Counter& dropped = counters.counter("http_connections_refused_total", "HTTP connections over a limit",
+                                      "reason=\"half_open\"");
+  Counter& upgraded =
+      counters.counter("http_websocket_upgrades_total", "Connections that became a WebSocket");
+  std::array<Counter*, static_cast<size_t>(UpgradeRefusal::count_)> refused_upgrades{};
   Counter& bad =
       counters.counter("http_bad_requests_total", "HTTP requests refused before a handler saw them");
   Counter& late = counters.counter("http_handler_timeouts_total", "HTTP requests whose handler was too slow");
   Counter& thrown = counters.counter("http_handler_exceptions_total", "HTTP handlers that threw");
   size_t open_sessions = 0;
+  std::list<SessionBase*> silent;  // no request of theirs has come yet; the oldest first
   SourceCounts sources{config.connections_per_source};
 
   asio::io_context io{1};
+  struct Repeated {
+    Duration period;
+    std::function<void()> task;
+    asio::steady_timer timer;
+  };
+  void repeat(Repeated& r);
+
   std::deque<Listener> listeners;
+  std::deque<Repeated> repeated;
   std::vector<SocketAddress> bound;
   std::unordered_map<uint64_t, std::weak_ptr<SessionBase>> waiting;  // by request
   uint64_t next_request = 1;
@@ -130,74 +156,33 @@ struct HttpServer::Impl {
 
 namespace {
 
-/// A connection's bytes, plain or TLS.
-class ByteStream {
- public:
-  using Done = std::function<void(Error, size_t)>;
-  virtual ~ByteStream() = default;
-  virtual void handshake(Done done) = 0;
-  virtual void read_some(asio::mutable_buffer into, Done done) = 0;
-  virtual void write(asio::const_buffer all, Done done) = 0;
-  virtual void shut_down(Done done) = 0;  // our side is finished
-  virtual tcp::socket& socket() = 0;
-};
-
-class PlainStream final : public ByteStream {
- public:
-  explicit PlainStream(tcp::socket socket) : socket_(std::move(socket)) {}
-  void handshake(Done done) override { done({}, 0); }
-  void read_some(asio::mutable_buffer into, Done done) override {
-    socket_.async_read_some(into, std::move(done));
-  }
-  void write(asio::const_buffer all, Done done) override { asio::async_write(socket_, all, std::move(done)); }
-  void shut_down(Done done) override {
-    Error e;
-    socket_.shutdown(tcp::socket::shutdown_send, e);
-    done(e, 0);
-  }
-  tcp::socket& socket() override { return socket_; }
-
- private:
-  tcp::socket socket_;
-};
-
-class TlsStream final : public ByteStream {
- public:
-  TlsStream(tcp::socket socket, asio::ssl::context& context) : stream_(std::move(socket), context) {}
-  void handshake(Done done) override {
-    stream_.async_handshake(asio::ssl::stream_base::server,
-                            [done = std::move(done)](Error e) { done(e, 0); });
-  }
-  void read_some(asio::mutable_buffer into, Done done) override {
-    stream_.async_read_some(into, std::move(done));
-  }
-  void write(asio::const_buffer all, Done done) override { asio::async_write(stream_, all, std::move(done)); }
-  void shut_down(Done done) override {
-    stream_.async_shutdown([done = std::move(done)](Error e) { done(e, 0); });
-  }
-  tcp::socket& socket() override { return stream_.next_layer(); }
-
- private:
-  asio::ssl::stream<tcp::socket> stream_;
-};
-
 /// One connection: read a request, have it answered, write, again.
 class Session final : public SessionBase, public std::enable_shared_from_this<Session> {
  public:
-  Session(HttpServer::Impl& server, std::unique_ptr<ByteStream> stream, SocketAddress peer, bool secure)
-      : server_(server), stream_(std::move(stream)), timer_(server.io), peer_(peer), secure_(secure) {
+  Session(HttpServer::Impl& server, tcp::socket socket, SslPointer ssl, SocketAddress peer)
+      : server_(server),
+        secure_(ssl),
+        stream_(std::move(socket), std::move(ssl)),
+        timer_(server.io),
+        peer_(peer) {
     server_.open_gauge.set(++server_.open_sessions);
+    silent_ = server_.silent.insert(server_.silent.end(), this);
   }
   ~Session() override {
+    spoke();
     server_.open_gauge.set(--server_.open_sessions);
     server_.sources.leave(peer_.ip);
   }
 
   void start() {
-    drop_after(server_.config.read_timeout);
-    stream_->handshake([self = shared_from_this()](Error e, size_t) { e ? self->drop() : self->begin(); });
+    drop_after(server_.config.handshake_timeout);
+    stream_.handshake([self = shared_from_this()](Error e, size_t) { e ? self->drop() : self->begin(); });
   }
   void answer(HttpResponse response) override { write(std::move(response)); }
+  void make_room() override {
+    spoke();
+    drop();
+  }
 
  private:
   enum class State { reading, handling, writing, closing };
@@ -212,7 +197,10 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   void drop() {
     timer_.cancel();
     Error ignored;
-    stream_->socket().close(ignored);
+    stream_.socket().close(ignored);
+  }
+  void spoke() {
+    if (silent_ != server_.silent.end()) server_.silent.erase(std::exchange(silent_, server_.silent.end()));
   }
 
   void begin() {
@@ -242,7 +230,7 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   }
 
   void read() {
-    stream_->read_some(asio::buffer(area_), [self = shared_from_this()](Error e, size_t n) {
+    stream_.read_some(asio::buffer(area_), [self = shared_from_this()](Error e, size_t n) {
       if (e) return self->drop();
       self->input_.append(self->area_.data(), n);
       self->parse();
@@ -253,11 +241,12 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   void go_on() {
     continued_ = true;
     output_ = "HTTP/1.1 100 Continue\r\n\r\n";
-    stream_->write(asio::buffer(output_),
-                   [self = shared_from_this()](Error e, size_t) { e ? self->drop() : self->read(); });
+    stream_.write(asio::buffer(output_),
+                  [self = shared_from_this()](Error e, size_t) { e ? self->drop() : self->read(); });
   }
 
   void parsed() {
+    spoke();
     auto message = parser_->release();
     keep_alive_ = message.keep_alive();
     http_1_0_ = message.version() < 11;
@@ -270,6 +259,8 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
     request.peer = peer_;
     request.secure = secure_;
     state_ = State::handling;
+    if (const WebSocketPath* path = websocket_path(server_.config.websockets, request.target))
+      return upgrade(*path, request);
     timer_.expires_after(server_.config.handler_timeout);
     timer_.async_wait([self = shared_from_this()](Error e) {
       if (e || self->state_ != State::handling) return;
@@ -278,6 +269,62 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
       self->write(plain(504, "the answer took too long\n"));
     });
     server_.ask(shared_from_this(), request);
+  }
+
+  void upgrade(const WebSocketPath& path, const HttpRequest& request) {
+    auto answer = answer_upgrade(server_.config.websockets, path, request, http_1_0_);
+    if (const auto* refusal = std::get_if<UpgradeRefusal>(&answer)) return refuse_upgrade(*refusal);
+    if (auto* no = std::get_if<port::HttpResponse>(&answer)) {
+      server_.refused_upgrades[static_cast<size_t>(UpgradeRefusal::denied)]->add();
+      keep_alive_ = false;
+      return write({static_cast<unsigned>(no->status), std::move(no->content_type), std::move(no->headers),
+                    std::move(no->body)});
+    }
+    auto& granted = std::get<UpgradeAnswer>(answer);
+    const int fd = stream_.socket().native_handle();
+    Upgraded connection;
+    connection.path.transport = secure_ ? port::Transport::wss : port::Transport::ws;
+    connection.path.realm = server_.config.websockets.realm;
+    connection.path.local = local_address(fd);
+    connection.path.remote = peer_;
+    connection.request = std::move(granted.request);
+    connection.response = std::move(granted.response);
+    connection.input = std::move(input_);
+    timer_.cancel();
+    std::tie(connection.fd, connection.ssl) = stream_.release();
+    const auto refusal = server_.adopt ? server_.adopt(connection) : UpgradeRefusal::full;
+    if (!refusal) return server_.upgraded.add();  // nothing refers to this session any more
+    tcp::socket back(server_.io, peer_.ip.is_v6() ? tcp::v6() : tcp::v4(), connection.fd.release());
+    stream_ = ByteStream(std::move(back), std::move(connection.ssl));
+    refuse_upgrade(*refusal);
+  }
+  void refuse_upgrade(UpgradeRefusal refusal) {
+    server_.refused_upgrades[static_cast<size_t>(refusal)]->add();
+    keep_alive_ = false;
+    switch (refusal) {
+      case UpgradeRefusal::not_upgrade:
+      case UpgradeRefusal::version: {
+        HttpResponse out = plain(426, "this is a WebSocket (RFC 6455), version 13\n");
+        // RFC 9110 section 15.5.22, RFC 6455 section 4.4
+        out.headers = {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
+        return write(std::move(out));
+      }
+      case UpgradeRefusal::malformed:
+        return write(plain(400, "not a WebSocket handshake\n"));
+      case UpgradeRefusal::subprotocol:
+        return write(plain(400, "Sec-WebSocket-Protocol does not name this path's protocol\n"));
+      case UpgradeRefusal::origin:
+        return write(plain(403, "pages of this origin may not connect here\n"));
+      case UpgradeRefusal::per_source:
+      case UpgradeRefusal::full:
+      case UpgradeRefusal::busy:
+      case UpgradeRefusal::denied:
+      case UpgradeRefusal::count_:
+        break;
+    }
+    HttpResponse out = plain(503, "too many connections\n");
+    out.headers = {{"Retry-After", "10"}};
+    write(std::move(out));
   }
 
   /// The request was not one: say why, and close.
@@ -306,7 +353,7 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
     output_ += "\r\n";
     if (!head_) output_ += from.body;
     head_ = false;
-    stream_->write(asio::buffer(output_), [self = shared_from_this()](Error e, size_t) {
+    stream_.write(asio::buffer(output_), [self = shared_from_this()](Error e, size_t) {
       if (e)
         self->drop();
       else if (self->keep_alive_)
@@ -321,23 +368,21 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   void close() {
     state_ = State::closing;
     drop_after(close_linger);
-    stream_->shut_down([self = shared_from_this()](Error, size_t) {
-      Error ignored;
-      self->stream_->socket().shutdown(tcp::socket::shutdown_send, ignored);
-      self->discard();
-    });
+    stream_.shut_down();
+    discard();
   }
   void discard() {
-    stream_->socket().async_read_some(asio::buffer(area_), [self = shared_from_this()](Error e, size_t) {
+    stream_.socket().async_read_some(asio::buffer(area_), [self = shared_from_this()](Error e, size_t) {
       e ? self->drop() : self->discard();
     });
   }
 
   HttpServer::Impl& server_;
-  const std::unique_ptr<ByteStream> stream_;
+  const bool secure_;
+  ByteStream stream_;
   asio::steady_timer timer_;
   const SocketAddress peer_;
-  const bool secure_;
+  std::list<SessionBase*>::iterator silent_;
   State state_ = State::reading;
   std::array<char, 8192> area_;
   std::string input_, output_;
@@ -383,18 +428,25 @@ void HttpServer::Impl::accept(Listener& listener) {
 }
 
 void HttpServer::Impl::accepted(Listener& listener, tcp::socket socket) {
-  if (open_sessions >= config.connections) return refused.add();
+  if (open_sessions >= config.connections && !make_room()) return refused.add();
   const SocketAddress peer = remote_address(socket.native_handle());
   if (!peer) return;  // gone already
   if (!sources.enter(peer.ip)) return refused_source.add();
-  if (!listener.tls) {
-    std::make_shared<Session>(*this, std::make_unique<PlainStream>(std::move(socket)), peer, false)->start();
-    return;
+  SslPointer ssl;
+  if (listener.tls) {
+    const SslContext context = listener.tls->current();
+    ssl.reset(SSL_new(context.get()));
+    if (!ssl || SSL_set_fd(ssl.get(), socket.native_handle()) != 1) return sources.leave(peer.ip);
+    SSL_set_accept_state(ssl.get());
   }
-  const SslContext context = listener.tls->current();
-  SSL_CTX_up_ref(context.get());
-  asio::ssl::context ssl(context.get());  // owns that reference; the stream takes one of its own
-  std::make_shared<Session>(*this, std::make_unique<TlsStream>(std::move(socket), ssl), peer, true)->start();
+  std::make_shared<Session>(*this, std::move(socket), std::move(ssl), peer)->start();
+}
+
+bool HttpServer::Impl::make_room() {
+  if (silent.empty()) return false;
+  dropped.add();
+  silent.front()->make_room();
+  return true;
 }
 
 void HttpServer::Impl::ask(const std::shared_ptr<SessionBase>& session, const HttpRequest& request) {
@@ -416,6 +468,15 @@ void HttpServer::Impl::answered(uint64_t request, HttpResponse response) {
   if (const auto session = node.mapped().lock()) session->answer(std::move(response));
 }
 
+void HttpServer::Impl::repeat(Repeated& r) {
+  r.timer.expires_after(r.period);
+  r.timer.async_wait([this, &r](Error e) {
+    if (e) return;
+    r.task();
+    repeat(r);
+  });
+}
+
 void HttpServer::Impl::stop() {
   {
     const std::lock_guard lock(gate->mutex);
@@ -425,8 +486,8 @@ void HttpServer::Impl::stop() {
   if (thread.joinable()) thread.join();
 }
 
-HttpServer::HttpServer(HttpConfig config, Handler handler)
-    : impl_(std::make_unique<Impl>(std::move(config), std::move(handler))) {}
+HttpServer::HttpServer(HttpConfig config, Handler handler, Adopt adopt)
+    : impl_(std::make_unique<Impl>(std::move(config), std::move(handler), std::move(adopt))) {}
 
 HttpServer::~HttpServer() { stop(); }
 
@@ -434,6 +495,7 @@ Status<std::string> HttpServer::start() {
   for (const auto& l : impl_->config.listeners)
     if (auto done = impl_->open(l); !done.ok()) return done;
   for (auto& l : impl_->listeners) impl_->accept(l);
+  for (auto& r : impl_->repeated) impl_->repeat(r);
   impl_->gate->server = impl_.get();
   impl_->thread = std::thread([m = impl_.get()] {
     sigset_t all;
@@ -448,6 +510,12 @@ Status<std::string> HttpServer::start() {
 }
 
 void HttpServer::stop() { impl_->stop(); }
+
+void HttpServer::post(std::function<void()> task) { impl_->gate->run(std::move(task)); }
+
+void HttpServer::every(Duration period, std::function<void()> task) {
+  impl_->repeated.push_back({period, std::move(task), asio::steady_timer(impl_->io)});
+}
 
 Status<std::string> HttpServer::reload_certificates() {
   std::string failures;

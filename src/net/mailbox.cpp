@@ -17,6 +17,11 @@ bool Mailbox::push(MailItem item) {
   return true;
 }
 
+bool Mailbox::full() {
+  const std::lock_guard lock(mutex_);
+  return items_.size() >= limit_;
+}
+
 void Mailbox::push_always(MailItem item) { put(std::unique_lock(mutex_), std::move(item)); }
 
 void Mailbox::put(std::unique_lock<std::mutex> lock, MailItem item) {

@@ -10,6 +10,7 @@
 
 #include "net/runtime.h"
 #include "net/sockets.h"
+#include "net/upgrade.h"
 #include "port/worker.h"
 
 namespace tandem::net {
@@ -33,11 +34,15 @@ struct FlowEventItem {
 struct CloseItem {
   port::FlowId flow;
 };
+/// A WebSocket for the receiving worker.
+struct AdoptItem {
+  Upgraded connection;
+};
 struct TaskItem {
   Runtime::Task task;
 };
 using MailItem = std::variant<std::unique_ptr<port::MailBody>, AnswerItem, CommittedItem, SendItem,
-                              FlowEventItem, CloseItem, TaskItem>;
+                              FlowEventItem, CloseItem, AdoptItem, TaskItem>;
 
 /// Bounded for everything a peer can cause more of. Answers, commits and the failures of own sends are always
 /// taken: there are never more of them than the worker has asked for.
@@ -47,6 +52,8 @@ class Mailbox {
 
   /// False: full, the item is gone. Any thread; wakes the reader when the box was empty.
   bool push(MailItem item);
+  /// Would push() be refused right now? Any thread.
+  bool full();
   void push_always(MailItem item);
   /// Wakes the reader without an item.
   void wake();

@@ -21,10 +21,12 @@ uint64_t tag_of(port::MediaPortId id) { return uint64_t{id.generation} << 32 | i
 
 }  // namespace
 
-MediaPlane::MediaPlane(PortRanges& ranges, int epoll_fd, int receive_buffer, CounterSet& counters)
+MediaPlane::MediaPlane(PortRanges& ranges, int epoll_fd, int receive_buffer, const Limits& limits,
+                       CounterSet& counters)
     : ranges_(ranges),
       epoll_fd_(epoll_fd),
       receive_buffer_(receive_buffer),
+      streams_(epoll_fd, packet_bytes - min_tailroom, limits, counters),
       area_(new uint8_t[batch_packets * packet_bytes]),
       received_(counters.counter("net_media_packets_received_total", "Datagrams taken from media ports")),
       sent_(counters.counter("net_media_packets_sent_total", "Datagrams sent from media ports")),
@@ -57,7 +59,32 @@ MediaPlane::MediaPlane(PortRanges& ranges, int epoll_fd, int receive_buffer, Cou
 
 MediaPlane::~MediaPlane() {
   for (const Port& p : ports_)
-    if (p.fd >= 0) ::close(p.fd);
+    for (const int fd : {p.fd, p.other_fd})
+      if (fd >= 0) ::close(fd);
+}
+
+/// A free pair of the range and its sockets; nothing, counted, when there is none.
+std::optional<uint32_t> MediaPlane::bind_free(PortRange& range, Fd& rtp, Fd& rtcp) {
+  const Instant t = now().mono;
+  int strangers = 0;
+  for (const bool resting : {false, true}) {
+    while (strangers < max_strangers) {
+      const auto pair = range.take_any(t, resting, rng_);
+      if (!pair) break;
+      const Bind result = bind_pair(range, *pair, rtp, rtcp);
+      if (result == Bind::done) return pair;
+      range.give_back(*pair, t);
+      if (result == Bind::failed) {
+        failed_.add();
+        return std::nullopt;
+      }
+      strangers_.add();
+      ++strangers;
+      if (resting && strangers >= static_cast<int>(range.pairs()) * 2) break;
+    }
+  }
+  exhausted_.add();
+  return std::nullopt;
 }
 
 std::optional<port::MediaPorts::Pair> MediaPlane::open_pair(port::RealmId realm, IpAddress::Family like) {
@@ -66,28 +93,96 @@ std::optional<port::MediaPorts::Pair> MediaPlane::open_pair(port::RealmId realm,
     failed_.add();
     return std::nullopt;
   }
-  const Instant t = now().mono;
-  int strangers = 0;
-  for (const bool resting : {false, true}) {
-    while (strangers < max_strangers) {
-      const auto pair = range->take_any(t, resting, rng_);
-      if (!pair) break;
-      Fd rtp, rtcp;
-      const Bind result = bind_pair(*range, *pair, rtp, rtcp);
-      if (result == Bind::done) return add_pair(*range, *pair, std::move(rtp), std::move(rtcp));
-      range->give_back(*pair, t);
-      if (result == Bind::failed) {
-        failed_.add();
-        return std::nullopt;
-      }
-      strangers_.add();
-      ++strangers;
-      if (resting && strangers >= static_cast<int>(range->pairs()) * 2) break;
-    }
-  }
-  exhausted_.add();
-  return std::nullopt;
+  Fd rtp, rtcp;
+  const auto pair = bind_free(*range, rtp, rtcp);
+  if (!pair) return std::nullopt;
+  return add_pair(*range, *pair, std::move(rtp), std::move(rtcp));
 }
+
+bool MediaPlane::widen(port::RealmId realm, Pair& pair, const SocketAddress& same) {
+  using Family = IpAddress::Family;
+  PortRange* range = ranges_.find(realm, pair.rtp.local.ip.is_v4() ? Family::v6 : Family::v4);
+  Port* rtp = find(pair.rtp.id);
+  Port* rtcp = find(pair.rtcp.id);
+  if (!range || range->pairs() == 0 || !rtp || !rtcp || rtp->other_fd >= 0) return false;
+  Fd fds[2];
+  std::optional<uint32_t> taken;
+  if (same) {
+    taken = same.ip.family == range->bind_address().family ? range->pair_of(same.port) : std::nullopt;
+    const Instant t = now().mono;
+    if (!taken || !range->take(*taken, t, true)) return false;
+    if (const Bind result = bind_pair(*range, *taken, fds[0], fds[1]); result != Bind::done) {
+      (result == Bind::stranger ? strangers_ : failed_).add();
+      range->give_back(*taken, t);
+      return false;
+    }
+  } else {
+    taken = bind_free(*range, fds[0], fds[1]);
+    if (!taken) return false;
+  }
+  uint16_t number = range->rtp_port(*taken);
+  for (const bool reports : {false, true}) {
+    Port& port = reports ? *rtcp : *rtp;
+    port::MediaPort& said = reports ? pair.rtcp : pair.rtp;
+    port.other_fd = fds[reports ? 1 : 0].release();
+    port.other_range = range;
+    port.other_pair = *taken;
+    said.other_local = {range->bind_address(), number++};
+    said.other_advertised = range->advertised();
+    watch(port.other_fd, said.id);
+  }
+  return true;
+}
+
+// ---- shared ports ----
+
+Status<std::string> MediaPlane::open_hub(const RealmMedia& realm, uint16_t number, int receive_buffer) {
+  const port::MediaPortId id = take_slot();
+  Hub hub{realm.realm, {id, {}, {}, {}, {}}};
+  const SocketOptions options{
+      .receive_buffer = receive_buffer, .send_buffer = receive_buffer, .dscp = Dscp::telephony};
+  for (const auto& [bind, advertised] :
+       {std::pair{realm.bind_v4, realm.advertised_v4}, std::pair{realm.bind_v6, realm.advertised_v6}}) {
+    if (!bind) continue;
+    const SocketAddress at{bind, number};
+    auto udp = bind_udp(at, options);
+    auto tcp = listen_tcp(at, {.dscp = Dscp::telephony}, 256);
+    if (!udp.ok() || !tcp.ok())
+      return Failure{"cannot bind the WebRTC media port " + at.to_string() + " (" +
+                     (udp.ok() ? "tcp" : "udp") + "): " + error_text(udp.ok() ? tcp.reason() : udp.reason())};
+    Port& port = ports_[id.slot];
+    const bool first = port.fd < 0;
+    (first ? port.fd : port.other_fd) = std::move(udp).value().release();
+    if (first) port.v6 = bind.is_v6();
+    (first ? hub.port.local : hub.port.other_local) = at;
+    (first ? hub.port.advertised : hub.port.other_advertised) = advertised ? advertised : bind;
+    watch(first ? port.fd : port.other_fd, id);
+    streams_.listen(id.slot, std::move(tcp).value());
+  }
+  ports_[id.slot].open = ports_[id.slot].hub = true;
+  if (hub.port.local) hubs_.push_back(hub);
+  return Done{};
+}
+
+std::optional<port::SharedPort> MediaPlane::open_shared(port::RealmId realm) {
+  const auto hub = std::find_if(hubs_.begin(), hubs_.end(), [&](const Hub& h) { return h.realm == realm; });
+  if (hub == hubs_.end()) return std::nullopt;
+  port::SharedPort out{hub->port, hub->port.id, true};
+  out.leg.id = take_slot();
+  ports_[out.leg.id.slot].open = true;
+  ports_[out.leg.id.slot].on = hub->port.id.slot;
+  return out;
+}
+
+void MediaPlane::keep(port::MediaPortId hub, const SocketAddress& remote) {
+  if (find(hub)) streams_.keep(now().mono, hub.slot, remote);
+}
+
+void MediaPlane::end(port::MediaPortId hub, const SocketAddress& remote) {
+  if (find(hub)) streams_.end(hub.slot, remote);
+}
+
+void MediaPlane::on_deadlines() { streams_.on_deadlines(now().mono); }
 
 std::optional<port::MediaPorts::Pair> MediaPlane::reopen_pair(port::RealmId realm, SocketAddress rtp_local) {
   PortRange* range = ranges_.find(realm, rtp_local.ip.family);
@@ -123,7 +218,7 @@ port::MediaPorts::Pair MediaPlane::add_pair(PortRange& range, uint32_t pair, Fd 
   return out;
 }
 
-port::MediaPort MediaPlane::add(PortRange& range, uint32_t pair, uint16_t number, Fd fd) {
+port::MediaPortId MediaPlane::take_slot() {
   uint32_t slot;
   if (free_.empty()) {
     slot = static_cast<uint32_t>(ports_.size());
@@ -133,45 +228,96 @@ port::MediaPort MediaPlane::add(PortRange& range, uint32_t pair, uint16_t number
     free_.pop_back();
   }
   Port& port = ports_[slot];
-  if (++port.generation == 0) port.generation = 1;
+  const uint32_t generation = port.generation + 1;
+  port = Port{};
+  port.generation = generation == 0 ? 1 : generation;
+  return {slot, port.generation};
+}
+
+void MediaPlane::watch(int fd, port::MediaPortId id) {
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = tag_of(id)}};
+  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0) failed_.add();
+}
+
+port::MediaPort MediaPlane::add(PortRange& range, uint32_t pair, uint16_t number, Fd fd) {
+  const port::MediaPortId id = take_slot();
+  Port& port = ports_[id.slot];
   port.fd = fd.release();
+  port.v6 = range.bind_address().is_v6();
+  port.open = true;
   port.pair = pair;
   port.range = &range;
-  const port::MediaPortId id{slot, port.generation};
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = tag_of(id)}};
-  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, port.fd, &event) != 0) failed_.add();
+  watch(port.fd, id);
   open_gauge_.set(++open_);
-  return {id, {range.bind_address(), number}, range.advertised()};
+  return {id, {range.bind_address(), number}, range.advertised(), {}, {}};
 }
 
 MediaPlane::Port* MediaPlane::find(port::MediaPortId id) {
   if (id.slot >= ports_.size()) return nullptr;
   Port& port = ports_[id.slot];
-  return port.fd >= 0 && port.generation == id.generation ? &port : nullptr;
+  return port.open && port.generation == id.generation ? &port : nullptr;
 }
 
 void MediaPlane::close(port::MediaPortId id) {
   Port* port = find(id);
-  if (!port) return;
-  ::close(port->fd);
-  port->fd = -1;
-  if (port->twin != none)
-    ports_[port->twin].twin = none;  // the pair goes back with its second port
-  else
-    port->range->give_back(port->pair, now().mono);
-  port->twin = none;
+  if (!port || port->hub) return;
+  port->open = false;
   free_.push_back(id.slot);
+  if (port->on != none) return;
+  ::close(port->fd);
+  if (port->other_fd >= 0) ::close(port->other_fd);
+  if (port->twin != none) {
+    ports_[port->twin].twin = none;  // the pair goes back with its second port
+  } else {
+    const Instant t = now().mono;
+    port->range->give_back(port->pair, t);
+    if (port->other_range) port->other_range->give_back(port->other_pair, t);
+  }
+  port->fd = port->other_fd = -1;
+  port->twin = none;
   open_gauge_.set(--open_);
 }
 
-size_t MediaPlane::receive(uint64_t tag) {
+size_t MediaPlane::receive(uint64_t tag, uint32_t events) {
+  if (static_cast<uint32_t>(tag) & MediaStreams::tag_bit) {
+    streams_.ready(now().mono, tag, events);
+    return MediaStreams::is_listener(tag) ? 0 : receive_frames(tag);
+  }
   const port::MediaPortId id{static_cast<uint32_t>(tag), static_cast<uint32_t>(tag >> 32)};
   const Port* port = find(id);
   if (!port) return 0;
+  size_t n = receive_datagrams(id, port->fd);
+  if (port->other_fd >= 0) n += receive_datagrams(id, port->other_fd);
+  return n;
+}
+
+/// Frames of one connection; its end, if it was kept, is a packet without bytes.
+size_t MediaPlane::receive_frames(uint64_t tag) {
+  const Instant t = now().mono;
+  const size_t most = std::min(streams_.is_kept(tag) ? per_port : size_t{1}, batch_packets - batch_.size());
+  size_t n = 0;
+  while (n < most) {
+    const size_t slot = batch_.size();
+    auto* area = static_cast<uint8_t*>(in_parts_[slot].iov_base);
+    const MediaStreams::Frame frame = streams_.read(t, tag, area);
+    if (frame.kind == MediaStreams::Frame::Kind::none) break;
+    batch_.push_back({{frame.hub, ports_[frame.hub].generation},
+                      frame.remote,
+                      MutableBytes(area, frame.length),
+                      static_cast<uint32_t>(packet_bytes - frame.length),
+                      true});
+    ++n;
+    if (frame.kind == MediaStreams::Frame::Kind::end) break;
+  }
+  return n;
+}
+
+size_t MediaPlane::receive_datagrams(port::MediaPortId id, int fd) {
   const size_t at = batch_.size();
-  const auto room = static_cast<unsigned>(std::min(per_port, batch_packets - at));
+  const size_t most = ports_[id.slot].hub ? batch_packets : per_port;
+  const auto room = static_cast<unsigned>(std::min(most, batch_packets - at));
   if (room == 0) return 0;
-  const int n = recvmmsg(port->fd, &in_[at], room, MSG_DONTWAIT, nullptr);
+  const int n = recvmmsg(fd, &in_[at], room, MSG_DONTWAIT, nullptr);
   if (n <= 0) return 0;
   size_t kept = at;
   for (size_t i = at; i < at + static_cast<size_t>(n); ++i) {
@@ -203,10 +349,19 @@ void MediaPlane::send(std::span<const port::MediaSend> sends) {
       stale_.add();
       continue;
     }
+    uint32_t slot = sends[i].port.slot;
+    if (port->on != none) {  // legs on one port leave together
+      slot = port->on;
+      port = &ports_[slot];
+      if (sends[i].connection) {
+        streams_.send(now().mono, slot, sends[i].remote, sends[i].bytes);
+        continue;
+      }
+    }
     links_[i] = none;
     if (port->first_send == none) {
       port->first_send = i;
-      touched_.push_back(sends[i].port.slot);
+      touched_.push_back(slot);
     } else {
       links_[port->last_send] = i;
     }
@@ -216,18 +371,28 @@ void MediaPlane::send(std::span<const port::MediaSend> sends) {
   touched_.clear();
 }
 
+int MediaPlane::socket_of(const Port& port, IpAddress::Family family) {
+  const bool other = port.other_fd >= 0 && port.v6 != (family == IpAddress::Family::v6);
+  return other ? port.other_fd : port.fd;
+}
+
 void MediaPlane::send_chain(Port& port, std::span<const port::MediaSend> sends) {
   size_t count = 0;
+  int fd = port.fd;
   for (uint32_t i = port.first_send; i != none; i = links_[i]) {
     const port::MediaSend& s = sends[i];
+    if (const int next = socket_of(port, s.remote.ip.family); next != fd) {
+      if (count > 0) send_some(fd, std::exchange(count, 0));
+      fd = next;
+    }
     out_parts_[count] = {const_cast<uint8_t*>(s.bytes.data()), s.bytes.size()};
     out_[count].msg_hdr.msg_namelen = to_sockaddr(s.remote, &out_names_[count]);
     if (++count == send_group) {
-      send_some(port.fd, count);
+      send_some(fd, count);
       count = 0;
     }
   }
-  if (count > 0) send_some(port.fd, count);
+  if (count > 0) send_some(fd, count);
   port.first_send = port.last_send = none;
 }
 

@@ -2,6 +2,7 @@
 // Runtime: the world of port::Worker objects, one operating system thread each. Start reading here.
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/counters.h"
 #include "base/result.h"
 #include "net/config.h"
+#include "net/upgrade.h"
 #include "port/worker.h"
 
 namespace tandem::net {
@@ -40,7 +42,13 @@ class EventHandler {
 
 class Runtime {
  public:
-  using WorkerFactory = std::function<std::unique_ptr<port::Worker>(uint16_t index, port::MediaPorts&)>;
+  /// What a worker may do to the world at once, beside the Outbox.
+  struct Capabilities {
+    port::MediaPorts& media;
+    port::RelayPorts* relays = nullptr;                   // null: there are no TURN listeners
+    operator port::MediaPorts&() const { return media; }  // NOLINT: most want no more
+  };
+  using WorkerFactory = std::function<std::unique_ptr<port::Worker>(uint16_t index, const Capabilities&)>;
 
   Runtime(RuntimeConfig config, WorkerFactory factory, AskHandler& asks, SpoolHandler& spool,
           EventHandler& events);
@@ -63,11 +71,17 @@ class Runtime {
   using Task = std::function<void(Now, port::Worker&)>;
   bool post_task(uint16_t worker, Task task);
 
+  /// Gives a WebSocket to the worker that has fewest of them; it stays there. On refusal `connection` is left
+  /// as it was. Any thread.
+  std::optional<UpgradeRefusal> adopt(Upgraded& connection);
+
   /// Reads all certificate files again, for connections to come. On failure the old ones stay in use.
   Status<std::string> reload_certificates();
 
   /// Addresses the listeners are bound to, in the order of the configuration (real numbers for port 0).
   const std::vector<SocketAddress>& bound() const;
+  /// Of the TURN listeners likewise.
+  const std::vector<SocketAddress>& turn_bound() const;
   uint16_t workers() const;
   const CounterSet& counters(uint16_t worker) const;  // after start(); of the loop, not of the port::Worker
   const CounterSet& dns_counters() const;

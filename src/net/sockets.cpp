@@ -1,6 +1,7 @@
 #include "net/sockets.h"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -71,6 +72,17 @@ SocketAddress local_address(int fd) {
 SocketAddress remote_address(int fd) {
   RawAddress raw;
   return getpeername(fd, raw.get(), &raw.length) == 0 ? from_sockaddr(&raw.storage) : SocketAddress{};
+}
+
+std::vector<IpAddress> own_addresses() {
+  std::vector<IpAddress> all;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return all;
+  for (const ifaddrs* i = list; i; i = i->ifa_next)
+    if (i->ifa_addr && (i->ifa_addr->sa_family == AF_INET || i->ifa_addr->sa_family == AF_INET6))
+      all.push_back(from_sockaddr(i->ifa_addr).ip);
+  freeifaddrs(list);
+  return all;
 }
 
 int family_of(const IpAddress& ip) { return ip.is_v6() ? AF_INET6 : AF_INET; }

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/address.h"
 #include "base/result.h"
@@ -49,6 +50,8 @@ RawAddress to_raw(const SocketAddress& address);
 SocketAddress from_sockaddr(const void* address);
 SocketAddress local_address(int fd);
 SocketAddress remote_address(int fd);
+/// Of all interfaces of this machine, loopback included.
+std::vector<IpAddress> own_addresses();
 int family_of(const IpAddress& ip);  // AF_INET or AF_INET6
 
 /// The text of an errno value, lower case as in "address already in use".

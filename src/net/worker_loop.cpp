@@ -6,6 +6,7 @@
 #include <array>
 #include <csignal>
 #include <exception>
+#include <utility>
 
 #include "net/clock.h"
 
@@ -19,6 +20,8 @@ constexpr int handlers_per_step = 256;
 constexpr int flush_rounds = 8;
 constexpr int quiet_ticks = 4;  // so many without a datagram, and it is waited for them again
 constexpr Duration stall = milliseconds(100);
+// TURN's own epoll descriptor among the datagrams: no media port has the slot, no UDP listener all bits.
+constexpr uint64_t turn_tag_of_all = uint64_t{0x7FFF'FFFF};
 
 }  // namespace
 
@@ -31,7 +34,12 @@ WorkerLoop::WorkerLoop(uint16_t index, World& world)
       datagrams_wait_(io_, datagrams_.get()),
       udp_(world.config.node, index, *this, counters_),
       connections_(io_, world.config.node, index, *this, world.config.limits, world.sources, counters_),
-      media_(world.ranges, datagrams_.get(), world.config.media_receive_buffer, counters_),
+      media_(world.ranges, datagrams_.get(), world.config.media_receive_buffer, world.config.limits,
+             counters_),
+      turn_(world.turn_ports
+                ? std::make_unique<TurnPlane>(world.config.turn, *world.turn_ports, world.turn_sources,
+                                              static_cast<TurnSink&>(*this), counters_)
+                : nullptr),
       wakes_(counters_.counter("net_loop_wakes_total", "Times the loop woke up")),
       exceptions_(counters_.counter("net_worker_exceptions_total", "Exceptions that escaped the worker")),
       shed_(counters_.counter("net_mailbox_shed_total", "Mails dropped because the mailbox was full")),
@@ -58,6 +66,7 @@ void WorkerLoop::run() {
   wait_datagrams();
   flush();  // what the worker's constructor left
   while (!stopped()) step();
+  connections_.say_goodbye();
 }
 
 bool WorkerLoop::stopped() {
@@ -66,6 +75,7 @@ bool WorkerLoop::stopped() {
   if (stop_by_.is_never()) {
     stop_by_ = t + world_.config.stop_grace;
     connections_.stop_listening();
+    if (turn_) turn_->stop_listening();
   }
   if (t >= stop_by_) return true;
   return worker_->holding() == 0 && !connections_.writing() && !mailbox_.pending();
@@ -78,6 +88,9 @@ void WorkerLoop::watch_datagrams() {
     epoll_event event{.events = EPOLLIN, .data = {.u64 = tag}};
     epoll_ctl(datagrams_.get(), EPOLL_CTL_ADD, fd, &event);
   }
+  if (!turn_) return;
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = turn_tag_of_all}};
+  epoll_ctl(datagrams_.get(), EPOLL_CTL_ADD, turn_->epoll_fd(), &event);
 }
 
 void WorkerLoop::wait_mailbox() {
@@ -120,7 +133,8 @@ Instant WorkerLoop::next_wake() {
   // many of them as messages, and a wake of its own costs more than most of them do. None is more than a tick
   // late.
   if (ticking_) return std::min(next_tick_, stop_by_);
-  return std::min({worker_->next_timeout(), connections_.next_deadline(), stop_by_});
+  return std::min({worker_->next_timeout(), connections_.next_deadline(), media_.next_deadline(),
+                   turn_ ? turn_->next_deadline() : Instant::never(), stop_by_});
 }
 
 void WorkerLoop::wait() {
@@ -172,6 +186,11 @@ void WorkerLoop::flow_event(const port::FlowEvent& event) {
   call([&] { worker_->on_flow(batch_now(), event); });
 }
 
+void WorkerLoop::websocket(port::WebSocketEvent event) {
+  if (flushing_) return late_websockets_.push_back(std::move(event));
+  call([&] { worker_->on_websocket(batch_now(), std::move(event)); });
+}
+
 void WorkerLoop::send_failed(const port::Path& path, port::SendId send, uint16_t from) {
   if (send == 0) return;
   const port::FlowEvent event{port::FlowEvent::Kind::send_failed, path.flow, path, send};
@@ -209,6 +228,8 @@ void WorkerLoop::open_mail(MailItem& item) {
     flow_event(failed->event);
   } else if (auto* close = std::get_if<CloseItem>(&item)) {
     connections_.close(close->flow);
+  } else if (auto* adopt = std::get_if<AdoptItem>(&item)) {
+    connections_.adopt(std::move(adopt->connection));
   } else if (auto* task = std::get_if<TaskItem>(&item)) {
     call([&] { task->task(t, *worker_); });
   }
@@ -238,12 +259,14 @@ size_t WorkerLoop::read_ready() {
   const int n = epoll_wait(datagrams_.get(), events.data(), events_per_look, 0);
   for (int i = 0; i < n; ++i) {
     const uint64_t tag = events[static_cast<size_t>(i)].data.u64;
-    if (tag & udp_slot_bit) {
+    if (tag == turn_tag_of_all) {
+      turn_->look();
+    } else if (tag & udp_slot_bit) {
       for (int batch = 0; batch < udp_batches_per_look && udp_.receive(tag); ++batch) {
       }
     } else {
       if (media_.batch_full()) hand_media();
-      media_.receive(tag);
+      media_.receive(tag, events[static_cast<size_t>(i)].events);
     }
   }
   hand_media();
@@ -260,9 +283,24 @@ void WorkerLoop::hand_media() {
   media_.clear_batch();
 }
 
+void WorkerLoop::relay_packets(std::span<port::RelayPacket> packets) {
+  call([&] { worker_->on_relay(batch_now(), packets); });
+  // What the worker asks meanwhile is answered later; what it sends points into this batch.
+  turn_->send(worker_->outbox().relay);
+  worker_->outbox().relay.clear();
+}
+
+void WorkerLoop::relay_event(const port::RelayEvent& event) {
+  call([&] { worker_->on_relay_event(batch_now(), event); });
+  turn_->send(worker_->outbox().relay);
+  worker_->outbox().relay.clear();
+}
+
 void WorkerLoop::timeouts() {
   const Now t = batch_now();
+  if (turn_ && turn_->next_deadline() <= t.mono) turn_->on_deadlines();
   if (connections_.next_deadline() <= t.mono) connections_.on_deadlines();
+  if (media_.next_deadline() <= t.mono) media_.on_deadlines();
   if (worker_->next_timeout() <= t.mono) call([&] { worker_->on_timeout(t); });
 }
 
@@ -275,12 +313,11 @@ void WorkerLoop::flush() {
     flushing_ = true;
     flush_once();
     flushing_ = false;
-    if (late_events_.empty()) return;
-    std::vector<port::FlowEvent> events;
-    events.swap(late_events_);
-    for (const port::FlowEvent& e : events) flow_event(e);
+    if (late_events_.empty() && late_websockets_.empty()) return;
+    for (const port::FlowEvent& e : std::exchange(late_events_, {})) flow_event(e);
+    for (port::WebSocketEvent& e : std::exchange(late_websockets_, {})) websocket(std::move(e));
   }
-  if (!late_events_.empty()) mailbox_.wake();
+  if (!late_events_.empty() || !late_websockets_.empty()) mailbox_.wake();
 }
 
 void WorkerLoop::flush_once() {
@@ -289,6 +326,8 @@ void WorkerLoop::flush_once() {
   out.appends.clear();
   media_.send(out.media.sends);
   out.media.clear();
+  if (turn_ && !out.relay.empty()) turn_->send(out.relay);
+  out.relay.clear();
   for (port::Send& s : out.sends) dispatch(std::move(s));
   out.sends.clear();
   udp_.flush();
@@ -313,8 +352,6 @@ void WorkerLoop::dispatch(port::Send send) {
   const port::Transport transport = send.path.transport;
   if (flow && flow.node != world_.config.node) return send_failed(send.path, send.notify, index_);
   if (transport == port::Transport::udp) return udp_.send(std::move(send));
-  if (transport != port::Transport::tcp && transport != port::Transport::tls)
-    return send_failed(send.path, send.notify, index_);
   if (!flow || flow.worker == index_) return connections_.send(std::move(send), index_);
   const port::Path path = send.path;
   const port::SendId notify = send.notify;

@@ -12,6 +12,7 @@
 #include "net/mailbox.h"
 #include "net/media_plane.h"
 #include "net/runtime.h"
+#include "net/turn_plane.h"
 #include "net/udp.h"
 
 namespace tandem::net {
@@ -25,13 +26,15 @@ struct World {
   DnsService& dns;
   PortRanges& ranges;
   SourceCounts& sources;
+  TurnPortPool* turn_ports;  // null: no TURN here
+  SourceCounts& turn_sources;
   std::vector<std::unique_ptr<Mailbox>>& mailboxes;  // by worker
 };
 
 /// Asio's reactor is the one wait: connections and the mailbox hang on it directly, all datagram sockets
 /// through one nested epoll descriptor. While datagrams flow that descriptor is not waited for but looked at
 /// once per tick, until a few ticks saw none: taking what has gathered costs less than being woken for each.
-class WorkerLoop final : private FlowSink {
+class WorkerLoop final : private FlowSink, private TurnSink {
  public:
   WorkerLoop(uint16_t index, World& world);
   ~WorkerLoop() override;
@@ -39,7 +42,8 @@ class WorkerLoop final : private FlowSink {
   // Before the thread starts.
   UdpListeners& udp() { return udp_; }
   Connections& connections() { return connections_; }
-  port::MediaPorts& media_ports() { return media_; }
+  MediaPlane& media_ports() { return media_; }
+  TurnPlane* turn() { return turn_.get(); }  // null: no TURN here
   void set_worker(std::unique_ptr<port::Worker> worker) { worker_ = std::move(worker); }
 
   /// The thread's body; returns some time after request_stop().
@@ -50,10 +54,14 @@ class WorkerLoop final : private FlowSink {
  private:
   void received(port::Received message) override;
   void flow_event(const port::FlowEvent& event) override;
+  void websocket(port::WebSocketEvent event) override;
   Now batch_now() override;
   void send_failed(const port::Path& path, port::SendId send, uint16_t from) override;
   void event(port::Level level, std::string_view name,
              std::vector<std::pair<std::string_view, std::string>> fields) override;
+
+  void relay_packets(std::span<port::RelayPacket> packets) override;
+  void relay_event(const port::RelayEvent& event) override;
 
   void watch_datagrams();
   void wait_mailbox();
@@ -87,6 +95,7 @@ class WorkerLoop final : private FlowSink {
   UdpListeners udp_;
   Connections connections_;
   MediaPlane media_;
+  std::unique_ptr<TurnPlane> turn_;
   std::unique_ptr<port::Worker> worker_;  // after media_: closes its ports when it goes
 
   Now now_{};
@@ -95,7 +104,9 @@ class WorkerLoop final : private FlowSink {
   int quiet_ = 0;  // ticks in a row that saw no datagram
   Instant next_tick_;
   bool flushing_ = false;
-  std::vector<port::FlowEvent> late_events_;  // came up while flushing
+  // Came up while flushing.
+  std::vector<port::FlowEvent> late_events_;
+  std::vector<port::WebSocketEvent> late_websockets_;
   std::vector<MailItem> mail_;
   std::atomic<bool> stop_requested_{false};
   Instant stop_by_ = Instant::never();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -43,7 +44,36 @@ void describe_realm(RealmSettings& r, Schema& s) {
     m.ip("advertise_v4", r.media_advertise_v4, "IPv4 address put into SDP; empty: the bound one");
     m.ip("advertise_v6", r.media_advertise_v6, "IPv6 address put into SDP; empty: the bound one");
     m.port_range("ports", r.first_port, r.last_port, "ports of this realm, RTP on even and RTCP on odd ones");
+    m.number(
+        "webrtc_port", r.webrtc_port, 0, 65535,
+        "UDP and TCP port that all legs with ICE and rtcp-mux share, of the first worker; each other has the "
+        "next one; 0: such legs have ports of their own");
   });
+}
+
+void describe_tokens(TokenSettings& c, Schema& s) {
+  s.items<TokenKeySettings>(
+      "keys", c.keys, "whose signatures count, several while one replaces another; none: no tokens are taken",
+      [](TokenKeySettings& k, Schema& in) {
+        in.text("id", k.id, "kid of the tokens it is for; empty: of those that name none");
+        in.choice("algorithm", k.algorithm, {"HS256", "RS256", "ES256"}, "the only one it is used with");
+        in.text("file", k.file, "HS256: the secret, 32 octets or more; else a PEM public key or certificate");
+      });
+  s.text("issuer", c.issuer, "iss a token must have; empty: any");
+  s.text("audience", c.audience, "aud a token must name; empty: tokens that name somebody are refused");
+  s.text("server", c.server, "where phones get a token, told in challenges (authz_server); empty: not told");
+  s.duration("skew", c.skew, Duration(0), minutes(5), "between the issuer's clock and ours");
+}
+
+void check_tokens(const TokenSettings& c, std::vector<Problem>& problems) {
+  std::set<std::string> ids;
+  for (size_t i = 0; i < c.keys.size(); ++i) {
+    if (!ids.insert(c.keys[i].id).second)
+      problems.push_back({fmt::format("sip.tokens.keys[{}].id", i),
+                          fmt::format("two keys have the id '{}'", c.keys[i].id), ""});
+    if (c.keys[i].file.empty())
+      problems.push_back({fmt::format("sip.tokens.keys[{}].file", i), "a key needs its file", ""});
+  }
 }
 
 void describe_sip(SipSettings& c, Schema& s) {
@@ -64,6 +94,8 @@ void describe_sip(SipSettings& c, Schema& s) {
   s.integer("default_expires", c.default_expires, 1, 86400,
             "registration when the phone names no time, in seconds");
   s.integer("max_expires", c.max_expires, 1, 604800, "longest registration in seconds");
+  s.section("tokens", "signed tokens (JWT) phones may show instead of a password (RFC 8898)",
+            [&](Schema& in) { describe_tokens(c.tokens, in); });
 }
 
 void describe_limits(LimitSettings& l, Schema& s) {
@@ -75,6 +107,185 @@ void describe_limits(LimitSettings& l, Schema& s) {
   s.number("requests_per_second", l.requests_per_second, 0, 1'000'000, "per source address; 0: no limit");
   s.number("auth_failures", l.auth_failures, 0, 10'000, "per source and minute, then it is banned; 0: never");
   s.duration("ban", l.ban, seconds(1), hours(720), "how long a banned source is ignored");
+}
+
+void describe_websocket(WebSocketSettings& c, Schema& s) {
+  s.text("realm", c.realm, "the realm of these phones; empty: the first");
+  s.texts(
+      "origins", c.origins,
+      "web pages that may connect, such as https://phone.example.com; *: any; empty: those that come from "
+      "the host they connect to");
+  s.flag("require_origin", c.require_origin, "refuse programs that are no browsers and send no Origin");
+  s.number("message_bytes", c.message_bytes, 1024, 1 << 20, "longest message");
+  s.number("messages_per_second", c.messages_per_second, 1, 100'000,
+           "of one connection, twice as many at once");
+  s.duration("ping", c.ping, seconds(1), minutes(10),
+             "silence after which a phone is asked whether it is there; it has 15 s to answer");
+}
+
+void describe_channels(ChannelSettings& c, Schema& s) {
+  s.flag("enabled", c.enabled, "serve them; who may use them are access keys, made through REST");
+  s.text("region", c.region, "what clients are configured with; part of their signatures");
+  s.text("endpoint", c.endpoint,
+         "host:port that clients are sent to, such as that of a proxy before the node; empty: the one they "
+         "asked");
+  s.duration("idle", c.idle, seconds(1), hours(24), "a connection without a message or a ping ends");
+  s.duration("longest", c.longest, seconds(2), hours(24), "a connection ends, and its client comes anew");
+  s.duration("grace", c.grace, seconds(1), hours(1), "how long before that it is told to go away");
+}
+
+/// Scheme and host, as a browser writes an Origin (RFC 6454 section 6.2).
+bool is_origin(std::string_view text) {
+  const size_t scheme = istarts_with(text, "https://") ? 8 : istarts_with(text, "http://") ? 7 : 0;
+  return scheme != 0 && text.size() > scheme &&
+         text.find_first_of("/?#@ *", scheme) == std::string_view::npos;
+}
+
+void check_channels(const ChannelSettings& c, std::vector<Problem>& problems) {
+  const auto plain = [](std::string_view text) {
+    return text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
+  };
+  if (c.region.empty() || !plain(c.region))
+    problems.push_back(
+        {"channels.region", fmt::format("'{}' is no region, such as us-east-1", c.region), ""});
+  if (c.endpoint.find_first_of("/?#@ \"\\") != std::string::npos)
+    problems.push_back({"channels.endpoint",
+                        fmt::format("'{}' is no host, such as video.example.com:8443", c.endpoint), ""});
+  if (c.grace >= c.longest)
+    problems.push_back({"channels.grace", "expected less than channels.longest", "channels.longest"});
+}
+
+void check_websocket(const NodeConfig& c, std::vector<Problem>& problems) {
+  const WebSocketSettings& w = c.web.websocket;
+  for (size_t i = 0; i < w.origins.size(); ++i)
+    if (w.origins[i] != "*" && !is_origin(w.origins[i]))
+      problems.push_back({fmt::format("web.websocket.origins[{}]", i),
+                          fmt::format("'{}' is no origin, expected scheme and host such as "
+                                      "https://phone.example.com, or *",
+                                      w.origins[i]),
+                          ""});
+  if (!w.realm.empty() &&
+      std::none_of(c.realms.begin(), c.realms.end(), [&](const auto& r) { return r.name == w.realm; }))
+    problems.push_back({"web.websocket.realm", fmt::format("there is no realm '{}'", w.realm), "realms"});
+}
+
+void describe_turn(TurnSettings& t, Schema& s) {
+  s.items<TurnListenerSettings>(
+      "listeners", t.listeners, "where clients are listened for; none: off",
+      [](TurnListenerSettings& l, Schema& in) {
+        in.choice("transport", l.transport, {"udp", "tcp", "tls", "dtls"}, "between client and server");
+        in.address("bind", l.bind, "where to listen, one address");
+        in.text("chain", l.chain, "tls, dtls: PEM chain, leaf first; empty: the web certificate");
+        in.text("key", l.key, "PEM key of the certificate");
+      });
+  s.text("realm", t.realm, "digest realm of the challenge: that of the subscribers, when they may use it");
+  s.flag("subscribers", t.subscribers, "subscribers may use it with their SIP user and password");
+  s.text("domain", t.domain, "domain of subscribers whose username names none; empty: the realm");
+  s.items<TurnSecretSettings>(
+      "secrets", t.secrets,
+      "secrets of time-limited credentials, shared with applications that make them: all are "
+      "accepted, the first signs what this node hands out; none: the node's own",
+      [](TurnSecretSettings& c, Schema& in) { in.secret("secret", c.secret, "at least 16 characters"); });
+  s.duration("credentials_ttl", t.credentials_ttl, minutes(1), hours(24 * 30),
+             "how long handed out credentials are good for");
+  s.text("host", t.host, "name or address in the URIs that are handed out; empty: the listener's address");
+  s.section("relay", "addresses and ports towards peers", [&](Schema& r) {
+    r.ip("bind_v4", t.relay_v4, "IPv4 address; empty: that of the first IPv4 listener");
+    r.ip("bind_v6", t.relay_v6, "IPv6 address; empty: that of the first IPv6 listener");
+    r.ip("advertise_v4", t.advertise_v4, "IPv4 address clients are told; empty: the bound one");
+    r.ip("advertise_v6", t.advertise_v6, "IPv6 address clients are told; empty: the bound one");
+    r.port_range("ports", t.first_port, t.last_port, "relay ports");
+    r.flag("tcp", t.tcp_relay, "TCP allocations (RFC 6062)");
+    r.flag("mobility", t.mobility, "allocations may follow their client to another address (RFC 8016)");
+  });
+  s.section("peers", "whom clients may reach; the open internet by default", [&](Schema& p) {
+    p.texts(
+        "allow", t.allow_peers,
+        "address blocks opened although they are loopback, private or otherwise denied, such as 10.1.0.0/16");
+    p.texts("deny", t.deny_peers, "address blocks denied whatever else is said");
+  });
+  s.section("limits", "past each of these TURN refuses or drops, and counts it", [&](Schema& l) {
+    l.duration("max_lifetime", t.max_lifetime, minutes(10), hours(24),
+               "longest lifetime of an allocation at a time");
+    l.duration("nonce_lifetime", t.nonce_lifetime, minutes(1), hours(24),
+               "how long a nonce may be used (438 after)");
+    l.number("allocations", t.allocations, 1, 10'000'000, "allocations per worker (508)");
+    l.number("allocations_per_user", t.allocations_per_user, 0, 1'000'000, "of one user (486); 0: no limit");
+    l.number("permissions", t.permissions, 1, 1024, "peers of one allocation (508)");
+    l.number("channels", t.channels, 1, 1024, "channels of one allocation (508)");
+    l.number("tenants", t.tenants, 1, 4096,
+             "allocations that share a relay port once all ports are taken (508)");
+    l.number("challenges_per_second", t.challenges_per_second, 0, 1'000'000,
+             "unsigned refusals to one source address; 0: no limit");
+    l.number("lookups_per_second", t.lookups_per_second, 0, 1'000'000,
+             "subscribers looked up for one source address; 0: no limit");
+    l.number("allocations_per_second", t.allocations_per_second, 0, 1'000'000,
+             "from one source address (486); 0: no limit");
+    l.number("bytes_per_second", t.bytes_per_second, 0, UINT64_MAX,
+             "of one allocation, each direction; 0: no limit");
+    l.number("total_bytes_per_second", t.total_bytes_per_second, 0, UINT64_MAX,
+             "of all allocations, each direction; 0: no limit");
+    l.number("connections", t.connections, 1, 1'000'000,
+             "TCP and TLS connections and DTLS associations, and TCP connections with peers, per worker");
+  });
+}
+
+/// Unspecified, too: every address of this host. Not multicast, not the whole of 240.0.0.0/4.
+bool can_be_one_hosts(const IpAddress& ip) { return ip.is_v4() ? ip.bytes[0] < 224 : ip.bytes[0] != 0xff; }
+
+/// An address media is bound to, or put into SDP: a unicast one of its family.
+void check_media_address(const IpAddress& ip, IpAddress::Family family, const std::string& path,
+                         std::vector<Problem>& problems) {
+  if (!ip) return;
+  const bool v4 = family == IpAddress::Family::v4;
+  if (ip.family != family)
+    problems.push_back({path, fmt::format("'{}' is no IPv{} address", ip.to_string(), v4 ? '4' : '6'), ""});
+  else if (!can_be_one_hosts(ip))
+    problems.push_back({path,
+                        fmt::format("'{}' is the address of no single host, expected one media is sent from "
+                                    "and to",
+                                    ip.to_string()),
+                        ""});
+}
+
+void check_turn(const TurnSettings& t, std::vector<Problem>& problems) {
+  std::set<std::string> bound;
+  for (size_t i = 0; i < t.listeners.size(); ++i) {
+    const TurnListenerSettings& l = t.listeners[i];
+    const std::string path = fmt::format("turn.listeners[{}]", i);
+    if (!l.bind || l.bind.ip.is_unspecified())
+      problems.push_back({path + ".bind",
+                          "a TURN listener needs one address: a client is known by it (RFC 8656 section 2.2)",
+                          ""});
+    const bool datagrams = l.transport == "udp" || l.transport == "dtls";
+    if (l.bind.port != 0 && !bound.insert((datagrams ? "udp " : "tcp ") + l.bind.to_string()).second)
+      problems.push_back(
+          {path + ".bind", fmt::format("{} stands twice", l.bind.to_string()), path + ".transport"});
+    if (l.chain.empty() != l.key.empty())
+      problems.push_back({path + (l.key.empty() ? ".chain" : ".key"), "chain and key go together",
+                          path + (l.key.empty() ? ".key" : ".chain")});
+  }
+  if (t.listeners.empty()) return;
+  if (t.realm.empty())
+    problems.push_back({"turn.realm", "a TURN server needs the realm of its challenge", ""});
+  for (size_t i = 0; i < t.secrets.size(); ++i)
+    if (t.secrets[i].secret.size() < 16)
+      problems.push_back({fmt::format("turn.secrets[{}].secret", i), "it is shorter than 16 characters", ""});
+  for (const auto& [list, name] : {std::pair{&t.allow_peers, "allow"}, std::pair{&t.deny_peers, "deny"}})
+    for (size_t i = 0; i < list->size(); ++i)
+      if (!IpPrefix::parse((*list)[i]))
+        problems.push_back({fmt::format("turn.peers.{}[{}]", name, i),
+                            fmt::format("'{}' is no address block, such as 10.1.0.0/16", (*list)[i]), ""});
+  using Family = IpAddress::Family;
+  check_media_address(t.relay_v4, Family::v4, "turn.relay.bind_v4", problems);
+  check_media_address(t.relay_v6, Family::v6, "turn.relay.bind_v6", problems);
+  check_media_address(t.advertise_v4, Family::v4, "turn.relay.advertise_v4", problems);
+  check_media_address(t.advertise_v6, Family::v6, "turn.relay.advertise_v6", problems);
+  for (const auto& [ip, key] :
+       {std::pair{t.relay_v4, "bind_v4"}, std::pair{t.relay_v6, "bind_v6"},
+        std::pair{t.advertise_v4, "advertise_v4"}, std::pair{t.advertise_v6, "advertise_v6"}})
+    if (ip.is_unspecified())
+      problems.push_back({fmt::format("turn.relay.{}", key), "expected one address: peers send to it", ""});
 }
 
 void check_listener(const RealmSettings& realm, const ListenerSettings& l, const std::string& path,
@@ -106,24 +317,6 @@ void check_listener(const RealmSettings& realm, const ListenerSettings& l, const
                         path + ".request_client_certificate"});
 }
 
-/// Unspecified, too: every address of this host. Not multicast, not the whole of 240.0.0.0/4.
-bool can_be_one_hosts(const IpAddress& ip) { return ip.is_v4() ? ip.bytes[0] < 224 : ip.bytes[0] != 0xff; }
-
-/// An address media is bound to, or put into SDP: a unicast one of its family.
-void check_media_address(const IpAddress& ip, IpAddress::Family family, const std::string& path,
-                         std::vector<Problem>& problems) {
-  if (!ip) return;
-  const bool v4 = family == IpAddress::Family::v4;
-  if (ip.family != family)
-    problems.push_back({path, fmt::format("'{}' is no IPv{} address", ip.to_string(), v4 ? '4' : '6'), ""});
-  else if (!can_be_one_hosts(ip))
-    problems.push_back({path,
-                        fmt::format("'{}' is the address of no single host, expected one media is sent from "
-                                    "and to",
-                                    ip.to_string()),
-                        ""});
-}
-
 void check_media(const RealmSettings& realm, const std::string& path, std::vector<Problem>& problems) {
   using Family = IpAddress::Family;
   check_media_address(realm.media_v4, Family::v4, path + ".bind_v4", problems);
@@ -137,7 +330,25 @@ void check_media(const RealmSettings& realm, const std::string& path, std::vecto
           {path + key, fmt::format("'{}' tells peers nothing, expected one address", ip.to_string()), ""});
 }
 
-void check_realms(const std::vector<RealmSettings>& realms, std::vector<Problem>& problems) {
+/// One port for each worker, apart from those of the range. How many workers there are may only show at
+/// start: their ports are then checked by binding.
+void check_webrtc_port(const RealmSettings& realm, uint16_t workers, const std::string& path,
+                       std::vector<Problem>& problems) {
+  if (realm.webrtc_port == 0) return;
+  const uint64_t last = realm.webrtc_port + std::max<uint16_t>(workers, 1) - 1;
+  if (last > 65535)
+    problems.push_back({path + ".webrtc_port",
+                        fmt::format("{} leaves no port for each of {} workers", realm.webrtc_port, workers),
+                        "workers"});
+  else if (last >= realm.first_port && realm.webrtc_port <= realm.last_port)
+    problems.push_back({path + ".webrtc_port",
+                        fmt::format("{} to {} lies within the ports of the realm, {}-{}", realm.webrtc_port,
+                                    last, realm.first_port, realm.last_port),
+                        path + ".ports"});
+}
+
+void check_realms(const std::vector<RealmSettings>& realms, uint16_t workers,
+                  std::vector<Problem>& problems) {
   if (realms.empty()) problems.push_back({"realms", "at least one realm with a listener is needed", ""});
   std::set<std::string> names;
   std::map<std::string, std::string> bound;
@@ -153,6 +364,7 @@ void check_realms(const std::vector<RealmSettings>& realms, std::vector<Problem>
     for (size_t l = 0; l < realm.listeners.size(); ++l)
       check_listener(realm, realm.listeners[l], fmt::format("{}.listeners[{}]", path, l), bound, problems);
     check_media(realm, path + ".media", problems);
+    check_webrtc_port(realm, workers, path + ".media", problems);
   }
 }
 
@@ -167,6 +379,19 @@ void check_codecs(const std::vector<std::string>& codecs, std::vector<Problem>& 
                                     codecs[i]),
                         ""});
   }
+}
+
+void check_stun_servers(const std::vector<std::string>& servers, std::vector<Problem>& problems) {
+  constexpr size_t most = 4;  // of each address family; ice::AgentState asks no more
+  if (servers.size() > 2 * most)
+    problems.push_back({"media.stun_servers", fmt::format("more than {} are never asked", 2 * most), ""});
+  for (size_t i = 0; i < servers.size(); ++i)
+    if (const auto at = SocketAddress::parse(servers[i]); !at || at->port == 0)
+      problems.push_back(
+          {fmt::format("media.stun_servers[{}]", i),
+           fmt::format("'{}' is no address with a port, such as 192.0.2.3:3478 or [2001:db8::3]:3478",
+                       servers[i]),
+           ""});
 }
 
 void check_sounds(const SoundSettings& c, std::vector<Problem>& problems) {
@@ -188,6 +413,16 @@ void check_voicemail(const VoicemailSettings& c, std::vector<Problem>& problems)
     problems.push_back({"voicemail.mail_from",
                         "e-mails need the address they come from, such as voicemail@example.com",
                         "voicemail.mail_program"});
+}
+
+void check_webhooks(const WebhookSettings& c, std::vector<Problem>& problems) {
+  for (size_t i = 0; i < c.allow.size(); ++i)
+    if (!IpPrefix::parse(c.allow[i]))
+      problems.push_back({fmt::format("webhooks.allow[{}]", i),
+                          fmt::format("'{}' is no address or prefix, such as 10.1.0.0/16", c.allow[i]), ""});
+  if (c.first_pause > c.longest_pause)
+    problems.push_back(
+        {"webhooks.first_pause", "it is longer than webhooks.longest_pause", "webhooks.longest_pause"});
 }
 
 void check_sip(const SipSettings& c, std::vector<Problem>& problems) {
@@ -236,6 +471,9 @@ void describe(NodeConfig& c, Schema& s) {
     in.flag("ice_lite", c.media.ice_lite,
             "ICE makes no checks of its own (RFC 8445 section 2.5): only where every peer reaches our "
             "addresses as they are advertised");
+    in.texts("stun_servers", c.media.stun_servers,
+             "as address:port, asked by legs with ICE what their ports look like from outside (behind a NAT "
+             "whose outer address is not known); empty: none");
     in.texts("codecs", c.media.codecs,
              "what phones and trunks are offered beside what the other side speaks, and what is decoded and "
              "encoded for them where two have nothing in common; empty: media only passes");
@@ -280,11 +518,43 @@ void describe(NodeConfig& c, Schema& s) {
     in.duration("mail_timeout", c.voicemail.mail_timeout, seconds(1), minutes(10),
                 "a program that takes longer is killed, and tried again later");
   });
-  s.section("web", "REST API, health and metrics", [&](Schema& in) {
+  s.section("turn", "STUN and TURN server (docs/turn.md)", [&](Schema& in) { describe_turn(c.turn, in); });
+  s.section("webhooks", "who is told over HTTP of what happens", [&](Schema& in) {
+    in.texts(
+        "allow", c.webhooks.allow,
+        "addresses and prefixes that webhooks may reach although they are private or this host's own, such "
+        "as 10.1.0.0/16; every other private, link-local and reserved address is refused");
+    in.flag("plain_http", c.webhooks.plain_http,
+            "http:// is taken for other hosts than this one, too: who is between reads everything");
+    in.text("ca", c.webhooks.ca, "PEM file of the authorities endpoints are trusted by; empty: the system's");
+    in.duration("timeout", c.webhooks.timeout, seconds(1), minutes(2), "an answer that takes longer is none");
+    in.number("attempts", c.webhooks.attempts, 1, 100, "then an event is given up for an endpoint");
+    in.duration("first_pause", c.webhooks.first_pause, milliseconds(100), hours(1),
+                "after the first failure; four times as long after each more, a fifth more or less");
+    in.duration("longest_pause", c.webhooks.longest_pause, milliseconds(100), hours(24), "and never longer");
+    in.number("queue", c.webhooks.queue, 1, 1'000'000,
+              "events that may wait for one endpoint; past it they are dropped, and counted");
+    in.number("given_up", c.webhooks.given_up, 0, 100'000,
+              "given up events kept of one endpoint, to be looked at and delivered again");
+  });
+  s.section("web", "console, REST API, health, metrics and WebSockets", [&](Schema& in) {
     in.address("bind", c.web.bind, "where HTTPS is listened for");
     in.text("certificate", c.web.certificate, "PEM chain; empty: made at first start in the data directory");
     in.text("key", c.web.key, "PEM key of the certificate");
+    in.section("websocket", "SIP over WebSocket at /sip",
+               [&](Schema& w) { describe_websocket(c.web.websocket, w); });
+    in.text("console", c.web.console,
+            "folder of the console's files; empty: those that came with the program");
+    in.duration("session_idle", c.web.session_idle, minutes(1), hours(24),
+                "who does nothing for so long is signed out of the console");
+    in.duration("session_longest", c.web.session_longest, minutes(5), hours(24 * 30),
+                "who signed in so long ago is signed out, whatever he does");
+    in.number(
+        "sip_messages", c.web.sip_messages, 0, 1'000'000,
+        "SIP messages of calls kept in memory for their ladder diagrams, at 2 KiB each on average; 0: none");
   });
+  s.section("channels", "signalling channels for clients of Kinesis Video Streams (docs/channels.md)",
+            [&](Schema& in) { describe_channels(c.channels, in); });
   s.section("log", "log output on standard error", [&](Schema& in) {
     in.choice("level", c.log.level, {"debug", "info", "notice", "warning", "error"},
               "least level that is written");
@@ -302,11 +572,17 @@ void describe(NodeConfig& c, Schema& s) {
 
 std::vector<Problem> problems_with(const NodeConfig& c) {
   std::vector<Problem> problems;
-  check_realms(c.realms, problems);
+  check_realms(c.realms, c.workers, problems);
   check_sip(c.sip, problems);
+  check_tokens(c.sip.tokens, problems);
   check_codecs(c.media.codecs, problems);
+  check_stun_servers(c.media.stun_servers, problems);
   check_sounds(c.sounds, problems);
   check_voicemail(c.voicemail, problems);
+  check_webhooks(c.webhooks, problems);
+  check_websocket(c, problems);
+  check_turn(c.turn, problems);
+  check_channels(c.channels, problems);
   if (c.web.certificate.empty() != c.web.key.empty())
     problems.push_back({c.web.key.empty() ? "web.certificate" : "web.key", "certificate and key go together",
                         c.web.key.empty() ? "web.key" : "web.certificate"});

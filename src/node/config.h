@@ -37,6 +37,20 @@ struct RealmSettings {
   IpAddress media_advertise_v4, media_advertise_v6;
   uint16_t first_port = 16384;
   uint16_t last_port = 32767;
+  uint64_t webrtc_port = 0;  // of the first worker; 0: none
+};
+
+struct TokenKeySettings {
+  std::string id;                   // `kid` of the tokens it is for; empty: of those that name none
+  std::string algorithm = "RS256";  // HS256, RS256, ES256
+  std::string file;                 // the secret, or a PEM public key or certificate
+};
+
+/// Bearer tokens subscribers may show instead of a password (RFC 8898).
+struct TokenSettings {
+  std::vector<TokenKeySettings> keys;  // none: no tokens
+  std::string issuer, audience, server;
+  Duration skew = seconds(30);
 };
 
 struct SipSettings {
@@ -50,6 +64,7 @@ struct SipSettings {
   uint32_t min_expires = 60;
   uint32_t default_expires = 3600;
   uint32_t max_expires = 7200;
+  TokenSettings tokens;
 };
 
 struct LimitSettings {
@@ -73,6 +88,7 @@ struct MediaSettings {
   std::string dtmf = "auto";
   std::string ice = "accepted";
   bool ice_lite = false;
+  std::vector<std::string> stun_servers;  // address:port; empty: none are asked
 };
 
 struct SoundSettings {
@@ -97,14 +113,89 @@ struct VoicemailSettings {
   Duration mail_timeout = seconds(30);
 };
 
+struct WebhookSettings {
+  std::vector<std::string> allow;  // addresses and prefixes that may be reached although they are private
+  bool plain_http = false;
+  std::string ca;  // PEM file; empty: the system's
+  Duration timeout = seconds(15);
+  uint64_t attempts = 12;
+  Duration first_pause = seconds(5);
+  Duration longest_pause = hours(4);
+  uint64_t queue = 10'000;   // of one endpoint
+  uint64_t given_up = 1000;  // kept of one endpoint
+};
+
 struct StoreSettings {
   std::string path;  // SQLite file; empty: DATA/tandem.db
   Duration held_send_patience = seconds(2);
 };
 
+struct WebSocketSettings {
+  std::string realm;                 // whose clients they are; empty: the first realm
+  std::vector<std::string> origins;  // of pages that may connect; empty: those of the host they connect to
+  bool require_origin = false;       // programs that are no browsers are refused
+  uint64_t message_bytes = 65'536;
+  uint64_t messages_per_second = 200;  // of one connection
+  Duration ping = seconds(30);         // silence after which we ask
+};
+
+struct TurnListenerSettings {
+  std::string transport = "udp";  // udp, tcp, tls, dtls
+  SocketAddress bind;
+  std::string chain, key;  // of tls and dtls, PEM files; empty: the web certificate
+};
+struct TurnSecretSettings {
+  std::string secret;
+};
+
+/// The STUN and TURN server. Off without listeners.
+struct TurnSettings {
+  std::vector<TurnListenerSettings> listeners;
+  std::string realm;  // of the challenge
+  bool subscribers = true;
+  std::string domain;  // of subscribers; empty: the realm
+  std::vector<TurnSecretSettings> secrets;
+  std::string host;  // what clients are told to reach us by; empty: the listener's address
+  Duration credentials_ttl = hours(24);
+  IpAddress relay_v4, relay_v6;          // unset: the first listener's of that family
+  IpAddress advertise_v4, advertise_v6;  // unset: the bound ones
+  uint16_t first_port = 49152, last_port = 65535;
+  std::vector<std::string> allow_peers, deny_peers;
+  Duration max_lifetime = hours(1);
+  Duration nonce_lifetime = minutes(30);
+  bool mobility = true;
+  bool tcp_relay = true;
+  uint64_t allocations = 50'000;  // per worker
+  uint64_t allocations_per_user = 64;
+  uint64_t permissions = 64;  // of an allocation
+  uint64_t channels = 64;
+  uint64_t tenants = 64;  // of a relay port
+  uint64_t challenges_per_second = 100;
+  uint64_t lookups_per_second = 100;
+  uint64_t allocations_per_second = 50;
+  uint64_t bytes_per_second = 0;
+  uint64_t total_bytes_per_second = 0;
+  uint64_t connections = 20'000;  // per worker
+};
+
 struct WebSettings {
   SocketAddress bind{IpAddress::v4(127, 0, 0, 1), 8443};
   std::string certificate, key;  // empty: made at first start in DATA
+  WebSocketSettings websocket;
+  std::string console;  // folder of the console's files; empty: those of the build
+  Duration session_idle = minutes(30);
+  Duration session_longest = hours(12);
+  uint64_t sip_messages = 20'000;  // of calls, kept in memory; 0: none
+};
+
+/// Signalling channels, for clients of Kinesis Video Streams.
+struct ChannelSettings {
+  bool enabled = false;
+  std::string region = "us-east-1";  // of signatures and ARNs: what clients are configured with
+  std::string endpoint;              // "host:port" clients are sent to; empty: the host they asked
+  Duration idle = minutes(10);       // of a connection
+  Duration longest = hours(1);       // likewise
+  Duration grace = minutes(1);       // between GO_AWAY and the end
 };
 
 struct LogSettings {
@@ -131,6 +222,9 @@ struct NodeConfig {
   SoundSettings sounds;
   RecordingSettings recordings;
   VoicemailSettings voicemail;
+  TurnSettings turn;
+  WebhookSettings webhooks;
+  ChannelSettings channels;
   WebSettings web;
   LogSettings log;
   HepSettings hep;

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "base/time.h"
+#include "call/call_layer.h"
 #include "port/outbox.h"
+#include "port/websocket.h"
 #include "sip/message.h"
 
 namespace tandem::node {
@@ -56,6 +58,24 @@ struct SubscriberChangedMail final : Mail {
   port::AddressOfRecord aor;
 };
 
+/// A connection has gone; its worker alone heard of it, and whose contact it was is another's to know.
+struct FlowClosedMail final : Mail {
+  explicit FlowClosedMail(port::FlowEvent e) : event(std::move(e)) {}
+  void deliver(Now now, Worker& worker) override;
+  port::FlowEvent event;
+};
+
+/// A phone has registered over another connection than before: the leg of this call's with that tag of ours,
+/// if it is that phone's, goes there from now on.
+struct PhoneMovedMail final : Mail {
+  PhoneMovedMail(call::CallId c, std::string t, port::Contact to)
+      : call(c), local_tag(std::move(t)), contact(std::move(to)) {}
+  void deliver(Now now, Worker& worker) override;
+  call::CallId call;
+  std::string local_tag;
+  port::Contact contact;
+};
+
 struct LineMail final : Mail {
   explicit LineMail(port::LineUpdate u) : update(std::move(u)) {}
   void deliver(Now now, Worker& worker) override;
@@ -79,6 +99,41 @@ struct TrunkMail final : Mail {
   port::TrunkNews news;
 };
 
+/// A WebSocket of the JSON API opened, said something or closed, at another worker than its subscriber's.
+struct WebMail final : Mail {
+  enum class Kind : uint8_t { opened, text, closed };
+  WebMail(Kind k, port::Path p, Buffer b) : kind(k), path(std::move(p)), bytes(std::move(b)) {}
+  void deliver(Now now, Worker& worker) override;
+  Kind kind;
+  port::Path path;
+  Buffer bytes;
+};
+/// Something happened on a WebSocket of a signalling channel, at another worker than the channel's.
+struct ChannelMail final : Mail {
+  explicit ChannelMail(port::WebSocketEvent e) : event(std::move(e)) {}
+  void deliver(Now now, Worker& worker) override;
+  port::WebSocketEvent event;
+};
+/// As Worker::end_guests().
+struct ChannelEndMail final : Mail {
+  ChannelEndMail(std::string c, std::string k) : channel(std::move(c)), access_key(std::move(k)) {}
+  void deliver(Now now, Worker& worker) override;
+  std::string channel, access_key;
+};
+
+/// A message for an inner flow, whose telephone is at that worker; and what comes back when it is not.
+struct InnerMail final : Mail {
+  InnerMail(uint16_t f, port::Send s) : from(f), send(std::move(s)) {}
+  void deliver(Now now, Worker& worker) override;
+  uint16_t from;
+  port::Send send;
+};
+struct InnerFailedMail final : Mail {
+  explicit InnerFailedMail(port::SendId s) : send(s) {}
+  void deliver(Now now, Worker& worker) override;
+  port::SendId send;
+};
+
 /// A call moves here, and its old worker forwards what still arrives there until ForgetMail comes back.
 struct MoveMail final : Mail {
   MoveMail(uint16_t f, port::CallMove m) : from(f), move(std::move(m)) {}
@@ -97,6 +152,13 @@ struct ForgetMail final : Mail {
   explicit ForgetMail(std::vector<std::string> n) : names(std::move(n)) {}
   void deliver(Now now, Worker& worker) override;
   std::vector<std::string> names;
+};
+
+/// A TURN allocation on its way to where its client is now.
+struct RelayMail final : Mail {
+  explicit RelayMail(port::RelayMove m) : move(std::move(m)) {}
+  void deliver(Now now, Worker& worker) override;
+  port::RelayMove move;
 };
 
 }  // namespace tandem::node

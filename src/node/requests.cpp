@@ -1,5 +1,7 @@
 // What a message means: which room it is for, and who may ask for what. Every request outside a dialog is
-// authenticated (by digest, or as a trunk by its source) before a room sees it.
+// authenticated (by digest, by a token, or as a trunk by its source) before a room sees it.
+#include <algorithm>
+
 #include "base/text.h"
 #include "node/worker_impl.h"
 #include "sip/options.h"
@@ -47,6 +49,8 @@ void Worker::Impl::event(Now now, sip::TuEvent&& e) {
     case Room::registrar:
     case Room::route:
     case Room::node:
+    case Room::rtc:
+    case Room::turn:
     case Room::none:
       break;
   }
@@ -104,16 +108,42 @@ void Worker::Impl::who(Now now, sip::TuEvent&& e, const sip::Message& m) {
   // answer.
   if (domain.empty()) domain = lower(uri->host);
   const std::string realm = challenge_realm(domain);
+  if (const auto token = tokens.enabled() ? auth::bearer_token(m) : std::nullopt)
+    return by_token(now, e, m, *token, {e.server, path, {}, realm, domain});
   const auto claimed = authenticator.claimed(m, realm, role_for(m.method()));
   if (!claimed) return challenge(now, e.server, m, path, realm, false);
-  const SlotId slot = waiting.emplace(Waiting{e.server, path, {claimed->user, domain}, realm, domain});
+  look_up(now, {e.server, path, {claimed->user, domain}, realm, domain});
+}
+
+/// The domain is the token's, when it names one.
+void Worker::Impl::by_token(Now now, const sip::TuEvent& e, const sip::Message& m, std::string_view token,
+                            Waiting w) {
+  const auto claims = tokens.check(now, token);
+  if (!claims.ok()) {
+    // An old token is what every client has some day; one that nobody signed is a try.
+    if (claims.reason() != auth::TokenFault::expired && claims.reason() != auth::TokenFault::too_early)
+      auth_failed(now, e.path);
+    return challenge(now, e.server, m, e.path, w.realm, false, true);
+  }
+  if (!claims->domain.empty()) {
+    w.domain = plan->domain_of(claims->domain);
+    if (w.domain.empty()) w.domain = claims->domain;
+  }
+  w.claimed = {claims->user, w.domain};
+  w.by_token = true;
+  look_up(now, std::move(w));
+}
+
+void Worker::Impl::look_up(Now now, Waiting w) {
+  const sip::ServerTxId server = w.server;
+  const port::AddressOfRecord claimed = w.claimed;
+  const SlotId slot = waiting.emplace(std::move(w));
   if (!slot) {
     waiting_full.add();
-    return respond(now, e.server, 503);
+    return respond(now, server, 503);
   }
-  transactions.set_user(e.server, {Room::auth, slot.packed(), 0});
-  out.ask(port::AskSubscriber{{claimed->user, domain}}, now.mono + settings.ask_timeout,
-          {Room::auth, slot.packed()});
+  transactions.set_user(server, {Room::auth, slot.packed(), 0});
+  out.ask(port::AskSubscriber{claimed}, now.mono + settings.ask_timeout, {Room::auth, slot.packed()});
 }
 
 void Worker::Impl::known(Now now, const Waiting& w, const port::Answer& answer) {
@@ -123,18 +153,11 @@ void Worker::Impl::known(Now now, const Waiting& w, const port::Answer& answer) 
   port::SubscriberAnswer row;
   if (const auto* found = std::get_if<port::SubscriberAnswer>(&answer)) row = *found;
   if (row && !row->enabled) row = nullptr;
-  const auth::Check check = authenticator.check(now, *m, w.realm, role_for(m->method()), row.get());
-  switch (check.outcome) {
-    case auth::Check::Outcome::no_credentials:
-      return challenge(now, w.server, *m, w.path, w.realm, false);
-    case auth::Check::Outcome::stale:
-      return challenge(now, w.server, *m, w.path, w.realm, true);
-    case auth::Check::Outcome::bad:
-      auth_failed(now, w.path);
-      return challenge(now, w.server, *m, w.path, w.realm, false);
-    case auth::Check::Outcome::ok:
-      break;
+  if (w.by_token && !row) {
+    auth_failed(now, w.path);
+    return challenge(now, w.server, *m, w.path, w.realm, false, true);
   }
+  if (!w.by_token && !password_is_right(now, w, *m, row.get())) return;
   if (m->method() != sip::Method::register_ && !may_speak_as(*m, *row))
     return respond(now, w.server, 403, "From is not yours");
   call::Identity identity;
@@ -142,6 +165,26 @@ void Worker::Impl::known(Now now, const Waiting& w, const port::Answer& answer) 
   identity.subscriber = row;
   identity.domain = w.domain;
   accepted(now, w.server, w.path, identity);
+}
+
+/// False: it has been challenged.
+bool Worker::Impl::password_is_right(Now now, const Waiting& w, const sip::Message& m,
+                                     const port::Subscriber* row) {
+  switch (authenticator.check(now, m, w.realm, role_for(m.method()), row).outcome) {
+    case auth::Check::Outcome::ok:
+      return true;
+    case auth::Check::Outcome::no_credentials:
+      challenge(now, w.server, m, w.path, w.realm, false);
+      break;
+    case auth::Check::Outcome::stale:
+      challenge(now, w.server, m, w.path, w.realm, true);
+      break;
+    case auth::Check::Outcome::bad:
+      auth_failed(now, w.path);
+      challenge(now, w.server, m, w.path, w.realm, false);
+      break;
+  }
+  return false;
 }
 
 bool Worker::Impl::may_speak_as(const sip::Message& m, const port::Subscriber& subscriber) const {
@@ -208,10 +251,14 @@ void Worker::Impl::on_register(Now now, sip::ServerTxId server, const sip::Messa
   registrar::Registrar::Reply reply = registrar.on_register(now, m, path, *identity.subscriber, out, changes);
   transactions.respond(now, server, std::move(reply.response), out);
   binding_changes(now, changes);
+  const bool moved_here = std::any_of(changes.begin(), changes.end(), [](const registrar::BindingChange& c) {
+    return c.kind == registrar::BindingChange::Kind::added;
+  });
+  if (moved_here && port::is_reliable(path.transport)) phone_moved(now, identity.subscriber->aor, path);
 }
 
 void Worker::Impl::challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path,
-                             std::string_view realm, bool stale) {
+                             std::string_view realm, bool stale, bool token_refused) {
   const auth::Role role = role_for(m.method());
   // A request without credentials leaves nothing behind, neither here nor in `auth`: a flood of them fills no
   // table, and a registration costs one lingering transaction instead of two. With credentials a repetition
@@ -222,6 +269,10 @@ void Worker::Impl::challenge(Now now, sip::ServerTxId server, const sip::Message
       repeatable ? transactions.repeatable_tag(server) : mint.mint(shard_of(m, mint, *plan)));
   authenticator.challenge(now, realm, role, stale, port::is_secure(path.transport), w,
                           m.header(sip::HeaderId::user_agent).value_or(std::string_view{}));
+  if (tokens.enabled())
+    w.header(
+        role == auth::Role::user_agent ? sip::HeaderId::www_authenticate : sip::HeaderId::proxy_authenticate,
+        tokens.challenge(realm, token_refused));
   Buffer response = std::move(w).finish();
   if (repeatable)
     transactions.respond_repeatable(now, server, std::move(response), out);

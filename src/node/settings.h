@@ -3,9 +3,13 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "auth/authenticator.h"
+#include "auth/bearer.h"
+#include "auth/ticket.h"
 #include "base/result.h"
+#include "channel/config.h"
 #include "call/config.h"
 #include "edge/gate.h"
 #include "edge/realm.h"
@@ -16,6 +20,8 @@
 #include "presence/notifier.h"
 #include "registrar/registrar.h"
 #include "sip/transaction.h"
+#include "turn/server.h"
+#include "webrtc/config.h"
 
 namespace tandem::node {
 
@@ -25,7 +31,11 @@ struct NodeKeys {
   std::array<uint8_t, 16> tokens{};
   std::array<uint8_t, 32> nonces{};
   std::array<uint8_t, 32> gruus{};
+  std::vector<auth::TokenKey>
+      bearer;  // of whoever issues tokens for subscribers, as the configuration names them
 };
+/// Of the tickets that REST hands out and workers check.
+auth::TicketKey ticket_key(const NodeKeys& keys);
 
 struct WorkerSettings {
   uint16_t node = 1;
@@ -40,13 +50,18 @@ struct WorkerSettings {
   sip::TransactionPolicy transaction_policy;
   sip::Limits parser;
   auth::Config auth;
+  auth::TokenConfig bearer;
+  auth::TicketKey tickets{};
   edge::GateConfig gate;
   registrar::Config registrar;
   presence::NotifierConfig notifier;
   presence::MessageCentreConfig messages;
   call::CallConfig calls;
   media::EngineConfig media;
+  turn::Config turn;
   SubscriberCacheLimits subscribers;
+  channel::SwitchboardConfig channels;
+  webrtc::GatewayConfig rtc;  // its node and timers are those above
 
   size_t waiting_requests = 20'000;  // requests whose sender is being looked up
   size_t moved_names = 100'000;
@@ -59,6 +74,13 @@ struct WorkerSettings {
 /// Everything but the directory's rows. `cores`: what `workers: 0` stands for.
 WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uint64_t epoch, uint16_t index,
                              uint16_t workers, std::shared_ptr<const edge::RealmTable> realms);
+auth::TokenConfig token_config(const TokenSettings& settings, std::vector<auth::TokenKey> keys);
+/// Index of the realm WebSocket clients belong to.
+port::RealmId websocket_realm(const NodeConfig& config);
+/// What relay ports are bound to: the configured address, else that of the first listener of the family.
+IpAddress relay_address(const TurnSettings& turn, IpAddress::Family family);
+/// The secret the node makes up for itself, of time-limited TURN credentials.
+std::string own_turn_secret(const NodeKeys& keys);
 /// The failure is one sentence.
 Result<std::shared_ptr<const edge::RealmTable>, std::string> make_realms(const NodeConfig& config);
 

@@ -18,6 +18,14 @@ std::optional<uint16_t> asked_of_shard(const port::Question& question) {
 }  // namespace
 
 void Worker::Impl::settle(Now now) {
+  do {
+    settle_rooms(now);
+    held.hold(now, out.sends);
+  } while (settle_rtc(now));
+  if (out.trace_sip) trace_sends(now);
+}
+
+void Worker::Impl::settle_rooms(Now now) {
   for (;;) {
     events(now);
     if (engine.has_events()) media_events(now);
@@ -27,6 +35,7 @@ void Worker::Impl::settle(Now now) {
     settle_moves(now);
     settle_seats(now);
     settle_news();
+    settle_relay_moves();
     if (local_answers.empty()) {
       if (pending.empty() && out.new_asks.empty() && out.lines.empty() && out.moves.empty() &&
           out.seats.empty() && out.trunk_news.empty() && out.mailboxes.empty())
@@ -37,8 +46,6 @@ void Worker::Impl::settle(Now now) {
     local_answers.pop_front();
     deliver_answer(now, local.id, local.asker, std::move(local.answer));
   }
-  if (out.trace_sip) trace_sends(now);
-  held.hold(now, out.sends);
 }
 
 void Worker::Impl::trace_sends(Now now) {
@@ -123,6 +130,17 @@ void Worker::Impl::auth_failed(Now now, const port::Path& path) {
     if (w != settings.index) out.mail(w, std::make_unique<AuthFailureMail>(path));
 }
 
+/// Passwords are the same for SIP and TURN, and so is what becomes of who guesses them.
+void Worker::Impl::turn_failures(Now now) {
+  if (!turn) return;
+  for (const SocketAddress& source : turn->take_failures()) {
+    port::Path path;
+    path.transport = port::Transport::udp;
+    path.remote = source;
+    auth_failed(now, path);
+  }
+}
+
 void Worker::Impl::subscriber_changed(const port::AddressOfRecord& aor) {
   subscribers.forget(aor);
   for (uint16_t w = 0; w < settings.workers; ++w)
@@ -130,6 +148,7 @@ void Worker::Impl::subscriber_changed(const port::AddressOfRecord& aor) {
 }
 
 SeatDirectory::Limits Worker::Impl::limits_of(const port::SeatPool& pool) const {
+  if (pool.kind == port::SeatPool::Kind::relay) return {settings.turn.allocations_per_user, 0};
   if (pool.kind == port::SeatPool::Kind::trunk) {
     const route::Trunk* trunk = plan->trunk(pool.name);
     return trunk ? SeatDirectory::Limits{trunk->row.max_calls, trunk->row.max_calls_per_second}
@@ -154,6 +173,13 @@ void Worker::Impl::settle_news() {
     for (uint16_t w = 0; w < settings.workers; ++w)
       if (w != settings.index) out.mail(w, std::make_unique<TrunkMail>(news));
     trunk_news(news);
+  }
+}
+
+void Worker::Impl::settle_relay_moves() {
+  for (port::RelayMove& move : std::exchange(out.relay_moves, {})) {
+    const uint16_t to = move.to_worker;
+    if (to < settings.workers) out.mail(to, std::make_unique<RelayMail>(std::move(move)));
   }
 }
 
@@ -224,6 +250,21 @@ void Worker::Impl::binding_changes(Now now, const registrar::BindingChanges& cha
   }
 }
 
+/// Its calls are where its line says; whose contact a leg was is for each of them to see.
+void Worker::Impl::phone_moved(Now now, const port::AddressOfRecord& aor, const port::Path& path) {
+  const port::LineAnswer line = lines.calls(aor);
+  if (line.calls.empty()) return;
+  for (const port::Contact& contact : registrar.lookup(now, aor).contacts) {
+    if (contact.path.flow != path.flow) continue;
+    for (const port::LineCall& c : line.calls) {
+      if (c.worker == settings.index)
+        calls.phone_moved(now, c.call, c.local_tag, contact, out);
+      else
+        out.mail(c.worker, std::make_unique<PhoneMovedMail>(c.call, c.local_tag, contact));
+    }
+  }
+}
+
 // ---- mail ------------------------------------------------------------------------------------------------
 
 void MessageMail::deliver(Now now, Worker& worker) {
@@ -243,6 +284,10 @@ void AskMail::deliver(Now now, Worker& worker) {
   impl.out.mail(from, std::make_unique<AnswerMail>(id, impl.answer_to(now, question)));
 }
 
+void FlowClosedMail::deliver(Now now, Worker& worker) { worker.impl_->flow_changed(now, event); }
+void PhoneMovedMail::deliver(Now now, Worker& worker) {
+  worker.impl_->calls.phone_moved(now, call, local_tag, contact, worker.impl_->out);
+}
 void AuthFailureMail::deliver(Now now, Worker& worker) { worker.impl_->gate.note_auth_failure(now, path); }
 void SubscriberChangedMail::deliver(Now, Worker& worker) { worker.impl_->subscribers.forget(aor); }
 void AnswerMail::deliver(Now now, Worker& worker) { worker.impl_->answer(now, id, std::move(answer)); }
@@ -253,6 +298,9 @@ void MailboxMail::deliver(Now now, Worker& worker) {
 void SeatMail::deliver(Now now, Worker& worker) { worker.impl_->seats.update(now.mono, update); }
 void TrunkMail::deliver(Now, Worker& worker) { worker.impl_->trunk_news(news); }
 void MoveMail::deliver(Now now, Worker& worker) { worker.impl_->moved_here(now, from, std::move(move)); }
+void RelayMail::deliver(Now now, Worker& worker) {
+  if (worker.impl_->turn) worker.impl_->turn->on_move(now, std::move(move), worker.impl_->out);
+}
 void ForwardMail::deliver(Now, Worker& worker) {
   for (std::string& name : names) worker.impl_->forwarder.add(std::move(name), to);
 }

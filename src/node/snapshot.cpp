@@ -50,6 +50,10 @@ std::vector<Part> Worker::snapshot(Now now) const {
   w.messages.snapshot(now, open);
   for (auto& p : open) parts.push_back({Part::Kind::message, p.shard, std::move(p.bytes)});
 
+  std::vector<webrtc::Gateway::Part> sessions;
+  w.rtc.snapshot(now, sessions);
+  for (auto& p : sessions) parts.push_back({Part::Kind::web_session, p.shard, std::move(p.bytes)});
+
   // A transaction goes where its call goes, or where its messages arrive. Requests other than INVITE that
   // have neither call nor dialog are not kept: they are sent again, and the notifier sends what it owes. An
   // INVITE had its 100, so nobody will send it again.
@@ -66,6 +70,11 @@ std::vector<Part> Worker::snapshot(Now now) const {
     else
       shard = w.shard_of_transaction(tx);
     if (shard) parts.push_back({Part::Kind::transaction, *shard, std::move(b)});
+  }
+  if (w.turn) {
+    std::vector<turn::Server::Part> relays;
+    w.turn->snapshot(now, relays);
+    for (auto& p : relays) parts.push_back({Part::Kind::relay, p.shard, std::move(p.bytes)});
   }
   return parts;
 }
@@ -94,6 +103,15 @@ std::vector<Part> Worker::restore(Now now, std::vector<Part> parts) {
         break;
       case Part::Kind::transaction:
         understood = w.restore_transaction(now, p.bytes, strays);
+        break;
+      case Part::Kind::web_session: {
+        webrtc::Outcome outcome;
+        understood = w.rtc.restore(now, p.bytes, outcome);
+        w.carry_out(std::move(outcome));
+        break;
+      }
+      case Part::Kind::relay:
+        understood = w.turn && w.turn->restore(now, p.bytes);
         break;
     }
     if (!understood) kept.push_back(std::move(p));

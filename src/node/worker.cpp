@@ -5,11 +5,19 @@
 
 #include "base/text.h"
 #include "node/worker_impl.h"
+#include "turn/credentials.h"
 
 namespace tandem::node {
 namespace {
 
 constexpr Duration sweep_interval = seconds(10);
+
+webrtc::GatewayConfig rtc_config(const WorkerSettings& s) {
+  webrtc::GatewayConfig c = s.rtc;
+  c.node = s.node;
+  c.timers = s.timers;
+  return c;
+}
 
 }  // namespace
 
@@ -23,11 +31,14 @@ Worker::Impl::Impl(const WorkerSettings& s, std::shared_ptr<const route::Plan> p
       transactions(s.timers, s.transactions, mint, *s.realms, counters, s.transaction_policy),
       gate(s.gate, s.realms, counters),
       authenticator(s.auth, now, r, counters),
+      tokens(s.bearer, counters),
       registrar(s.registrar, r, counters),
       notifier(s.notifier, transactions, mint, *s.realms, counters),
       messages(s.messages, transactions, mint, *s.realms, counters),
       engine(s.media, ports, r, counters, keys),
       calls({transactions, mint, engine, r, counters, contacts}, s.calls, plan),
+      rtc(rtc_config(s), default_domain(), mint, r, counters),
+      channels(s.channels, counters),
       subscribers(s.subscribers, counters),
       lines(s.calls_per_line, counters),
       seats(call::seat_lease, counters),
@@ -62,6 +73,7 @@ void Worker::Impl::apply_plan(Now now) {
   }
   registrar.set_domains(domains);
   notifier.set_aliases(std::move(aliases));
+  rtc.set_domain(default_domain());
   calls.set_plan(now, plan, out);
   set_neighbours();
 }
@@ -122,14 +134,22 @@ void Worker::Impl::take(Now now, sip::Message message, const port::Path& path) {
 }
 
 void Worker::Impl::flow(Now now, const port::FlowEvent& e) {
+  traced = out.sends.size();
   if (e.kind == port::FlowEvent::Kind::send_failed) {
     transactions.on_send_failed(now, e.send, out, pending);
   } else {
-    registrar::BindingChanges changes;
-    registrar.on_flow(now, e, out, changes);
-    binding_changes(now, changes);
+    flow_changed(now, e);
+    if (e.kind == port::FlowEvent::Kind::closed)
+      for (uint16_t w = 0; w < settings.workers; ++w)
+        if (w != settings.index) out.mail(w, std::make_unique<FlowClosedMail>(e));
   }
   settle(now);
+}
+
+void Worker::Impl::flow_changed(Now now, const port::FlowEvent& e) {
+  registrar::BindingChanges changes;
+  registrar.on_flow(now, e, out, changes);
+  binding_changes(now, changes);
 }
 
 void Worker::Impl::answer(Now now, port::AskId id, port::Answer answer) {
@@ -171,6 +191,13 @@ void Worker::Impl::deliver_answer(Now now, port::AskId id, const port::Asker& as
     case Room::message:
       messages.on_answer(now, asker.object, id, std::move(answer), out);
       break;
+    case Room::rtc:
+      on_rtc_row(now, asker.object, answer);
+      break;
+    case Room::turn:
+      if (turn) turn->on_answer(now, asker.object, answer, out);
+      turn_failures(now);
+      break;
     case Room::route:
     case Room::node:
     case Room::none:
@@ -200,11 +227,22 @@ void Worker::Impl::timeout(Now now) {
   if (calls.next_timeout() <= now.mono) calls.on_timeout(now, out);
   if (notifier.next_timeout() <= now.mono) notifier.on_timeout(now, out);
   if (messages.next_timeout() <= now.mono) messages.on_timeout(now, out);
+  if (rtc.next_timeout() <= now.mono) {
+    webrtc::Outcome outcome;
+    rtc.on_timeout(now, outcome);
+    carry_out(std::move(outcome));
+  }
+  if (channels.next_timeout() <= now.mono) {
+    channel::Outcome outcome;
+    channels.on_timeout(now, outcome);
+    carry_out(std::move(outcome));
+  }
   if (registrar.next_timeout() <= now.mono) {
     registrar::BindingChanges changes;
     registrar.on_timeout(now, out, changes);
     binding_changes(now, changes);
   }
+  if (turn && turn->next_timeout() <= now.mono) turn->on_timeout(now, out);
   while (const auto expired = asks.pop_expired(now.mono)) {
     // A directory that does not answer is a directory that is away: the last good row serves.
     port::Answer answer = port::AskFailure::timed_out;
@@ -226,7 +264,8 @@ void Worker::Impl::timeout(Now now) {
 Instant Worker::Impl::next_timeout() const {
   return std::min({transactions.next_timeout(), engine.next_timeout(), calls.next_timeout(),
                    notifier.next_timeout(), messages.next_timeout(), registrar.next_timeout(),
-                   asks.next_timeout(), held.next_timeout(), seats.next_timeout(), next_sweep});
+                   rtc.next_timeout(), channels.next_timeout(), asks.next_timeout(), held.next_timeout(),
+                   seats.next_timeout(), next_sweep, turn ? turn->next_timeout() : Instant::never()});
 }
 
 // ---- the contract, passed on -----------------------------------------------------------------------------
@@ -243,13 +282,32 @@ void Worker::on_answer(Now now, port::AskId id, port::Answer answer) {
   impl_->answer(now, id, std::move(answer));
   impl_->settle(now);
 }
-void Worker::on_committed(Now, port::CommitId upto) { impl_->held.committed(upto, impl_->out.sends); }
+void Worker::on_websocket(Now now, port::WebSocketEvent event) { impl_->websocket(now, std::move(event)); }
+void Worker::on_committed(Now now, port::CommitId upto) {
+  impl_->traced = impl_->out.sends.size();
+  impl_->held.committed(upto, impl_->out.sends);
+  if (impl_->divert(now)) impl_->settle(now);
+}
 void Worker::on_mail(Now now, std::unique_ptr<port::MailBody> body) {
   impl_->traced = impl_->out.sends.size();
   static_cast<Mail&>(*body).deliver(now, *this);
   impl_->settle(now);
 }
 void Worker::on_media(Now now, std::span<port::MediaPacket> packets) { impl_->media(now, packets); }
+void Worker::on_relay(Now now, std::span<port::RelayPacket> packets) {
+  Impl& w = *impl_;
+  if (!w.turn) return;
+  w.turn->on_packets(now, packets, w.out);
+  w.turn_failures(now);
+  // Packets that only pass leave nothing to settle.
+  if (!w.out.new_asks.empty() || !w.out.seats.empty() || !w.out.relay_moves.empty() || !w.out.mails.empty())
+    w.settle(now);
+}
+void Worker::on_relay_event(Now now, const port::RelayEvent& event) {
+  if (!impl_->turn) return;
+  impl_->turn->on_event(now, event, impl_->out);
+  impl_->settle(now);
+}
 void Worker::on_timeout(Now now) {
   impl_->traced = impl_->out.sends.size();
   impl_->timeout(now);
@@ -259,6 +317,8 @@ size_t Worker::holding() const { return impl_->held.size(); }
 port::Outbox& Worker::outbox() { return impl_->out; }
 
 // ---- control ---------------------------------------------------------------------------------------------
+
+void Worker::set_tokens(const auth::TokenConfig& tokens) { impl_->tokens.set_config(tokens); }
 
 void Worker::set_plan(Now now, std::shared_ptr<const route::Plan> plan) {
   impl_->plan = std::move(plan);
@@ -272,6 +332,9 @@ void Worker::set_draining(Now now, bool draining) {
   if (draining) {
     impl_->calls.unregister_trunks(now, impl_->out);
     impl_->registrar.save_all(now, impl_->out);
+    channel::Outcome outcome;
+    impl_->channels.say_goodbye(now, outcome);
+    impl_->carry_out(std::move(outcome));
   }
   impl_->settle(now);
 }
@@ -292,6 +355,12 @@ bool Worker::hangup(Now now, call::CallId id, const call::Cause& cause) {
 void Worker::end_calls(Now now, const call::Cause& cause) {
   for (const call::CallInfo& call : impl_->calls.list()) impl_->calls.hangup(now, call.id, cause, impl_->out);
   impl_->settle(now);
+}
+
+call::Ordered Worker::order(Now now, const call::CallOrder& order) {
+  const call::Ordered done = impl_->calls.order(now, order, impl_->out);
+  impl_->settle(now);
+  return done;
 }
 
 bool Worker::transfer(Now now, call::CallId id, uint16_t leg, std::string_view target) {
@@ -321,6 +390,26 @@ bool Worker::remove_member(Now now, std::string_view domain, std::string_view na
 
 call::RecordingDone Worker::record(Now now, call::CallId id, call::RecordingAction action, bool announce) {
   const auto done = impl_->calls.record(now, id, action, announce, impl_->out);
+  impl_->settle(now);
+  return done;
+}
+
+void Worker::offer_turn(std::vector<std::string> uris, std::string secret, Duration lifetime) {
+  impl_->rtc.set_ice_servers(
+      {std::move(uris), lifetime, [secret = std::move(secret)](std::string_view user, WallTime until) {
+         std::string name = turn::timed_username(until, user);
+         std::string password = turn::timed_password(secret, name);
+         return std::pair(std::move(name), std::move(password));
+       }});
+}
+
+call::PlayDone Worker::play(Now now, call::CallId id, const call::PlayOrder& order) {
+  const auto unknown = [&](const call::PlayOrder::Sound& s) {
+    return !s.prompt.empty() && !(impl_->prompts && impl_->prompts->find(s.language, s.prompt));
+  };
+  if (std::any_of(order.sounds.begin(), order.sounds.end(), unknown))
+    return impl_->calls.show(id) ? call::PlayDone::no_prompt : call::PlayDone::no_call;
+  const auto done = impl_->calls.play(now, id, order, impl_->out);
   impl_->settle(now);
   return done;
 }
@@ -362,10 +451,26 @@ Worker::Load Worker::load() const {
   load.subscriptions = i.notifier.subscription_count();
   load.contacts = i.registrar.contact_count();
   load.messages = i.messages.open_count();
+  load.web_sessions = i.rtc.sessions();
+  load.relays = i.turn ? i.turn->size() + i.turn->waiting() + i.turn->ports() : 0;
+  load.channel_clients = i.channels.connections();
   return load;
 }
 
+std::vector<turn::AllocationInfo> Worker::turn_allocations(Now now, size_t limit) const {
+  return impl_->turn ? impl_->turn->list(now, limit) : std::vector<turn::AllocationInfo>{};
+}
+
+void Worker::use(port::RelayPorts& relays) {
+  Impl& w = *impl_;
+  if (!w.settings.turn.enabled) return;
+  turn::Config config = w.settings.turn;
+  config.banned = [&w](Now now, const IpAddress& source) { return w.gate.banned(now, source); };
+  w.turn = std::make_unique<turn::Server>(config, relays, w.rng, w.counters);
+}
+
 void Worker::use(std::shared_ptr<const port::PromptLibrary> prompts, port::Recorder& recorder) {
+  impl_->prompts = prompts;
   impl_->engine.use(std::move(prompts));
   impl_->engine.use(recorder);
 }

@@ -40,10 +40,13 @@ class Worker final : public port::Worker {
 
   void on_received(Now now, port::Received received) override;
   void on_flow(Now now, const port::FlowEvent& event) override;
+  void on_websocket(Now now, port::WebSocketEvent event) override;
   void on_answer(Now now, port::AskId id, port::Answer answer) override;
   void on_committed(Now now, port::CommitId upto) override;
   void on_mail(Now now, std::unique_ptr<port::MailBody> body) override;
   void on_media(Now now, std::span<port::MediaPacket> packets) override;
+  void on_relay(Now now, std::span<port::RelayPacket> packets) override;
+  void on_relay_event(Now now, const port::RelayEvent& event) override;
   void on_timeout(Now now) override;
   Instant next_timeout() const override;
   size_t holding() const override;
@@ -52,8 +55,14 @@ class Worker final : public port::Worker {
   /// What callers hear, and where they are recorded (outlives the worker). Before anything comes in.
   void use(std::shared_ptr<const port::PromptLibrary> prompts, port::Recorder& recorder);
 
+  /// Where TURN relays from (outlives the worker). Before anything comes in; without it there is no TURN
+  /// here.
+  void use(port::RelayPorts& relays);
+
   // ---- control, on the worker's thread
   void set_plan(Now now, std::shared_ptr<const route::Plan> plan);
+  /// Whose tokens sign subscribers in from now on.
+  void set_tokens(const auth::TokenConfig& tokens);
   /// No new calls and no registrations of who is not bound yet (503 with Retry-After); what runs goes on.
   void set_draining(Now now, bool draining);
   /// A subscriber's row changed: ask again before using it. An empty user: all rows.
@@ -61,14 +70,23 @@ class Worker final : public port::Worker {
   bool hangup(Now now, call::CallId id, const call::Cause& cause);
   /// Hangs up every call: BYE or CANCEL to each leg, and its record.
   void end_calls(Now now, const call::Cause& cause);
+  call::Ordered order(Now now, const call::CallOrder& order);
   bool transfer(Now now, call::CallId id, uint16_t leg, std::string_view target);
   bool set_conference(Now now, std::string_view domain, std::string_view name, std::optional<bool> locked,
                       std::optional<bool> lecture);
   bool mute_member(Now now, std::string_view domain, std::string_view name, call::CallId id, bool on);
   bool remove_member(Now now, std::string_view domain, std::string_view name, call::CallId id);
   call::RecordingDone record(Now now, call::CallId id, call::RecordingAction action, bool announce);
+  /// The TURN servers that clients of the JSON API are told, and what their credentials are signed with.
+  void offer_turn(std::vector<std::string> uris, std::string secret, Duration lifetime);
+  call::PlayDone play(Now now, call::CallId id, const call::PlayOrder& order);
+  /// A signalling channel is no more, or an access key of such channels (the other is empty): their clients
+  /// leave, those that are still on their way from this worker included.
+  void end_guests(Now now, const std::string& channel, const std::string& access_key);
   /// Removes all bindings of an AOR this worker owns.
   bool unregister(Now now, const port::AddressOfRecord& aor);
+
+  std::vector<turn::AllocationInfo> turn_allocations(Now now, size_t limit) const;
 
   const CounterSet& counters() const;
   const call::CallLayer& calls() const;
@@ -82,7 +100,7 @@ class Worker final : public port::Worker {
   struct Load {
     size_t calls = 0, legs = 0, dialogs = 0, server_transactions = 0, client_transactions = 0, asks = 0,
            held_sends = 0, waiting = 0, forwarded_names = 0, lines = 0, seats = 0, endpoints = 0,
-           subscriptions = 0, contacts = 0, messages = 0;
+           subscriptions = 0, contacts = 0, messages = 0, web_sessions = 0, relays = 0, channel_clients = 0;
   };
   Load load() const;
 
@@ -95,7 +113,9 @@ class Worker final : public port::Worker {
       bindings,
       subscription,
       message,
-      transaction
+      transaction,
+      web_session,
+      relay
     } kind;  // in the order of a restore
     uint16_t shard = 0;
     std::string bytes;
@@ -120,7 +140,15 @@ class Worker final : public port::Worker {
   friend struct ForwardMail;
   friend struct ForgetMail;
   friend struct AuthFailureMail;
+  friend struct FlowClosedMail;
+  friend struct PhoneMovedMail;
   friend struct SubscriberChangedMail;
+  friend struct WebMail;
+  friend struct InnerMail;
+  friend struct ChannelMail;
+  friend struct ChannelEndMail;
+  friend struct InnerFailedMail;
+  friend struct RelayMail;
 };
 
 }  // namespace tandem::node

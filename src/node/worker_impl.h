@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "channel/switchboard.h"
 #include "node/ask_table.h"
 #include "node/forwarder.h"
 #include "node/held_sends.h"
@@ -13,6 +14,7 @@
 #include "node/ownership.h"
 #include "node/seat_directory.h"
 #include "node/worker.h"
+#include "webrtc/gateway.h"
 
 namespace tandem::proto {
 class SipTransaction;
@@ -25,8 +27,9 @@ struct Waiting {
   sip::ServerTxId server;
   port::Path path;
   port::AddressOfRecord claimed;
-  std::string realm;   // of the challenge
-  std::string domain;  // the request is addressed in
+  std::string realm;      // of the challenge
+  std::string domain;     // the request is addressed in
+  bool by_token = false;  // whose token was good; else the digest is still to be checked
 };
 
 /// Our Contact as the realm advertises itself; local is what the realms or the dial plan call ours.
@@ -60,6 +63,7 @@ struct Worker::Impl {
   void received(Now now, port::Received received);
   void take(Now now, sip::Message message, const port::Path& path);  // a message this worker owns
   void flow(Now now, const port::FlowEvent& event);
+  void flow_changed(Now now, const port::FlowEvent& event);
   void answer(Now now, port::AskId id, port::Answer answer);
   void deliver_answer(Now now, port::AskId id, const port::Asker& asker, port::Answer answer);
   void media(Now now, std::span<port::MediaPacket> packets);
@@ -79,13 +83,17 @@ struct Worker::Impl {
   void in_dialog(Now now, sip::TuEvent&& e, const sip::Message& m);
   const route::Trunk* trunk_of(const port::Path& path) const;
   void who(Now now, sip::TuEvent&& e, const sip::Message& m);
+  void by_token(Now now, const sip::TuEvent& e, const sip::Message& m, std::string_view token,
+                Waiting waiting);
+  void look_up(Now now, Waiting waiting);
   void known(Now now, const Waiting& waiting, const port::Answer& answer);
+  bool password_is_right(Now now, const Waiting& w, const sip::Message& m, const port::Subscriber* row);
   void accepted(Now now, sip::ServerTxId server, const port::Path& path, const call::Identity& identity);
   void on_message(Now now, sip::TuEvent&& e, const sip::Message& m, const call::Identity& identity);
   void on_register(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path,
                    const call::Identity& identity);
   void challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path,
-                 std::string_view realm, bool stale);
+                 std::string_view realm, bool stale, bool token_refused = false);
   void respond(Now now, sip::ServerTxId server, int status, std::string_view reason = {});
   void options(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path);
   bool may_speak_as(const sip::Message& m, const port::Subscriber& subscriber) const;
@@ -93,6 +101,7 @@ struct Worker::Impl {
 
   // ---- between rooms and workers (settle.cpp)
   void settle(Now now);
+  void settle_rooms(Now now);
   void settle_asks(Now now);
   std::optional<port::Answer> own_answer(Now now, const port::Question& question);
   port::Answer answer_to(Now now, const port::Question& question);
@@ -101,11 +110,14 @@ struct Worker::Impl {
   void settle_moves(Now now);
   void settle_seats(Now now);
   void settle_news();
+  void settle_relay_moves();
   void trunk_news(const port::TrunkNews& news);
   void set_neighbours();
   SeatDirectory::Limits limits_of(const port::SeatPool& pool) const;
+  void phone_moved(Now now, const port::AddressOfRecord& aor, const port::Path& path);
   void binding_changes(Now now, const registrar::BindingChanges& changes);
   void auth_failed(Now now, const port::Path& path);
+  void turn_failures(Now now);
   void subscriber_changed(const port::AddressOfRecord& aor);
   void line(Now now, const port::LineUpdate& update);
   void moved_here(Now now, uint16_t from, port::CallMove move);
@@ -114,6 +126,26 @@ struct Worker::Impl {
   void apply_plan(Now now);
   registrar::Config registrar_config() const;
   uint16_t worker_of(uint16_t shard) const { return sip::worker_of_shard(shard, settings.workers); }
+
+  // ---- clients of the JSON API (rtc.cpp)
+  void websocket(Now now, port::WebSocketEvent event);
+  void web_text(Now now, const port::Path& path, Buffer bytes);
+  void web_input(Now now, uint16_t worker, WebMail::Kind kind, const port::Path& path, Buffer bytes);
+  void web_input(Now now, WebMail::Kind kind, const port::Path& path, const Buffer& bytes);
+  void carry_out(webrtc::Outcome&& outcome);
+  void on_rtc_row(Now now, uint64_t object, const port::Answer& answer);
+  bool settle_rtc(Now now);
+  bool token_fits(Now now, const webrtc::Outcome::Lookup& lookup);
+  bool divert(Now now);
+  bool to_inner(Now now, port::Send& send);
+  void take_in(Now now, port::Received received);
+  std::string default_domain() const;
+
+  // ---- clients of signalling channels (channels.cpp)
+  void channel_event(Now now, port::WebSocketEvent event);
+  void channel_input(Now now, const port::WebSocketEvent& event);
+  void end_guests(const std::string& channel, const std::string& access_key);
+  void carry_out(channel::Outcome&& outcome);
 
   // ---- after a restore (snapshot.cpp): names of calls that live here and whose messages arrive elsewhere
   struct CallNames {
@@ -139,15 +171,20 @@ struct Worker::Impl {
   sip::TransactionLayer transactions;
   edge::Gate gate;
   auth::Authenticator authenticator;
+  auth::TokenChecker tokens;
   registrar::Registrar registrar;
   presence::Notifier notifier;
   presence::MessageCentre messages;
   media::Engine engine;
+  std::shared_ptr<const port::PromptLibrary> prompts;  // the engine's
   call::CallLayer calls;
+  webrtc::Gateway rtc;
+  channel::Switchboard channels;
   SubscriberCache subscribers;
   LineDirectory lines;
   SeatDirectory seats;
   AskTable asks;
+  std::unique_ptr<turn::Server> turn;  // null: there is none here
   HeldSends held;
   Forwarder forwarder;
 
@@ -164,6 +201,13 @@ struct Worker::Impl {
   std::unordered_map<port::AskId, port::AddressOfRecord> subscriber_asks;
   std::unordered_map<port::AskId, port::AddressOfRecord> feature_asks;  // whose row is being changed
   std::vector<media::MediaEvent> media_scratch;
+  // Of clients of the JSON API: whose worker a WebSocket accepted here belongs to, and what waits for
+  // settle().
+  std::map<std::pair<uint64_t, uint64_t>, uint16_t> web_homes;
+  std::deque<port::Received> from_inner;
+  std::vector<webrtc::Outcome::Lookup> rtc_lookups;
+  std::vector<port::FlowId> inner_gone;
+  std::vector<port::Path> rtc_failures;
   struct MovedHere {
     uint16_t from;
     std::vector<std::string> tags;

@@ -33,9 +33,11 @@ std::string percent_decode(std::string_view text) {
 
 // ---- Exchange --------------------------------------------------------------------------------------------
 
-void Exchange::json(int status, const json::value& value) const {
+void Exchange::json(int status, const json::value& value,
+                    std::vector<std::pair<std::string, std::string>> headers) const {
   port::HttpResponse r;
   r.status = status;
+  r.headers = std::move(headers);
   if (!allow.empty()) r.headers.emplace_back("Allow", allow);
   r.body = json::serialize(value);
   r.body.push_back('\n');
@@ -51,6 +53,11 @@ void Exchange::none() const {
 
 void Exchange::error(int status, std::string_view kind, std::string_view message) const {
   json(status, {{"error", json::object{{"kind", kind}, {"message", valid_utf8(message)}}}});
+}
+
+void Exchange::limited(uint32_t seconds, std::string_view message) const {
+  json(429, {{"error", json::object{{"kind", "limit"}, {"message", message}}}},
+       {{"Retry-After", std::to_string(seconds)}});
 }
 
 void Exchange::not_allowed(std::string_view target, std::string_view methods) {
@@ -150,38 +157,74 @@ constexpr size_t json_depth = 16;
 }  // namespace
 
 ApiImpl::ApiImpl(ApiConfig c, port::Directory& d, NodeControl& n, std::function<WallTime()> w,
-                 CounterSet& counters)
+                 CounterSet& counters, ApiParts p)
     : config(std::move(c)),
       directory(d),
       node(n),
       wall(std::move(w)),
+      parts(std::move(p)),
+      sessions(config.sessions, counters),
       guesses(config.guesses, config.guess_sources, config.guess_key),
+      account_guesses(config.account_guesses, config.guess_sources, config.guess_key),
       requests(counters.counter("api_requests_total", "REST requests handled")),
-      refused(counters.counter("api_unauthorized_total", "REST requests without a token that allows them")),
+      refused(counters.counter("api_unauthorized_total",
+                               "REST requests without a token or session that allows them")),
       limited(counters.counter("api_guesses_limited_total",
-                               "REST requests refused because their source had tried too many wrong tokens")),
-      bad(counters.counter("api_bad_requests_total", "REST requests that could not be understood")) {
+                               "REST requests refused because their source, or all sources for that account, "
+                               "had tried too many wrong tokens or passwords")),
+      bad(counters.counter("api_bad_requests_total", "REST requests that could not be understood")),
+      forged(counters.counter("api_forged_total",
+                              "REST requests with a session's cookie and without its token (CSRF)")),
+      signed_in(counters.counter("console_sign_ins_total", "Sign-ins, by result", "result=\"ok\"")),
+      sign_in_failed(counters.counter("console_sign_ins_total", "Sign-ins, by result", "result=\"refused\"")),
+      too_slow(counters.counter("console_sign_ins_total", "Sign-ins, by result", "result=\"busy\"")),
+      tickets_given(counters.counter("console_tickets_total",
+                                     "tickets for the JSON API given to subscribers who are signed in")) {
   add_subscriber_operations(operations);
   add_plan_operations(operations);
   add_mailbox_operations(operations);
   add_recording_operations(operations);
   add_explain_operation(operations);
   add_live_operations(operations);
+  add_turn_operations(operations);
+  add_order_operations(operations);
+  add_webhook_operations(operations);
   add_record_operations(operations);
+  add_session_operations(operations);
+  add_admin_operations(operations);
+  add_own_operations(operations);
+  add_channel_operations(operations);
 }
 
-Scope ApiImpl::scope_of(const port::HttpRequest& request, WallTime now) const {
-  const std::string_view header = request.header("Authorization");
-  if (!istarts_with(header, "Bearer ")) return Scope::none;
+bool Caller::may(Scope wanted) const {
+  switch (wanted) {
+    case Scope::open:
+      return true;
+    case Scope::session:
+      return session.has_value();
+    case Scope::own:
+      return session && session->subscriber;
+    default:
+      return wanted != Scope::none && scope >= wanted;
+  }
+}
+
+void ApiImpl::event(port::Level level, std::string_view name,
+                    std::vector<std::pair<std::string_view, std::string>> fields) const {
+  if (parts.events) parts.events({level, name, 0, std::move(fields)});
+}
+
+Caller ApiImpl::token_caller(std::string_view header, WallTime now) const {
+  Caller caller{Scope::none, "token", {}};
+  if (!istarts_with(header, "Bearer ")) return caller;
   const std::string digest =
       std::string(crypto::hash_hex(crypto::Hash::sha256, {trim(header.substr(7))}).view());
-  Scope scope = Scope::none;
   for (const port::ApiTokenRow& row :
        tokens)  // all of them, so that the time tells nothing about which matched
     if (crypto::constant_time_equal(row.sha256, digest) && row.enabled &&
         (row.expires.ns == 0 || now < row.expires))
-      scope = row.scopes == "admin" ? Scope::admin : Scope::read;
-  return scope;
+      caller = {row.scopes == "admin" ? Scope::admin : Scope::read, "token " + row.name, {}};
+  return caller;
 }
 
 const Operation* ApiImpl::match(const std::string& method, const std::vector<std::string>& segments,
@@ -213,7 +256,6 @@ bool ApiImpl::answer_page(const port::HttpRequest& request, std::string_view pat
   const bool metrics = path == "/metrics", document_page = path == "/api/v1/openapi.json";
   const bool health = path == "/healthz", ready = path == "/readyz";
   if (!metrics && !document_page && !health && !ready) return false;
-  Scope scope = Scope::none;
   if (x.method != "GET") {
     x.not_allowed(path, "GET, HEAD");
   } else if (health) {
@@ -225,7 +267,8 @@ bool ApiImpl::answer_page(const port::HttpRequest& request, std::string_view pat
     port::HttpResponse r;
     r.body = json::serialize(document());
     x.reply(std::move(r));
-  } else if (authorized(request, x, true, scope)) {
+  } else if (x.source.is_loopback() || (identify(request, x) && allowed(request, x, Scope::read))) {
+    // A scraper on the same host needs no token: the figures hold no names and no secrets.
     plain(x.reply, 200, node.metrics_text(), "text/plain; version=0.0.4; charset=utf-8");
   }
   return true;
@@ -246,34 +289,47 @@ bool ApiImpl::read_query(std::string_view text, const Operation& op, Exchange& x
   return true;
 }
 
+void ApiImpl::answer_console(const port::HttpRequest& request, std::string_view path, Exchange& x) {
+  if (path.starts_with("/api/")) return x.error(404, "not_found", "no such page");
+  if (x.method != "GET") return x.not_allowed(path, "GET, HEAD");
+  static const WebFiles nothing;
+  x.reply((parts.files ? *parts.files : nothing).answer(path, request.header("Accept-Encoding")));
+}
+
 void ApiImpl::dispatch(const port::HttpRequest& request, port::HttpReply reply) {
   requests.add();
   const std::string_view target = request.target;
   const size_t question = target.find('?');
   const std::string_view path = target.substr(0, question);
   static constexpr std::string_view prefix = "/api/v1/";
+  Exchange x;
+  x.reply = std::move(reply);
   // RFC 9110 section 9.3.2: HEAD is GET, and `net` sends no body.
-  Exchange x{std::move(reply), request.method == "HEAD" ? "GET" : request.method, {}, {}, nullptr, false, {}};
+  x.method = request.method == "HEAD" ? "GET" : request.method;
+  x.source = request.peer.ip;
+  x.secure = request.secure;
+  x.user_agent = request.header("User-Agent").substr(0, 256);
+  x.content_type = request.header("Content-Type");
   if (answer_page(request, path, x)) return;
-  if (!path.starts_with(prefix)) return x.error(404, "not_found", "no such page");
-  Scope scope = Scope::none;
-  if (!authorized(request, x, false, scope)) return;
+  if (!path.starts_with(prefix)) return answer_console(request, path, x);
+  if (!identify(request, x)) return;
   const auto segments = split_path(path.substr(prefix.size()));
+  std::string allowed_methods;
+  const Operation* op = match(x.method, segments, x.path, allowed_methods);
+  if (!allowed(request, x, op ? op->scope : Scope::none)) return;
   if (!std::all_of(segments.begin(), segments.end(), is_plain_text)) {
     bad.add();
     return x.error(400, "invalid", "the path holds control characters or no UTF-8");
   }
-  std::string allowed;
-  const Operation* op = match(x.method, segments, x.path, allowed);
-  if (!op && allowed.empty()) return x.error(404, "not_found", fmt::format("no resource {}", path));
-  if (!op) return x.not_allowed(path, allowed);
-  if (op->scope == Scope::admin && scope != Scope::admin) {
-    refused.add();
-    return x.error(403, "forbidden", "the token may only read");
-  }
+  if (!op && allowed_methods.empty()) return x.error(404, "not_found", fmt::format("no resource {}", path));
+  if (!op) return x.not_allowed(path, allowed_methods);
   if (question != std::string_view::npos && !read_query(target.substr(question + 1), *op, x)) return;
   x.csv = x.text("format") == "csv" || request.header("Accept").find("text/csv") != std::string_view::npos;
-  if (read_body(request.body, *op, x)) op->run(*this, x);
+  if (!read_body(request.body, *op, x)) return;
+  if (x.method != "GET" && op->scope != Scope::open)
+    event(port::Level::info, "api.changed",
+          {{"who", x.caller.name}, {"what", fmt::format("{} {}", op->method, op->path)}});
+  op->run(*this, x);
 }
 
 /// False: it has been answered.
@@ -297,44 +353,76 @@ bool ApiImpl::read_body(const std::string& text, const Operation& op, Exchange& 
   return false;
 }
 
-/// False: it has been answered. A scraper on the same host needs no token: the figures hold no names and no
-/// secrets.
-bool ApiImpl::authorized(const port::HttpRequest& request, const Exchange& x, bool metrics, Scope& scope) {
+bool ApiImpl::identify(const port::HttpRequest& request, Exchange& x) {
   const WallTime now = wall();
-  const bool open = metrics && request.peer.ip.is_loopback();
-  const bool tries = !request.header("Authorization").empty();
-  port::HttpResponse r;
-  if (const uint32_t seconds = open || !tries ? 0 : guesses.wait(now, request.peer.ip)) {
-    limited.add();
-    r.status = 429;
-    r.headers.emplace_back("Retry-After", std::to_string(seconds));
-    r.body = json::serialize(json::value{
-        {"error", json::object{{"kind", "limit"}, {"message", "too many wrong tokens from this address"}}}});
-  } else {
-    scope = scope_of(request, now);
-    if (scope != Scope::none || open) return true;
-    if (tries) guesses.note_wrong(now, request.peer.ip);
-    refused.add();
-    r.status = 401;
-    r.headers.emplace_back("WWW-Authenticate", "Bearer");
-    r.body = json::serialize(json::value{
-        {"error", json::object{{"kind", "unauthorized"}, {"message", "a valid bearer token is needed"}}}});
+  const std::string_view authorization = request.header("Authorization");
+  if (authorization.empty()) {
+    const auto cookie = session_cookie(request.header("Cookie"), x.secure);
+    const bool background = !request.header("X-Background").empty();
+    if (const Session* s = cookie.empty() ? nullptr : sessions.find(now, cookie, background))
+      x.caller = {s->scope, s->account, *s};
+    return true;
   }
-  r.body += "\n";
-  x.reply(std::move(r));
+  const uint64_t source = guesses.key_of(x.source);
+  if (const uint32_t seconds = guesses.wait(now, source)) {
+    limited.add();
+    return x.limited(seconds, "too many wrong tokens or passwords from this address"), false;
+  }
+  x.caller = token_caller(authorization, now);
+  if (x.caller.scope == Scope::none) guesses.note_wrong(now, source);
+  return true;
+}
+
+bool ApiImpl::allowed(const port::HttpRequest& request, const Exchange& x, Scope wanted) {
+  if (wanted == Scope::open) return true;
+  if (x.caller.scope == Scope::none) {
+    refused.add();
+    x.json(401,
+           {{"error", json::object{{"kind", "unauthorized"},
+                                   {"message", "a valid bearer token, or a session, is needed"}}}},
+           {{"WWW-Authenticate", "Bearer"}});
+    return false;
+  }
+  // RFC 6265 section 8.2: the cookie comes along whoever wrote the page; the token only our pages know.
+  if (x.caller.session && x.method != "GET" &&
+      !crypto::constant_time_equal(x.caller.session->csrf, request.header("X-CSRF-Token"))) {
+    forged.add();
+    x.error(403, "csrf", "a request that changes something needs the session's X-CSRF-Token");
+    return false;
+  }
+  // What is not there is told to everybody who is known.
+  if (wanted == Scope::none || x.caller.may(wanted)) return true;
+  refused.add();
+  x.error(403, "forbidden",
+          wanted == Scope::session || wanted == Scope::own ? "only for who signed in with a cookie"
+          : x.caller.session                               ? "your role does not allow this"
+                                                           : "the token may only read");
   return false;
 }
 
 Api::Api(ApiConfig config, port::Directory& directory, NodeControl& node, std::function<WallTime()> wall,
-         CounterSet& counters)
-    : impl_(std::make_unique<ApiImpl>(std::move(config), directory, node, std::move(wall), counters)) {
+         CounterSet& counters, ApiParts parts)
+    : impl_(std::make_unique<ApiImpl>(std::move(config), directory, node, std::move(wall), counters,
+                                      std::move(parts))) {
   reload_tokens();
 }
 Api::~Api() = default;
 
 void Api::handle(const port::HttpRequest& request, port::HttpReply reply) {
-  impl_->dispatch(request, std::move(reply));
+  impl_->dispatch(request, [reply = std::move(reply)](port::HttpResponse r) {
+    // Answers hold names and numbers: they are for nobody's cache, and no page.
+    const auto has = [&](std::string_view name) {
+      return std::any_of(r.headers.begin(), r.headers.end(), [&](const auto& h) { return h.first == name; });
+    };
+    if (!has("Cache-Control")) r.headers.emplace_back("Cache-Control", "no-store");
+    if (!has("Content-Security-Policy"))
+      r.headers.emplace_back("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+    r.headers.emplace_back("X-Content-Type-Options", "nosniff");
+    reply(std::move(r));
+  });
 }
+
+void Api::sample() { impl_->history.add(impl_->wall(), impl_->node.figures()); }
 
 json::object ApiImpl::document() const {
   return openapi_document(operations,

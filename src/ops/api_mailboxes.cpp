@@ -25,23 +25,13 @@ void list(ApiImpl& api, const Exchange& x) {
   x.json(200, {{"items", std::move(items)}});
 }
 
-/// Nothing: it has been answered.
-std::optional<port::Voicemail> find(ApiImpl& api, const Exchange& x) {
-  auto messages = api.directory.voicemails(mailbox_of(x));
-  if (!messages.ok()) return x.store_error(messages.reason()), std::nullopt;
-  const auto id = parse_u64(x.path[2]);
-  for (port::Voicemail& m : *messages)
-    if (id && m.id == *id) return std::move(m);
-  x.error(404, "not_found", "there is no such voice message");
-  return std::nullopt;
-}
-
 void show(ApiImpl& api, const Exchange& x) {
-  if (const auto message = find(api, x)) x.json(200, to_json(*message));
+  if (const auto message = find_message(api, x, mailbox_of(x), x.path[2])) x.json(200, to_json(*message));
 }
 
 void sound(ApiImpl& api, const Exchange& x) {
-  if (const auto message = find(api, x)) answer_sound(api, x, {port::SoundPlace::voicemail, message->file});
+  if (const auto message = find_message(api, x, mailbox_of(x), x.path[2]))
+    answer_sound(api, x, {port::SoundPlace::voicemail, message->file});
 }
 
 void mark(ApiImpl& api, const Exchange& x) {
@@ -49,7 +39,7 @@ void mark(ApiImpl& api, const Exchange& x) {
   port::Voicemail any;
   if (const auto read = from_json(x.body, any); !read.ok())
     return x.bad_body(read.reason().path, read.reason().text);
-  auto message = find(api, x);
+  auto message = find_message(api, x, mailbox_of(x), x.path[2]);
   if (!message) return;
   static_cast<void>(from_json(x.body, *message));
   const auto done = api.directory.mark_voicemail(message->mailbox, message->id, message->heard);
@@ -59,7 +49,7 @@ void mark(ApiImpl& api, const Exchange& x) {
 }
 
 void remove(ApiImpl& api, const Exchange& x) {
-  const auto message = find(api, x);
+  const auto message = find_message(api, x, mailbox_of(x), x.path[2]);
   if (!message) return;
   const auto done = api.directory.remove_voicemail(message->mailbox, message->id);
   if (!done.ok()) return x.store_error(done.reason());
@@ -69,6 +59,17 @@ void remove(ApiImpl& api, const Exchange& x) {
 }
 
 }  // namespace
+
+std::optional<port::Voicemail> find_message(ApiImpl& api, const Exchange& x,
+                                            const port::AddressOfRecord& mailbox, std::string_view name) {
+  auto messages = api.directory.voicemails(mailbox);
+  if (!messages.ok()) return x.store_error(messages.reason()), std::nullopt;
+  const auto id = parse_u64(name);
+  for (port::Voicemail& m : *messages)
+    if (id && m.id == *id) return std::move(m);
+  x.error(404, "not_found", "there is no such voice message");
+  return std::nullopt;
+}
 
 void add_mailbox_operations(std::vector<Operation>& table) {
   constexpr const char* messages = "/mailboxes/{domain}/{user}/messages";

@@ -2,8 +2,8 @@
 
 namespace tandem::ops {
 
-uint32_t GuessLimit::wait(WallTime now, const IpAddress& source) {
-  const edge::SourceEntry* e = sources_.find(sources_.key_of(source));
+uint32_t GuessLimit::wait(WallTime now, uint64_t source) {
+  const edge::SourceEntry* e = sources_.find(source);
   if (!e || e->failures < guesses_) return 0;
   const Duration left = e->window + window - Instant{now.ns};
   // Past the window, or the clock was set back: that must lock nobody out for longer.
@@ -11,15 +11,20 @@ uint32_t GuessLimit::wait(WallTime now, const IpAddress& source) {
   return static_cast<uint32_t>((left + seconds(1) - Duration(1)) / seconds(1));
 }
 
-void GuessLimit::note_wrong(WallTime now, const IpAddress& source) {
+void GuessLimit::note_wrong(WallTime now, uint64_t source) {
   const Instant t{now.ns};
   bool evicted = false;
-  edge::SourceEntry& e = sources_.find_or_add(t, sources_.key_of(source), 0, evicted);
+  edge::SourceEntry& e = sources_.find_or_add(t, source, 0, evicted);
   if (t < e.window || t - e.window >= window) {
     e.window = t;
     e.failures = 0;
   }
   ++e.failures;
+}
+
+void GuessLimit::forgive(uint64_t source) {
+  edge::SourceEntry* e = sources_.find(source);
+  if (e && e->failures > 0) --e->failures;
 }
 
 }  // namespace tandem::ops

@@ -241,6 +241,20 @@ void members(V& v, port::ConferenceRow& r) {
 }
 
 template <class V>
+void members(V& v, port::WebhookRow& r) {
+  v.member("name", r.name, "of the webhook");
+  v.member("url", r.url, "where events are posted: https://, or http:// where the configuration allows it");
+  v.write_only("secret", r.secret, "whsec_ and base 64 of 24 to 64 octets; never shown");
+  v.write_only("old_secret", r.old_secret, "signs as well while receivers change over; empty: none");
+  v.set("has_old_secret", !r.old_secret.empty(), "whether there is one");
+  v.member("events", r.events, "what it is told; empty: everything");
+  v.member("enabled", r.enabled, "false: it is told nothing; an endpoint that answers 410 is switched off");
+  v.set("waiting", uint64_t{0}, "deliveries that wait");
+  v.set("given_up", uint64_t{0}, "and those that were given up");
+  v.set("new_secret", std::string{}, "the secret, where it was made here, in that answer alone");
+}
+
+template <class V>
 void members(V& v, port::Voicemail& m) {
   v.read_only("id", m.id, "of the message");
   v.read_only("from", m.from, "the caller's number; empty: withheld");
@@ -308,6 +322,7 @@ void members(V& v, port::Cdr& c) {
   v.member("release_side", c.release_side, "who ended it");
   v.member("transferred_by", c.transferred_by, "who transferred the call here");
   v.member("forwarded_by", c.forwarded_by, "whose forwarding brought it here");
+  v.member("ordered_by", c.ordered_by, "who placed it over REST; empty: a telephone did");
   v.member("recordings", c.recordings, "files in recordings.folder");
   v.member("route", c.route, "the dial plan row that decided");
 }
@@ -355,6 +370,7 @@ void members(V& v, call::CallInfo& c) {
   v.time("started", c.started, "INVITE received");
   v.time("answered", c.answered, "empty: not yet");
   v.member("route", c.route, "the dial plan row that decided");
+  v.member("ordered_by", c.ordered_by, "who placed it over REST; empty: a telephone did");
   v.objects("legs", c.legs, "");
 }
 
@@ -641,6 +657,7 @@ json::object to_json(const port::MenuChoiceRow& row) { return write(row); }
 json::object to_json(const port::MailboxRow& row) { return write(row); }
 json::object to_json(const port::ConferenceRow& row) { return write(row); }
 json::object to_json(const port::Voicemail& message) { return write(message); }
+json::object to_json(const port::WebhookRow& row) { return write(row); }
 json::object to_json(const port::Cdr& cdr) { return write(cdr); }
 json::object to_json(const call::CallInfo& call) { return write(call); }
 json::object to_json(const RegistrationView& registration) { return write(registration); }
@@ -660,6 +677,7 @@ Status<BodyError> from_json(const json::value& from, port::MenuRow& into) { retu
 Status<BodyError> from_json(const json::value& from, port::MenuChoiceRow& into) { return read(from, into); }
 Status<BodyError> from_json(const json::value& from, port::MailboxRow& into) { return read(from, into); }
 Status<BodyError> from_json(const json::value& from, port::ConferenceRow& into) { return read(from, into); }
+Status<BodyError> from_json(const json::value& from, port::WebhookRow& into) { return read(from, into); }
 Status<BodyError> from_json(const json::value& from, port::Voicemail& into) { return read(from, into); }
 
 json::object json_schemas() {
@@ -677,6 +695,7 @@ json::object json_schemas() {
           {"Mailbox", schema_of<port::MailboxRow>()},
           {"Conference", schema_of<port::ConferenceRow>()},
           {"Voicemail", schema_of<port::Voicemail>()},
+          {"Webhook", schema_of<port::WebhookRow>()},
           {"Registration", schema_of<RegistrationView>()},
           {"Call", schema_of<call::CallInfo>()},
           {"Cdr", schema_of<port::Cdr>()}};

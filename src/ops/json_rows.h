@@ -10,6 +10,7 @@
 #include "call/call_layer.h"
 #include "port/cdr.h"
 #include "port/directory.h"
+#include "port/webhooks.h"
 
 namespace tandem::ops {
 
@@ -61,6 +62,7 @@ boost::json::object to_json(const port::MenuChoiceRow& row);
 boost::json::object to_json(const port::MailboxRow& row);
 boost::json::object to_json(const port::ConferenceRow& row);
 boost::json::object to_json(const port::Voicemail& message);
+boost::json::object to_json(const port::WebhookRow& row);
 boost::json::object to_json(const port::Cdr& cdr);
 boost::json::object to_json(const call::CallInfo& call);
 boost::json::object to_json(const RegistrationView& registration);
@@ -86,6 +88,7 @@ Status<BodyError> from_json(const boost::json::value& from, port::MenuRow& into)
 Status<BodyError> from_json(const boost::json::value& from, port::MenuChoiceRow& into);
 Status<BodyError> from_json(const boost::json::value& from, port::MailboxRow& into);
 Status<BodyError> from_json(const boost::json::value& from, port::ConferenceRow& into);
+Status<BodyError> from_json(const boost::json::value& from, port::WebhookRow& into);
 /// Only whether it was heard can be changed.
 Status<BodyError> from_json(const boost::json::value& from, port::Voicemail& into);
 

@@ -64,9 +64,9 @@ struct SetFeature {
   std::string value;  // "" switches off; for dnd "1" switches on
 };
 
-/// Whose calls are counted. The owner is the worker of the name's shard.
+/// Whose calls are counted, or the TURN allocations of a user. The owner is the worker of the name's shard.
 struct SeatPool {
-  enum class Kind : uint8_t { trunk, domain } kind = Kind::trunk;
+  enum class Kind : uint8_t { trunk, domain, relay } kind = Kind::trunk;
   std::string name;
   auto operator<=>(const SeatPool&) const = default;
 };

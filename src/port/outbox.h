@@ -13,6 +13,7 @@
 #include "port/event.h"
 #include "port/flow.h"
 #include "port/media.h"
+#include "port/relay.h"
 
 namespace tandem::port {
 
@@ -58,7 +59,18 @@ struct SipTrace {
 
 /// Who waits for an answer inside a worker: the room and the object's name there.
 struct Asker {
-  enum class Room : uint8_t { none, call, registrar, presence, auth, message, route, node } room = Room::none;
+  enum class Room : uint8_t {
+    none,
+    call,
+    registrar,
+    presence,
+    auth,
+    message,
+    route,
+    node,
+    rtc,
+    turn
+  } room = Room::none;
   uint64_t object = 0;  // SlotId::packed() or a key of that room's choosing
 };
 
@@ -96,15 +108,17 @@ class Outbox {
   std::vector<Mail> mails;
   std::vector<Append> appends;
   std::vector<FlowId> closes;
-  // Taken by the worker's dispatch, these five: drivers never see them.
+  // Taken by the worker's dispatch, these six: drivers never see them.
   std::vector<LineUpdate> lines;
   std::vector<CallMove> moves;
   std::vector<SeatUpdate> seats;
   std::vector<TrunkNews> trunk_news;
   std::vector<AddressOfRecord> mailboxes;  // the messages stored for these are more or fewer now
+  std::vector<RelayMove> relay_moves;
   std::vector<Event> events;
   std::vector<SipTrace> traces;
   MediaOut media;
+  RelayOut relay;
   bool trace_sip = false;  // fill `traces`: somebody is looking
   Level event_level = Level::info;
 

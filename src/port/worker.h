@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "port/outbox.h"
+#include "port/websocket.h"
 
 namespace tandem::port {
 
@@ -18,12 +19,17 @@ class Worker {
   virtual ~Worker() = default;
   virtual void on_received(Now now, Received message) = 0;
   virtual void on_flow(Now now, const FlowEvent& event) = 0;
+  /// Of a WebSocket whose subprotocol is not SIP's. A worker that is in charge of none is not asked for one.
+  virtual void on_websocket(Now, WebSocketEvent) {}
   virtual void on_answer(Now now, AskId id, Answer answer) = 0;
   /// Every append up to and including `upto` is durable: held sends go out.
   virtual void on_committed(Now now, CommitId upto) = 0;
   virtual void on_mail(Now now, std::unique_ptr<MailBody> body) = 0;
   /// Packets of one receive batch, rewritten in place; what to send is left in outbox().media.
   virtual void on_media(Now now, std::span<MediaPacket> packets) = 0;
+  /// The same for TURN: what to send is left in outbox().relay.
+  virtual void on_relay(Now, std::span<RelayPacket>) {}
+  virtual void on_relay_event(Now, const RelayEvent&) {}
   virtual void on_timeout(Now now) = 0;
   virtual Instant next_timeout() const = 0;
   /// Sends that wait inside for their commit; a driver that stops waits for them a little.

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "base/xml.h"
 #include "sip/uri.h"
 
 namespace tandem::presence {
@@ -220,40 +221,6 @@ std::string pidf(const port::AddressOfRecord& aor, bool reachable) {
   out.append(">\n<tuple id=\"registrar\">\n<status><basic>").append(reachable ? "open" : "closed");
   out.append("</basic></status>\n<contact>").append(xml_escape(entity(aor)));
   return out.append("</contact>\n</tuple>\n</presence>\n");
-}
-
-std::string xml_escape(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const size_t n = utf8_length(text);
-    const char c = text.front();
-    if (n == 1) {
-      switch (c) {
-        case '&':
-          out.append("&amp;");
-          break;
-        case '<':
-          out.append("&lt;");
-          break;
-        case '>':
-          out.append("&gt;");
-          break;
-        case '"':
-          out.append("&quot;");
-          break;
-        case '\'':
-          out.append("&apos;");
-          break;
-        default:
-          if (static_cast<uint8_t>(c) >= 0x20 && c != 0x7f) out.push_back(c);
-      }
-    } else {
-      out.append(text.substr(0, n));
-    }
-    text.remove_prefix(n == 0 ? 1 : n);
-  }
-  return out;
 }
 
 bool well_formed_xml(std::string_view document, size_t max_depth) {

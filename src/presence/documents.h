@@ -39,9 +39,6 @@ std::string message_summary(const port::AddressOfRecord& aor, const MessageCount
 /// What we can say of someone who publishes nothing.
 std::string pidf(const port::AddressOfRecord& aor, bool reachable);
 
-/// Text as XML character data or attribute value: markup escaped, control characters and broken UTF-8 left
-/// out.
-std::string xml_escape(std::string_view text);
 /// Elements nest and close, attributes are quoted, no document type and no entities but the five of XML 1.0.
 /// Enough to pass a document on to others; it says nothing about a schema.
 bool well_formed_xml(std::string_view document, size_t max_depth);

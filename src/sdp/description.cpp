@@ -387,8 +387,12 @@ Direction Description::direction(size_t i) const {
       for (size_t n = 0; n < direction_names.size(); ++n)
         if (iequals(text_of(line), direction_names[n])) d = static_cast<Direction>(n);
     }
+  // RFC 3264 section 8.4: how phones of RFC 2543 hold. An ICE agent that trickles means by it that it has no
+  // candidate yet (RFC 8840 section 4.1.1), and then says port 9.
   const auto ip = connection(i);
-  if (ip && ip->is_unspecified()) d = direction_of(sends(d), false);
+  const bool trickles =
+      media(i).port == 9 && (has_attribute(i, "ice-ufrag") || has_attribute(session, "ice-ufrag"));
+  if (ip && ip->is_unspecified() && !trickles) d = direction_of(sends(d), false);
   return d;
 }
 
@@ -399,6 +403,12 @@ void Description::set_direction(size_t i, Direction d) {
 
 void Description::set_connection(const IpAddress& address) {
   const std::string value = connection_value(address);
+  for (size_t i = 0; i < media_count(); ++i)
+    if (const auto rtcp = attribute(i, "rtcp")) {
+      const std::string whole = std::string(rtcp->substr(0, rtcp->find(' '))) + " " + value;
+      remove_attribute(i, "rtcp");
+      add_attribute(i, "rtcp", whole);
+    }
   for (Line& line : lines_)
     if (line.type == 'c') {
       line = store('c', value);
@@ -418,7 +428,11 @@ void Description::set_media_port(size_t i, uint16_t rtp, uint16_t rtcp) {
   lines.front() = store('m', value);
   std::erase_if(lines, [](const Line& line) { return line.type == 'c'; });
   remove_attribute(i, "rtcp");
-  if (rtp != 0 && rtcp != 0 && rtcp != rtp + 1) add_attribute(i, "rtcp", std::to_string(rtcp));
+  if (rtp == 0 || rtcp == 0 || rtcp == rtp + 1) return;
+  // With the address, which RFC 3605 leaves out where it is that of c=: there are readers that want it.
+  const auto address = connection(session);
+  add_attribute(i, "rtcp",
+                std::to_string(rtcp) + (address ? " " + connection_value(*address) : std::string()));
 }
 
 void Description::set_proto(size_t i, std::string_view proto) {

@@ -122,7 +122,8 @@ class Description {
   /// Replaces (or adds) the m-line's direction attribute.
   void set_direction(size_t i, Direction d);
 
-  /// Session-level c= (written before the first b=, t= or a= as section 5 orders).
+  /// Session-level c= (written before the first b=, t= or a= as section 5 orders), and the address of each
+  /// a=rtcp.
   void set_connection(const IpAddress& address);
   /// Port of the m-line; its own c= goes, so that the session's holds. Adds or replaces a=rtcp when it is not
   /// the next port.

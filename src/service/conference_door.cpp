@@ -109,6 +109,7 @@ void ConferenceDoor::due(Now now, Orders& out) {
 void ConferenceDoor::entered(uint32_t others, Orders& out) {
   state_ = State::inside;
   Words words;
+  if (recorded_) words.say(prompt::recorded);
   words.all(prompt::language(row_.language).participants(others + 1));
   if (lecture_ && !moderator_)
     words.say(prompt::conference_lecture_on);
@@ -136,6 +137,10 @@ void ConferenceDoor::room(Now now, RoomEvent event, uint32_t count, Orders& out)
       return part(now, Words().say(prompt::conference_ended), 200, out);
     case RoomEvent::removed:
       return part(now, Words().say(prompt::conference_removed), 200, out);
+    case RoomEvent::recorded:
+      recorded_ = true;
+      if (state_ == State::inside) say(Words().say(prompt::recorded), out);
+      return;
     // What the caller ordered himself was said then.
     case RoomEvent::muted:
     case RoomEvent::unmuted:

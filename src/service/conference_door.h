@@ -48,7 +48,8 @@ class ConferenceDoor final : public Talk {
   bool muted_ = false;
   bool lecture_;
   bool locked_ = false;
-  bool star_ = false;  // a command begins
+  bool star_ = false;      // a command begins
+  bool recorded_ = false;  // and to be told so on entering
 };
 
 }  // namespace tandem::service

@@ -91,13 +91,15 @@ using Orders = std::vector<Order>;
 
 /// How a conference took it, and what becomes of it.
 enum class RoomEvent : uint8_t {
-  waiting,  // for a moderator; music meanwhile
-  entered,  // `count` others are there
-  full,     // as many as it may have
-  locked,   // nobody else is let in
-  ended,    // its last moderator has left, or somebody ended it
-  removed,  // an operator took the caller out
-  muted,    // by an operator or a moderator; what the machine ordered itself need not be told
+  waiting,   // for a moderator; music meanwhile
+  entered,   // `count` others are there
+  full,      // as many as it may have
+  locked,    // nobody else is let in
+  ended,     // its last moderator has left, or somebody ended it
+  removed,   // an operator took the caller out
+  recorded,  // what the caller says and hears, and he is to know; told before `entered` when it is so from
+             // the start
+  muted,     // by an operator or a moderator; what the machine ordered itself need not be told
   unmuted,
   lecture_on,  // everybody but moderators is muted; also told after `entered` when the row says otherwise
   lecture_off,

@@ -217,6 +217,7 @@ void ConferenceDoor::write(proto::ServicePart& part) const {
   p.set_lecture(lecture_);
   p.set_locked(locked_);
   p.set_star(star_);
+  p.set_recorded(recorded_);
 }
 
 std::unique_ptr<ConferenceDoor> ConferenceDoor::read(const proto::ServicePart& part) {
@@ -239,6 +240,7 @@ std::unique_ptr<ConferenceDoor> ConferenceDoor::read(const proto::ServicePart& p
   made->lecture_ = p.lecture();
   made->locked_ = p.locked();
   made->star_ = p.star();
+  made->recorded_ = p.recorded();
   return made;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Paths as snapshot parts; private to the sip room.
+// Paths as snapshot parts, for this room and those above.
 #include "base/time.h"
 #include "port/flow.h"
 #include "sip.pb.h"

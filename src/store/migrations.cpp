@@ -141,10 +141,45 @@ CREATE TABLE voicemails (
 CREATE INDEX voicemails_of ON voicemails (domain, user, id);
 )sql";
 
-constexpr std::array<Migration, 4> all{Migration{1, "subscribers", subscribers_sql},
+constexpr std::string_view admins_sql = R"sql(
+CREATE TABLE admins (
+  name TEXT PRIMARY KEY NOT NULL, password TEXT NOT NULL, role TEXT NOT NULL, enabled INTEGER NOT NULL
+) WITHOUT ROWID;
+)sql";
+
+constexpr std::string_view webhooks_sql = R"sql(
+CREATE TABLE webhooks (
+  name TEXT PRIMARY KEY NOT NULL, url TEXT NOT NULL, secret TEXT NOT NULL, old_secret TEXT NOT NULL,
+  events TEXT NOT NULL, enabled INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE webhook_deliveries (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL REFERENCES webhooks (name) ON DELETE CASCADE,
+  id TEXT NOT NULL, type TEXT NOT NULL, body BLOB NOT NULL, time INTEGER NOT NULL, attempts INTEGER NOT NULL,
+  next INTEGER NOT NULL, error TEXT NOT NULL, dead INTEGER NOT NULL,
+  UNIQUE (endpoint, id)
+);
+CREATE INDEX webhook_deliveries_of ON webhook_deliveries (endpoint, dead, number);
+)sql";
+
+constexpr std::string_view channels_sql = R"sql(
+CREATE TABLE channels (
+  name TEXT PRIMARY KEY NOT NULL, created INTEGER NOT NULL, version INTEGER NOT NULL,
+  message_ttl_seconds INTEGER NOT NULL, max_viewers INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE access_keys (
+  id TEXT PRIMARY KEY NOT NULL, secret TEXT NOT NULL, note TEXT NOT NULL, enabled INTEGER NOT NULL,
+  master INTEGER NOT NULL, viewer INTEGER NOT NULL, admin INTEGER NOT NULL, channels TEXT NOT NULL,
+  created INTEGER NOT NULL
+) WITHOUT ROWID;
+)sql";
+
+constexpr std::array<Migration, 7> all{Migration{1, "subscribers", subscribers_sql},
                                        {2, "plan", plan_sql},
                                        {3, "cdrs", cdrs_sql},
-                                       {4, "services", services_sql}};
+                                       {4, "services", services_sql},
+                                       {5, "admins", admins_sql},
+                                       {6, "webhooks", webhooks_sql},
+                                       {7, "channels", channels_sql}};
 
 }  // namespace
 

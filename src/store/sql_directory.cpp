@@ -148,15 +148,6 @@ void must_have_domain(SqlSession& session, const std::string& name) {
   if (!domain_exists(session, name)) fail(Kind::conflict, "there is no domain " + name);
 }
 
-/// Stores the row in the given mode; `what` names it in errors.
-template <class Row>
-void put_row(SqlSession& session, const Row& row, port::Directory::Put mode, const std::string& what) {
-  using Put = port::Directory::Put;
-  if (mode != Put::create && update_row(session, row) != 0) return;
-  if (mode == Put::replace) fail(Kind::not_found, "there is no " + what);
-  if (insert_row(session, row) == 0) fail(Kind::conflict, what + " exists already");
-}
-
 }  // namespace
 
 StoreResult<port::Subscriber> SqlDirectory::subscriber(const port::AddressOfRecord& aor) {
@@ -412,7 +403,7 @@ StoreStatus SqlDirectory::set_mailbox_pin(const port::SetMailboxPin& change) {
   });
 }
 
-// ---- settings, tokens
+// ---- settings, tokens, administrators
 // --------------------------------------------------------------------------------------
 
 StoreResult<std::optional<std::string>> SqlDirectory::setting(const std::string& key) {
@@ -457,6 +448,30 @@ StoreStatus SqlDirectory::remove_api_token(const std::string& name) {
     port::ApiTokenRow row;
     row.name = name;
     if (delete_row(session, row) == 0) fail(Kind::not_found, "there is no token " + name);
+    return Done{};
+  });
+}
+
+StoreResult<std::vector<port::AdminRow>> SqlDirectory::admins() {
+  return guarded<std::vector<port::AdminRow>>(
+      [](SqlSession& session) { return select_all<port::AdminRow>(session); });
+}
+
+StoreStatus SqlDirectory::put_admin(const port::AdminRow& row, Put mode) {
+  return guarded<Done>([&](SqlSession& session) {
+    if (std::string problem = problem_with(row); !problem.empty()) fail(Kind::invalid, problem);
+    Transaction transaction(session);
+    put_row(session, row, mode, "administrator " + row.name);
+    transaction.commit();
+    return Done{};
+  });
+}
+
+StoreStatus SqlDirectory::remove_admin(const std::string& name) {
+  return guarded<Done>([&](SqlSession& session) {
+    port::AdminRow row;
+    row.name = name;
+    if (delete_row(session, row) == 0) fail(Kind::not_found, "there is no administrator " + name);
     return Done{};
   });
 }

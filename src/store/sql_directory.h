@@ -4,7 +4,10 @@
 #include <memory>
 #include <string>
 
+#include "port/admins.h"
+#include "port/channels.h"
 #include "port/directory.h"
+#include "port/webhooks.h"
 
 namespace tandem::store {
 
@@ -19,7 +22,10 @@ struct SqlDirectoryOptions {
 /// One connection, used from one thread. Opens (and migrates) at the first call and again after damage or an
 /// input/output error, so that a repaired or replaced file needs no restart. CDRs and administrative changes
 /// are synced before the call returns (WAL, synchronous=FULL); bindings are not.
-class SqlDirectory final : public port::Directory {
+class SqlDirectory final : public port::Directory,
+                           public port::AdminDirectory,
+                           public port::WebhookDirectory,
+                           public port::ChannelDirectory {
  public:
   explicit SqlDirectory(std::string path, SqlDirectoryOptions options = {});
   ~SqlDirectory() override;
@@ -65,6 +71,33 @@ class SqlDirectory final : public port::Directory {
   port::StoreResult<std::vector<port::ApiTokenRow>> api_tokens() override;
   port::StoreStatus put_api_token(const port::ApiTokenRow& row) override;
   port::StoreStatus remove_api_token(const std::string& name) override;
+  port::StoreResult<std::vector<port::AdminRow>> admins() override;
+  port::StoreStatus put_admin(const port::AdminRow& row, Put mode) override;
+  port::StoreStatus remove_admin(const std::string& name) override;
+  port::StoreResult<std::vector<port::ChannelRow>> channels() override;
+  port::StoreStatus put_channel(const port::ChannelRow& row, Put mode) override;
+  port::StoreStatus remove_channel(const std::string& name) override;
+  port::StoreResult<std::vector<port::AccessKeyRow>> access_keys() override;
+  port::StoreStatus put_access_key(const port::AccessKeyRow& row, Put mode) override;
+  port::StoreStatus remove_access_key(const std::string& id) override;
+
+  port::StoreResult<std::vector<port::WebhookRow>> webhooks() override;
+  port::StoreStatus put_webhook(const port::WebhookRow& row, Put mode) override;
+  port::StoreStatus remove_webhook(const std::string& name) override;
+  port::StoreResult<Queued> queue_deliveries(std::span<const port::WebhookDelivery> batch,
+                                             uint32_t most) override;
+  port::StoreResult<std::vector<port::WebhookDelivery>> next_deliveries() override;
+  port::StoreStatus delivered(uint64_t number) override;
+  port::StoreStatus postpone_delivery(uint64_t number, uint32_t attempts, WallTime next,
+                                      const std::string& error) override;
+  port::StoreResult<size_t> bury_delivery(uint64_t number, uint32_t attempts, const std::string& error,
+                                          uint32_t most) override;
+  port::StoreResult<std::vector<port::WebhookDelivery>> dead_deliveries(const std::string& endpoint,
+                                                                        uint64_t before,
+                                                                        uint32_t limit) override;
+  port::StoreStatus revive_delivery(const std::string& endpoint, uint64_t number) override;
+  port::StoreStatus remove_delivery(const std::string& endpoint, uint64_t number) override;
+  port::StoreResult<std::vector<WebhookCount>> count_deliveries() override;
 
  private:
   SqlSession& session();  // throws

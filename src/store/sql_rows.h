@@ -7,6 +7,9 @@
 #include <variant>
 #include <vector>
 
+#include "port/admins.h"
+#include "port/channels.h"
+#include "port/webhooks.h"
 #include "store/sql_session.h"
 
 namespace tandem::store {
@@ -36,6 +39,10 @@ TANDEM_TABLE(MailboxRow, "mailboxes", 2, "domain, user");
 TANDEM_TABLE(ConferenceRow, "conferences", 2, "domain, name");
 TANDEM_TABLE(Subscriber, "subscribers", 2, "domain, user");
 TANDEM_TABLE(ApiTokenRow, "api_tokens", 1, "name");
+TANDEM_TABLE(AdminRow, "admins", 1, "name");
+TANDEM_TABLE(WebhookRow, "webhooks", 1, "name");
+TANDEM_TABLE(ChannelRow, "channels", 1, "name");
+TANDEM_TABLE(AccessKeyRow, "access_keys", 1, "id");
 #undef TANDEM_TABLE
 
 template <class V>
@@ -145,6 +152,30 @@ template <class V>
 void columns(V& v, port::ApiTokenRow& r) {
   v("name", r.name), v("sha256", r.sha256), v("scopes", r.scopes), v("enabled", r.enabled);
   v("expires", r.expires);
+}
+
+template <class V>
+void columns(V& v, port::AdminRow& r) {
+  v("name", r.name), v("password", r.password), v("role", r.role), v("enabled", r.enabled);
+}
+
+template <class V>
+void columns(V& v, port::WebhookRow& r) {
+  v("name", r.name), v("url", r.url), v("secret", r.secret), v("old_secret", r.old_secret);
+  v("events", r.events), v("enabled", r.enabled);
+}
+
+template <class V>
+void columns(V& v, port::ChannelRow& r) {
+  v("name", r.name), v("created", r.created), v("version", r.version);
+  v("message_ttl_seconds", r.message_ttl_seconds), v("max_viewers", r.max_viewers);
+}
+
+template <class V>
+void columns(V& v, port::AccessKeyRow& r) {
+  v("id", r.id), v("secret", r.secret), v("note", r.note), v("enabled", r.enabled);
+  v("master", r.master), v("viewer", r.viewer), v("admin", r.admin), v("channels", r.channels);
+  v("created", r.created);
 }
 
 // ---- visitors

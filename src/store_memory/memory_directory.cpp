@@ -31,6 +31,20 @@ Key key_of(const port::MenuChoiceRow& r) { return {r.domain, r.menu, r.position}
 Key key_of(const port::MailboxRow& r) { return {r.domain, r.user, 0}; }
 Key key_of(const port::ConferenceRow& r) { return {r.domain, r.name, 0}; }
 
+template <class Row>
+StoreStatus put_limited(std::map<std::string, Row>& rows, const std::string& key, const Row& row,
+                        port::Directory::Put mode, const std::string& what, size_t most) {
+  using Put = port::Directory::Put;
+  if (std::string problem = problem_with(row); !problem.empty()) return fail(Kind::invalid, problem);
+  const bool known = rows.count(key) != 0;
+  if (mode == Put::create && known) return fail(Kind::conflict, what + " " + key + " exists already");
+  if (mode == Put::replace && !known) return fail(Kind::not_found, "there is no " + what + " " + key);
+  if (!known && rows.size() >= most)
+    return fail(Kind::limit, "there are " + std::to_string(most) + " already");
+  rows[key] = row;
+  return Done{};
+}
+
 std::string domain_of(const port::DomainRow&) { return {}; }
 template <class Row>
 std::string domain_of(const Row& r) {
@@ -469,7 +483,7 @@ StoreResult<size_t> MemoryDirectory::remove_cdrs(WallTime before, uint32_t limit
   return old.size();
 }
 
-// ---- settings, tokens
+// ---- settings, tokens, administrators
 // --------------------------------------------------------------------------------------
 
 StoreResult<std::optional<std::string>> MemoryDirectory::setting(const std::string& key) {
@@ -499,6 +513,62 @@ StoreStatus MemoryDirectory::put_api_token(const port::ApiTokenRow& row) {
 StoreStatus MemoryDirectory::remove_api_token(const std::string& name) {
   TANDEM_AWAY;
   if (tokens_.erase(name) == 0) return fail(Kind::not_found, "there is no token " + name);
+  return Done{};
+}
+
+StoreResult<std::vector<port::AdminRow>> MemoryDirectory::admins() {
+  TANDEM_AWAY;
+  return values(admins_);
+}
+
+StoreStatus MemoryDirectory::put_admin(const port::AdminRow& row, Put mode) {
+  TANDEM_AWAY;
+  if (std::string problem = problem_with(row); !problem.empty()) return fail(Kind::invalid, problem);
+  const bool known = admins_.count(row.name) != 0;
+  if (mode == Put::create && known)
+    return fail(Kind::conflict, "administrator " + row.name + " exists already");
+  if (mode == Put::replace && !known) return fail(Kind::not_found, "there is no administrator " + row.name);
+  admins_[row.name] = row;
+  return Done{};
+}
+
+StoreStatus MemoryDirectory::remove_admin(const std::string& name) {
+  TANDEM_AWAY;
+  if (admins_.erase(name) == 0) return fail(Kind::not_found, "there is no administrator " + name);
+  return Done{};
+}
+
+// ---- signalling channels
+
+StoreResult<std::vector<port::ChannelRow>> MemoryDirectory::channels() {
+  TANDEM_AWAY;
+  return values(channels_);
+}
+
+StoreStatus MemoryDirectory::put_channel(const port::ChannelRow& row, Put mode) {
+  TANDEM_AWAY;
+  return put_limited(channels_, row.name, row, mode, "channel", port::most_channels);
+}
+
+StoreStatus MemoryDirectory::remove_channel(const std::string& name) {
+  TANDEM_AWAY;
+  if (channels_.erase(name) == 0) return fail(Kind::not_found, "there is no channel " + name);
+  return Done{};
+}
+
+StoreResult<std::vector<port::AccessKeyRow>> MemoryDirectory::access_keys() {
+  TANDEM_AWAY;
+  return values(access_keys_);
+}
+
+StoreStatus MemoryDirectory::put_access_key(const port::AccessKeyRow& row, Put mode) {
+  TANDEM_AWAY;
+  return put_limited(access_keys_, row.id, row, mode, "access key", port::most_access_keys);
+}
+
+StoreStatus MemoryDirectory::remove_access_key(const std::string& id) {
+  TANDEM_AWAY;
+  if (access_keys_.erase(id) == 0) return fail(Kind::not_found, "there is no access key " + id);
   return Done{};
 }
 

@@ -6,12 +6,18 @@
 #include <tuple>
 #include <vector>
 
+#include "port/admins.h"
+#include "port/channels.h"
 #include "port/directory.h"
+#include "port/webhooks.h"
 
 namespace tandem::store_memory {
 
 /// Behaves as store::SqlDirectory does (the same contract test runs over both), and fails on request.
-class MemoryDirectory final : public port::Directory {
+class MemoryDirectory final : public port::Directory,
+                              public port::AdminDirectory,
+                              public port::WebhookDirectory,
+                              public port::ChannelDirectory {
  public:
   /// Every call fails with this from now on; nothing: it works again.
   void fail_with(std::optional<port::StoreError::Kind> kind) { failure_ = kind; }
@@ -55,6 +61,33 @@ class MemoryDirectory final : public port::Directory {
   port::StoreResult<std::vector<port::ApiTokenRow>> api_tokens() override;
   port::StoreStatus put_api_token(const port::ApiTokenRow& row) override;
   port::StoreStatus remove_api_token(const std::string& name) override;
+  port::StoreResult<std::vector<port::AdminRow>> admins() override;
+  port::StoreStatus put_admin(const port::AdminRow& row, Put mode) override;
+  port::StoreStatus remove_admin(const std::string& name) override;
+  port::StoreResult<std::vector<port::ChannelRow>> channels() override;
+  port::StoreStatus put_channel(const port::ChannelRow& row, Put mode) override;
+  port::StoreStatus remove_channel(const std::string& name) override;
+  port::StoreResult<std::vector<port::AccessKeyRow>> access_keys() override;
+  port::StoreStatus put_access_key(const port::AccessKeyRow& row, Put mode) override;
+  port::StoreStatus remove_access_key(const std::string& id) override;
+
+  port::StoreResult<std::vector<port::WebhookRow>> webhooks() override;
+  port::StoreStatus put_webhook(const port::WebhookRow& row, Put mode) override;
+  port::StoreStatus remove_webhook(const std::string& name) override;
+  port::StoreResult<Queued> queue_deliveries(std::span<const port::WebhookDelivery> batch,
+                                             uint32_t most) override;
+  port::StoreResult<std::vector<port::WebhookDelivery>> next_deliveries() override;
+  port::StoreStatus delivered(uint64_t number) override;
+  port::StoreStatus postpone_delivery(uint64_t number, uint32_t attempts, WallTime next,
+                                      const std::string& error) override;
+  port::StoreResult<size_t> bury_delivery(uint64_t number, uint32_t attempts, const std::string& error,
+                                          uint32_t most) override;
+  port::StoreResult<std::vector<port::WebhookDelivery>> dead_deliveries(const std::string& endpoint,
+                                                                        uint64_t before,
+                                                                        uint32_t limit) override;
+  port::StoreStatus revive_delivery(const std::string& endpoint, uint64_t number) override;
+  port::StoreStatus remove_delivery(const std::string& endpoint, uint64_t number) override;
+  port::StoreResult<std::vector<WebhookCount>> count_deliveries() override;
 
   /// Every record, for the simulator's invariants.
   const std::map<port::CdrKey, port::Cdr>& cdrs() const { return cdrs_; }
@@ -86,6 +119,12 @@ class MemoryDirectory final : public port::Directory {
   std::map<port::CdrKey, port::Cdr> cdrs_;
   std::map<std::string, std::string> settings_;
   std::map<std::string, port::ApiTokenRow> tokens_;
+  std::map<std::string, port::AdminRow> admins_;
+  std::map<std::string, port::WebhookRow> webhooks_;
+  uint64_t last_delivery_ = 0;
+  std::map<uint64_t, port::WebhookDelivery> deliveries_;
+  std::map<std::string, port::ChannelRow> channels_;
+  std::map<std::string, port::AccessKeyRow> access_keys_;
 };
 
 }  // namespace tandem::store_memory

@@ -184,6 +184,18 @@ std::optional<SocketAddress> Message::xor_address(uint16_t type) const {
   return a ? std::optional(xored(*a, datagram_.data() + 4)) : std::nullopt;
 }
 
+std::optional<std::vector<SocketAddress>> Message::xor_addresses(uint16_t type) const {
+  std::vector<SocketAddress> all;
+  for (size_t at = header_octets, next = at; at < covered_end_; at = next) {
+    const Attribute a = attribute_at(at, next);
+    if (a.type != type) continue;
+    const auto address = read_address(a.value);
+    if (!address) return std::nullopt;
+    all.push_back(xored(*address, datagram_.data() + 4));
+  }
+  return all;
+}
+
 std::optional<ErrorCode> Message::error() const {
   const auto v = find(attribute::error_code);
   if (!v || v->size() < 4) return std::nullopt;
@@ -301,6 +313,26 @@ Writer& Writer::add_integrity_sha256(Bytes key) {
 
 Writer& Writer::add_fingerprint() {
   return add_u32(attribute::fingerprint, fingerprint_of(octets_, octets_.size()));
+}
+
+void write_data_indication(uint8_t* head, const TransactionId& transaction, const SocketAddress& peer,
+                           size_t length) {
+  const size_t ip_octets = peer.ip.is_v4() ? 4 : 16;
+  const size_t address = attribute_header + 4 + ip_octets;
+  store16(head, type_of(Class::indication, method::data));
+  store16(head + 2, static_cast<uint16_t>(address + attribute_header + padded(length)));
+  store32(head + 4, magic_cookie);
+  std::copy(transaction.begin(), transaction.end(), head + 8);
+  uint8_t* at = head + header_octets;
+  store16(at, attribute::xor_peer_address);
+  store16(at + 2, static_cast<uint16_t>(4 + ip_octets));
+  at[4] = 0;
+  at[5] = peer.ip.is_v4() ? 1 : 2;
+  const SocketAddress x = xored(peer, head + 4);
+  store16(at + 6, x.port);
+  std::copy_n(x.ip.bytes.begin(), ip_octets, at + 8);
+  store16(at + address, attribute::data);
+  store16(at + address + 2, static_cast<uint16_t>(length));
 }
 
 // ---- keys ------------------------------------------------------------------------------------------------

@@ -26,14 +26,21 @@ enum class Class : uint8_t { request, indication, success, error };
 /// Methods by their number: RFC 8489 section 18.2, RFC 8656 section 17.
 namespace method {
 inline constexpr uint16_t binding = 0x001, allocate = 0x003, refresh = 0x004, send = 0x006, data = 0x007,
-                          create_permission = 0x008, channel_bind = 0x009;
+                          create_permission = 0x008, channel_bind = 0x009, connect = 0x00a,
+                          connection_bind = 0x00b, connection_attempt = 0x00c;  // RFC 6062 section 6.1
 }  // namespace method
 
-/// Attributes by their number: RFC 8489 section 18.3, RFC 8445 section 16.1. Below 0x8000 a receiver must
-/// understand them.
+/// Attributes by their number: RFC 8489 section 18.3, RFC 8445 section 16.1, RFC 8656 section 18, RFC 6062
+/// section 6.2, RFC 8016 section 5. Below 0x8000 a receiver must understand them.
 namespace attribute {
 inline constexpr uint16_t mapped_address = 0x0001, username = 0x0006, message_integrity = 0x0008,
-                          error_code = 0x0009, unknown_attributes = 0x000A, realm = 0x0014, nonce = 0x0015,
+                          channel_number = 0x000C, lifetime = 0x000D, xor_peer_address = 0x0012,
+                          data = 0x0013, xor_relayed_address = 0x0016, requested_address_family = 0x0017,
+                          even_port = 0x0018, requested_transport = 0x0019, dont_fragment = 0x001A,
+                          password_algorithm = 0x001D, reservation_token = 0x0022, connection_id = 0x002A,
+                          additional_address_family = 0x8000, address_error_code = 0x8001,
+                          password_algorithms = 0x8002, mobility_ticket = 0x8030, error_code = 0x0009,
+                          unknown_attributes = 0x000A, realm = 0x0014, nonce = 0x0015,
                           message_integrity_sha256 = 0x001C, userhash = 0x001E, xor_mapped_address = 0x0020,
                           priority = 0x0024, use_candidate = 0x0025, software = 0x8022,
                           alternate_server = 0x8023, fingerprint = 0x8028, ice_controlled = 0x8029,
@@ -77,6 +84,8 @@ class Message {
   uint16_t method() const { return method_; }
   TransactionId transaction() const;
   bool has_fingerprint() const { return has_fingerprint_; }
+  /// MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256, whether it fits or not.
+  bool has_integrity() const { return integrity_at_ != 0 || integrity256_at_ != 0; }
 
   /// The first of its type. What stands behind MESSAGE-INTEGRITY is not covered by it and is never given
   /// (section 14.5).
@@ -87,6 +96,8 @@ class Message {
   /// (XOR-)MAPPED-ADDRESS and their like; nothing when absent or malformed.
   std::optional<SocketAddress> address(uint16_t type) const;
   std::optional<SocketAddress> xor_address(uint16_t type) const;
+  /// All of that type, in order; nothing when one of them is malformed.
+  std::optional<std::vector<SocketAddress>> xor_addresses(uint16_t type) const;
   std::optional<ErrorCode> error() const;
 
   /// MESSAGE-INTEGRITY (HMAC-SHA1), compared in constant time.
@@ -144,6 +155,12 @@ class Writer {
   std::vector<uint8_t> octets_;
   bool ok_ = true;
 };
+
+/// The head of a Data indication (RFC 8656 section 11.3) whose DATA value of `length` octets lies behind it:
+/// header, XOR-PEER-ADDRESS, DATA's own header, 36 octets for an IPv4 peer and 48 for an IPv6 one. Padding is
+/// the caller's.
+void write_data_indication(uint8_t* head, const TransactionId& transaction, const SocketAddress& peer,
+                           size_t length);
 
 /// The key of a short-term credential is the password itself, of a long-term one this (section 18.5.1). Names
 /// and passwords as they are: nothing is prepared by OpaqueString (RFC 8265).

@@ -85,12 +85,15 @@ class RestError(Exception):
 class Node:
     """One `tandem` on ports of its own. With `config` it runs `serve` on the data a first `demo` made."""
 
-    def __init__(self, binary, folder, config=None, media_ports=None, options=(), workers=2, prefix=(), env=None):
+    def __init__(self, binary, folder, config=None, media_ports=None, options=(), workers=2, prefix=(), env=None,
+                 turn_port=0):
         self.binary, self.folder = str(binary), pathlib.Path(folder)
         self.data = self.folder / "data"
         self.config, self.options, self.workers = config, list(options), workers
         self.prefix, self.env = list(prefix), env or {}
         self.sip, self.tls, self.web = free_port(), free_port(), free_port()
+        self.turn, self.turn_tls = turn_port, free_port() if turn_port else 0
+        self.webrtc = free_port()  # and the odd one after it, for the second worker
         first = random.randrange(33000, 60000, 2)
         self.media = media_ports or (first, first + 3999)
         self.process, self.log_path, self.starts = None, None, 0
@@ -98,8 +101,8 @@ class Node:
 
     def argv_demo(self):
         return [self.binary, "demo", "--data", str(self.data), "--sip-port", str(self.sip), "--tls-port", str(self.tls), "--web-port",
-                str(self.web), "--media-ports", f"{self.media[0]}-{self.media[1]}", "--workers", str(self.workers), "--drain", "5",
-                *self.options]
+                str(self.web), "--turn-port", str(self.turn), "--turn-tls-port", str(self.turn_tls), "--media-ports", f"{self.media[0]}-{self.media[1]}",
+                "--webrtc-port", str(self.webrtc if self.workers <= 2 else 0), "--workers", str(self.workers), "--drain", "5", *self.options]
 
     def configuration(self):
         """YAML is a superset of JSON: the file is written as JSON."""
@@ -376,7 +379,7 @@ class Baresip:
     """A phone without a sound card: it plays a tone of its own and records what it hears."""
 
     def __init__(self, folder, name, user, password, port, hertz, transport="udp", options="", answer="auto", ca=None, host=HOST, domain=None,
-                 codec="PCMU/8000/1"):
+                 codec="PCMU/8000/1", video=""):
         self.folder = pathlib.Path(folder) / f"baresip-{name}"
         self.folder.mkdir(parents=True)
         self.name, self.user, self.hertz = name, user, hertz
@@ -397,6 +400,9 @@ class Baresip:
                   f"audio_source aufile,{self.folder}/tone.wav", f"audio_player aubridge,none-{name}", f"audio_alert aubridge,none-{name}",
                   f"audio_channels {channels}", f"audio_srate {rate}", f"ctrl_tcp_listen {HOST}:{self.control_port}", f"snd_path {self.folder}",
                   "rtp_ports 30000-32766", "statmode_default off"]
+        if video:  # the codec's module; it sends a picture that moves, and keeps the last that came for seen()
+            config += [f"module {video}.so", "module fakevideo.so", "module snapshot.so", "video_source fakevideo,fake", "video_display fakevideo,fake",
+                       "video_size 320x180", "video_bitrate 300000", "video_fps 15"]
         if ca:
             config.append(f"sip_cafile {ca}")
         (self.folder / "config").write_text("\n".join(config) + "\n")
@@ -499,6 +505,19 @@ class Baresip:
             samples, rate = self.recording()
             raise Failed(f"{e}; {len(samples)} samples at {rate}, last: {dominant(samples[-rate * 2:], [440, 620, 880, 1250, hertz], rate, rate // 10)}") from None
 
+    def seen(self):
+        """How much the brightness of the picture that it shows varies, and its size; None: it shows none."""
+        path = self.folder / f"seen-{time.monotonic_ns()}.png"
+        self.command("snapshot_recv", str(path))
+        try:
+            wait_for(lambda: path.exists() and path.read_bytes().endswith(b"IEND\xaeB`\x82"), 3, "a snapshot")
+        except Failed:
+            return None
+        size = tuple(int.from_bytes(path.read_bytes()[at:at + 4], "big") for at in (16, 20))
+        grey = subprocess.run(["ffmpeg", "-loglevel", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "gray", "-"], capture_output=True).stdout
+        mean = sum(grey) / max(len(grey), 1)
+        return {"size": size, "spread": (sum((g - mean) ** 2 for g in grey) / max(len(grey), 1)) ** 0.5}
+
     def close(self):
         try:
             self.control.close()
@@ -554,7 +573,7 @@ class Suite:
             print(f"ok {name}", flush=True)
         except Exception as e:  # every failure is told, and the next check goes on
             self.failed += 1
-            text = str(e) if isinstance(e, (Failed, RestError)) else traceback.format_exc()
+            text = str(e) if isinstance(e, (Failed, RestError)) else f"{e!r}\n{traceback.format_exc()}"
             first, _, rest = text.partition("\n")
             print(f"FAIL {name}: {first}", flush=True)
             for line in rest.splitlines():

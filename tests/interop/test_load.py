@@ -27,14 +27,14 @@ def registers(transport):
     check(not figures["failures"], f"failures {figures['failures']}")
 
 
-def calls(transport):
+def calls(transport, *more, hold="500ms"):
     """40 calls of half a second with media: all complete, all heard, each on record once."""
     total, known = 40, len(node.conversations())
     port = node.tls if transport == "tls" else node.sip
     figures = load("call", "--from", f"sip:1001@{node.domain}", "--to", f"sip:1002@{node.domain}", "--user", "1001", "--password",
                    "load-password", "--domain", node.domain, "--users", "1002-1002", "--register-at", f"{HOST}:{port}", "--calls", str(total),
-                   "--rate", "20", "--hold", "500ms", "--rtp", "--media-ports", "40000-41999", "--bind", f"{HOST}:{free_port()}",
-                   "--callee-bind", f"{HOST}:{free_port()}", transport=transport)
+                   "--rate", "20", "--hold", hold, "--rtp", "--media-ports", "40000-41999", "--bind", f"{HOST}:{free_port()}",
+                   "--callee-bind", f"{HOST}:{free_port()}", *more, transport=transport)
     call = figures["calls"]
     check(call["started"] == total and call["completed"] == total and call["failed"] == 0 and call["shed"] == 0, str(call))
     check(figures["incoming"]["completed"] == total, str(figures["incoming"]))
@@ -44,6 +44,13 @@ def calls(transport):
     rows = node.wait_cdrs(known + total)[:total]
     check(all(r["sip_status"] == 200 and r["callee"]["user"] == "1002" and r["caller"]["packets_received"] > 0 for r in rows), str(rows[:1]))
     check(len({r["caller"]["call_id"] for r in rows}) == total, "a call has two CDRs")
+
+
+def browsers():
+    """Callers whose media is a browser's: each connects, and hears the telephone it calls."""
+    before = node.metric("media_ice_completed_total")
+    calls("udp", "--webrtc", "caller", hold="2s")
+    check(node.metric("media_ice_completed_total") == before + 40, "selected pairs")
 
 
 def failures_are_told():
@@ -74,6 +81,7 @@ def main():
         suite.run(f"load register over {transport.upper()}", registers, transport)
     for transport in ("udp", "tcp", "tls"):
         suite.run(f"load call with RTP over {transport.upper()}", calls, transport)
+    suite.run("load call with browsers as callers", browsers)
     suite.run("load tells failures by its exit code", failures_are_told)
     suite.run("load verifies its target", unverified_target)
     suite.finish()

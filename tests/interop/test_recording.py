@@ -82,7 +82,7 @@ def on_demand():
     check_sides(path, 440, 620, lasted)
     a.command("hangup")
     node.wait_no_calls()
-    row = node.cdrs("&party=1002")[0]
+    row = wait_for(lambda: node.cdrs("&party=1002"), 10, "a CDR")[0]
     check(row["recordings"] == [str(path.relative_to(node.data / "recordings"))], str(row["recordings"]))
     path.unlink()
 

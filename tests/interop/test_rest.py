@@ -2,18 +2,23 @@
 """Every operation of the OpenAPI document, answered as the document says; `tandem ctl`; CDRs as CSV; refusals."""
 import contextlib
 import csv
+import hashlib
+import hmac
 import io
 import json
+import os
 import re
+import socket
 import sqlite3
+import struct
 import threading
 import time
 
-from harness import HOST, Suite, check, wait_for
+from harness import HOST, Suite, check, free_port, wait_for
 from ua import Ua
 
 suite = Suite()
-node = suite.node("rest")
+node = suite.node("rest", turn_port=free_port())
 asked = set()  # (method, path template) of what was called
 
 
@@ -63,14 +68,15 @@ class Document:
 document = Document()
 
 
-def ask(method, template, status, path=(), body=None, query=""):
-    """One operation; its answer must have that status and the shape the document gives it."""
+def ask(method, template, status, path=(), body=None, query="", session=None):
+    """One operation, by token or by {cookie, CSRF token}; its answer must have that status and the shape the document gives it."""
     asked.add((method, "/api/v1" + template))
     operation = document.all["paths"].get("/api/v1" + template, {}).get(method.lower())
     check(operation, f"{method} {template} is not in the document")
     values = iter(path)
     target = "/api/v1" + re.sub(r"\{\w+\}", lambda _: str(next(values)), template) + query
-    code, headers, answer = node.request(method, target, body)
+    signed = {"Cookie": session[0], "X-CSRF-Token": session[1]} if session else {}
+    code, headers, answer = node.request(method, target, body, token=session is None, headers=signed)
     text = answer.decode()
     check(code == status, f"{method} {target}: {code} where {status} is due: {text[:300]}")
     described = operation["responses"].get(str(code)) or operation["responses"].get("default")
@@ -130,6 +136,8 @@ def resources():
     ask("DELETE", "/menus/{domain}/{name}", 204, [d, "801"])
     resource("/mailboxes", "/mailboxes/{domain}/{user}", [d, "1001"], {"pin": "4711"}, {"has_pin": True, "language": "ko"},
              {"domain": d, "user": "1001"})
+    resource("/channels", "/channels/{name}", ["porch"], {"message_ttl_seconds": 30}, {"max_viewers": 3}, {})
+    resource("/access-keys", "/access-keys/{id}", None, {"master": True, "channels": ["porch", "gate-*"]}, {"note": "camera 7", "enabled": False}, {})
     resource("/conferences", "/conferences/{domain}/{name}", [d, "900"], {"pin": "2468", "moderator_pin": "13579"},
              {"wait": True, "has_moderator_pin": True}, {"domain": d, "name": "900"})
     messages()
@@ -206,6 +214,14 @@ def live():
     ask("DELETE", "/registrations/{domain}/{user}", 404, [node.domain, "1001"])
 
 
+def play(call):
+    ask("POST", "/calls/{id}/play", 400, [call], {"sounds": [{"prompt": "recorded", "file": "a.wav"}]})
+    ask("POST", "/calls/{id}/play", 404, ["7"], {"sounds": [{"prompt": "recorded"}]})
+    ask("POST", "/calls/{id}/play", 409, [call], {"sounds": [{"prompt": "recorded"}], "legs": [99]})
+    ask("POST", "/calls/{id}/play", 204, [call], {"sounds": [{"prompt": "recorded"}], "rounds": 0})
+    ask("DELETE", "/calls/{id}/play", 204, [call])
+
+
 def record(call, speaker):
     """Of a call: a file that is listed, fetched and removed."""
     ask("POST", "/calls/{id}/recording", 409, [call], {"action": "stop"})
@@ -249,6 +265,37 @@ def conferences():
     node.wait_no_calls()
 
 
+def orders():
+    """A call that is placed and hung up; test_orders.py hears it."""
+    ask("POST", "/calls", 400, body={"to": "1002"})
+    ask("POST", "/calls", 400, body={"from": f"nobody@{node.domain}", "to": "1002"})
+    ask("POST", "/calls", 400, body={"from": f"1001@{node.domain}", "to": "1002", "when": "now"})
+    made = ask("POST", "/calls", 201, body={"from": f"1007@{node.domain}", "to": "1002", "ring_seconds": 30})
+    record = wait_for(lambda: [r for r in ask("GET", "/cdrs", 200)["items"] if r["call"] == made["id"]], 10, "its record")[0]
+    check(record["ordered_by"].startswith("token ") and record["sip_status"] == 480, str(record))
+    ask("GET", "/calls/{id}", 404, [made["id"]])
+
+
+def webhooks():
+    """Rows and secrets; test_webhooks.py is told of events."""
+    hook = {"url": "https://192.0.2.1/in", "events": ["call.ended"], "enabled": False}
+    ask("GET", "/webhooks/{name}", 404, ["crm"])
+    made = ask("PUT", "/webhooks/{name}", 201, ["crm"], hook)
+    check(made["new_secret"].startswith("whsec_") and made["events"] == ["call.ended"], str(made))
+    check(ask("PUT", "/webhooks/{name}", 200, ["crm"], {"events": []})["new_secret"] == "", "another secret was made")
+    ask("PUT", "/webhooks/{name}", 422, ["crm"], {"url": "gopher://x"})
+    ask("PUT", "/webhooks/{name}", 400, ["crm"], {"secret": "whsec_?"})
+    new = ask("POST", "/webhooks/{name}/secret", 200, ["crm"])["secret"]
+    check(new != made["new_secret"], "it is the old one")
+    check(ask("GET", "/webhooks/{name}", 200, ["crm"])["has_old_secret"], "the old secret is gone")
+    check(len(ask("GET", "/webhooks", 200)["items"]) == 1, "the list")
+    check(ask("GET", "/webhooks/{name}/given-up", 200, ["crm"])["items"] == [], "something was given up")
+    ask("POST", "/webhooks/{name}/given-up/{number}", 404, ["crm", 1])
+    ask("DELETE", "/webhooks/{name}/given-up/{number}", 404, ["crm", 1])
+    ask("DELETE", "/webhooks/{name}", 204, ["crm"])
+    ask("DELETE", "/webhooks/{name}", 404, ["crm"])
+
+
 def transfers():
     """POST transfer moves the peer of a leg: 1001 and 1002 talk, 1001 leaves, 1002 hears the echo test."""
     a, b = suite.closing(Ua(node, "1001")), suite.closing(Ua(node, "1002"))
@@ -266,10 +313,47 @@ def transfers():
     check(result and result[0].status == 200, f"call: {result and result[0].start}")
     call = wait_for(lambda: next((c for c in node.api("GET", "/calls")["items"] if c["state"] == "connected"), None), 10, "the call")
     leg = next(each for each in call["legs"] if each["party"].startswith("1001"))
+    play(call["id"])
     record(call["id"], a)
     ask("POST", "/calls/{id}/transfer", 204, [call["id"]], {"leg": leg["id"], "target": "1003"})
     ask("DELETE", "/calls/{id}", 204, [call["id"]])
     node.wait_no_calls()
+
+
+def allocation(made):
+    """A TURN allocation with these credentials, on a socket of its own."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(5)
+
+    def attribute(kind, value):
+        return struct.pack(">HH", kind, len(value)) + value + bytes(-len(value) % 4)
+
+    def request(*attributes, key=None):
+        body = b"".join(attributes)
+        head = struct.pack(">HHI", 3, len(body) + (24 if key else 0), 0x2112A442) + os.urandom(12)
+        s.sendto(head + body + (attribute(8, hmac.new(key, head + body, "sha1").digest()) if key else b""), (HOST, node.turn))
+        answer, found, at = s.recv(2000), {}, 20
+        while at < len(answer):
+            kind, size = struct.unpack_from(">HH", answer, at)
+            found[kind] = answer[at + 4:at + 4 + size]
+            at += 4 + (size + 3) // 4 * 4
+        return struct.unpack_from(">H", answer)[0], found
+
+    udp = attribute(0x19, b"\x11\0\0\0")
+    _, first = request(udp)
+    user, realm = made["username"].encode(), first[0x14]
+    key = hashlib.md5(b":".join((user, realm, made["password"].encode()))).digest()
+    kind, _ = request(udp, attribute(6, user), attribute(0x14, realm), attribute(0x15, first[0x15]), key=key)
+    check(kind == 0x103, f"Allocate was answered with {kind:#x}")
+    return s
+
+
+def turn():
+    made = ask("POST", "/turn/credentials", 200, body={"user": "alice", "ttl": 120})
+    with contextlib.closing(allocation(made)):
+        rows = ask("GET", "/turn/allocations", 200)["items"]
+        check([r["user"] for r in rows] == [made["username"]] and rows[0]["transport"] == "udp", str(rows))
+    ask("POST", "/turn/credentials", 400, body={"ttl": 1})
 
 
 def others():
@@ -287,6 +371,56 @@ def others():
     check(answer.status == 503, f"a new call while draining: {answer.start}")
     ask("DELETE", "/drain", 204)
     check(node.get_plain("/readyz")[0] == 200, "not ready after the drain")
+
+
+def console():
+    """What the console asks for: accounts, sessions, a subscriber's own, figures, SIP messages."""
+    password = "the password of the clerk"
+    check(ask("GET", "/admins", 200)["items"][0]["name"] == "admin", "the demo's administrator")
+    ask("PUT", "/admins/{name}", 201, ["clerk"], {"password": password, "role": "viewer"})
+    check(ask("PUT", "/admins/{name}", 200, ["clerk"], {"role": "operator"})["role"] == "operator", "a new role")
+
+    def sign_in(account, secret):
+        asked.add(("POST", "/api/v1/session"))
+        code, headers, body = node.request("POST", "/api/v1/session", {"account": account, "password": secret}, token=False)
+        check(code == 200, f"{account}: {code} {body[:200]}")
+        problem = document.problem(json.loads(body), document.schemas["Session"])
+        check(problem is None, f"session: {problem}")
+        return headers["Set-Cookie"].split(";")[0], json.loads(body)["csrf"]
+
+    clerk = sign_in("clerk", password)
+    check(ask("GET", "/session", 200, session=clerk)["role"] == "operator", "who is signed in")
+    ask("PUT", "/session/password", 204, body={"old": password, "new": password + "!"}, session=clerk)
+    ask("DELETE", "/session", 204, session=clerk)
+    ask("GET", "/session", 401, session=clerk)
+    clerk = sign_in("clerk", password + "!")
+    ask("DELETE", "/sessions/{id}", 204, [next(s["id"] for s in ask("GET", "/sessions", 200)["items"] if s["account"] == "clerk")])
+    ask("DELETE", "/admins/{name}", 204, ["clerk"])
+    history = ask("GET", "/history", 200)
+    check(history["period"] == 10 and history["now"]["sip_messages"] > 0, str(history["now"]))
+
+    d = node.domain
+    ask("PUT", "/mailboxes/{domain}/{user}", 201, [d, "1001"], {"pin": "4711"})
+    message, file = leave("1001", "own", b"RIFF")
+    ann = sign_in(f"1001@{d}", node.users["1001"])
+    check(ask("GET", "/me", 200, session=ann)["user"] == "1001", "me")
+    ask("GET", "/me/registrations", 200, session=ann)
+    check(ask("POST", "/me/ticket", 200, session=ann)["user"] == f"1001@{d}", "a ticket")
+    check(ask("GET", "/me/calls", 200, session=ann)["items"], "she has called")
+    check([m["id"] for m in ask("GET", "/me/messages", 200, session=ann)["items"]] == [message], "her messages")
+    ask("PUT", "/me/messages/{id}", 200, [message], {"heard": True}, session=ann)
+    asked.add(("GET", "/api/v1/me/messages/{id}/sound"))
+    code, _, body = node.request("GET", f"/api/v1/me/messages/{message}/sound", token=False, headers={"Cookie": ann[0]})
+    check((code, body) == (200, b"RIFF"), f"sound: {code}")
+    ask("DELETE", "/me/messages/{id}", 204, [message], session=ann)
+    wait_for(lambda: not file.exists(), 5, "the file of a removed message")
+    ask("GET", "/calls", 403, session=ann)
+    ask("DELETE", "/mailboxes/{domain}/{user}", 204, [d, "1001"])
+
+    record = node.cdrs()[0]
+    found = ask("GET", "/sip-messages", 200, query=f"?call_id={record['caller']['call_id']}&other_call_id={record['callee']['call_id']}")["items"]
+    check(found and found[0]["text"].startswith("INVITE") and not found[0]["outbound"], f"messages of a record: {found[:1]}")
+    ask("GET", "/calls/{id}/messages", 404, [1])
 
 
 def all_asked():
@@ -378,8 +512,8 @@ def main():
     node.start()
     document.load()
     for name, body in (("resources of the plan and subscribers", resources), ("calls, registrations and records", live),
-                       ("transfer and recording by REST", transfers), ("conferences", conferences), ("status, routes, reload, drain", others),
-                       ("every operation of the document was asked", all_asked), ("refusals are clear", refusals),
+                       ("transfer and recording by REST", transfers), ("conferences", conferences), ("TURN", turn), ("webhooks", webhooks), ("status, routes, reload, drain", others),
+                       ("the console's own", console), ("calls that are placed", orders), ("every operation of the document was asked", all_asked), ("refusals are clear", refusals),
                        ("health and metrics", health), ("CDRs as CSV", cdr_csv), ("tandem ctl", ctl)):
         suite.run(name, body)
     suite.finish()

@@ -125,7 +125,7 @@ def cut_off():
 def one_node_a_directory():
     """A second program on the same data says so and touches nothing."""
     other = [str(free_port()) for _ in range(3)]
-    argv = [node.binary, "demo", "--data", str(node.data), "--sip-port", other[0], "--tls-port", other[1], "--web-port", other[2]]
+    argv = [node.binary, "demo", "--data", str(node.data), "--sip-port", other[0], "--tls-port", other[1], "--web-port", other[2], "--turn-port", "0"]
     second = subprocess.run(argv, capture_output=True, text=True, timeout=20)
     check(second.returncode == 1 and f"{node.data} is in use by another running node" in second.stderr, f"{second.returncode}: {second.stderr}")
     works_afterwards()

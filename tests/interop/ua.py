@@ -68,7 +68,7 @@ class Ua:
         self.rtp.settimeout(0.05)
         self.cseq, self.tag, self.call_id = random.randrange(1000), os.urandom(5).hex(), os.urandom(10).hex()
         self.remote_tag, self.target, self.route = "", "", []
-        self.waiting, self.last = [], None
+        self.waiting, self.last, self.invite_headers = [], None, []
 
     # -- the wire
 
@@ -168,7 +168,7 @@ class Ua:
         """The final response to an INVITE; a 2xx is acknowledged and its dialog remembered."""
         self.call_id, self.tag = os.urandom(10).hex(), os.urandom(5).hex()
         self.uri = f"sip:{to}@{self.node.domain}"
-        answer = self.ask("INVITE", self.uri, ["Content-Type: application/sdp"], self.offer(), f"<{self.uri}>", seconds)
+        answer = self.ask("INVITE", self.uri, [*self.invite_headers, "Content-Type: application/sdp"], self.offer(), f"<{self.uri}>", seconds)
         if answer.status < 300:
             self.remote = answer.get("to")
             self.target = re.search(r"<([^>]+)>", answer.get("contact"))[1]

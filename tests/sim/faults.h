@@ -27,6 +27,8 @@ enum class Fault : uint8_t {
   lost_move,      // a call gets lost on its way to another worker
   lost_part,      // one call of a snapshot is not restored
   crossed_media,  // packets go to the port of another call
+  reused_index,   // a packet is followed by another one under the same index
+  wrong_key,      // packets arrive as if encrypted with another key
   lost_ack,       // ACKs of the nodes never leave
   lost_prack,     // nor their PRACKs
   lost_notify,    // nor their NOTIFYs
@@ -58,6 +60,8 @@ inline constexpr std::array<FaultText, static_cast<size_t>(Fault::count_)> fault
     {"lost_move", "a call gets lost on its way to another worker"},
     {"lost_part", "one call of a snapshot is not restored"},
     {"crossed_media", "packets go to the port of another call"},
+    {"reused_index", "each packet is followed by another one under the same index"},
+    {"wrong_key", "packets arrive as if encrypted with another key"},
     {"lost_ack", "ACKs of the nodes never leave"},
     {"lost_prack", "PRACKs of the nodes never leave"},
     {"lost_notify", "NOTIFYs of the nodes never leave"},

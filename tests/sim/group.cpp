@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "sim/world.h"
 
 namespace tandem::sim {
@@ -14,7 +16,7 @@ constexpr Duration patience = seconds(30);       // for the play as planned, ret
 constexpr Duration long_patience = seconds(75);  // where it takes a second try of something slow
 constexpr Duration last_patience =
     seconds(100);                         // for its end after everybody hung up (Timers B and F are 32 s)
-constexpr uint64_t latched_by = 12;       // packets, some of them lost
+constexpr uint64_t latched_by = 40;       // packets, some of them lost: 2.4 s
 constexpr Duration cooling = seconds(4);  // late retransmissions of the last call find nobody else's
 constexpr Duration until_silent =
     seconds(75);  // a BYE that went with its connection: the node ends the call when no media comes
@@ -294,8 +296,32 @@ void Group::check_voice(Ref at, Ref from) {
   const Session* other = from.get();
   if (!s || !other || s->state != Session::State::up || other->state != Session::State::up) return;
   if (s->sent < latched_by || other->sent < latched_by) return;  // an ACK was late
-  if (!s->voices.contains(from.phone->id()))
+  if (!s->voices.contains(from.phone->id()) && !s->pitches.contains(pitch_of(from.phone->id())))
     fail(fmt::format("{} does not hear {}", at.phone->number(), from.phone->number()));
+}
+
+/// Also in a call that was disturbed. (Marked packets are looked at as they come.)
+void Group::check_pitches() const {
+  for (const Ref& r : all_) {
+    const Session* s = r.get();
+    if (!s) continue;
+    for (const uint32_t pitch : s->pitches) {
+      const bool ours = std::any_of(lines_.begin(), lines_.end(), [pitch](const Line* line) {
+        return std::any_of(line->phones.begin(), line->phones.end(),
+                           [pitch](const Phone* p) { return pitch_of(p->id()) == pitch; });
+      });
+      if (!ours)
+        world_.judge().violation("nobody hears another call", fmt::format("{}: phone {} hears pitch {}",
+                                                                          text(), r.phone->number(), pitch));
+    }
+  }
+}
+
+size_t Group::sides(const std::function<bool(const Session&)>& which) const {
+  return static_cast<size_t>(std::count_if(all_.begin(), all_.end(), [&](const Ref& r) {
+    const Session* s = r.get();
+    return s && which(*s);
+  }));
 }
 
 // ---- its end ---------------------------------------------------------------------------------------------
@@ -339,6 +365,7 @@ void Group::look() {
 
 void Group::end() {
   done_ = true;
+  check_pitches();
   judge();
   world_.schedule().after(disturbed() && uses_connections() ? until_silent : cooling, [this] {
     for (Line* line : lines_) {

@@ -2,6 +2,7 @@
 // A small play: one call (or message) and what is done with it, by two or three lines that do nothing else
 // meanwhile.
 #include <array>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +61,8 @@ class Group final : public PhoneUser {
   Kind kind() const { return kind_; }
   static std::string_view text_of(Kind kind);
   bool done() const { return done_; }
+  /// Of its calls, so far.
+  size_t sides(const std::function<bool(const Session&)>& which) const;
   bool disturbed() const { return !disturbed_.empty(); }
   bool touches(const SimNode& node) const;
   bool uses_connections() const;
@@ -116,6 +119,7 @@ class Group final : public PhoneUser {
   void fail(std::string_view what);
   void expect(SimNode& node, Ref caller, Ref callee, bool answered, size_t records = 1);
   void expect_in_vain();
+  void check_pitches() const;
   void check_voice(Ref at, Ref from);
   std::string slot() const;
 

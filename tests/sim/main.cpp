@@ -19,7 +19,7 @@ constexpr unsigned most_jobs = 256;
 constexpr uint64_t worth_jobs = 8;  // seeds, from which on all cores are used without being asked
 
 struct Totals {
-  size_t passed = 0, failed = 0, calls = 0, records = 0, parts = 0, moves = 0;
+  size_t passed = 0, failed = 0, calls = 0, records = 0, parts = 0, moves = 0, secret = 0, coded = 0;
   void add(const Totals& other) {
     passed += other.passed;
     failed += other.failed;
@@ -27,6 +27,8 @@ struct Totals {
     records += other.records;
     parts += other.parts;
     moves += other.moves;
+    secret += other.secret;
+    coded += other.coded;
   }
 };
 
@@ -54,6 +56,8 @@ bool run_world(const Options& options, Totals& totals) {
   totals.records += out.records;
   totals.parts += out.parts;
   totals.moves += out.crossings.calls;
+  totals.secret += out.secret;
+  totals.coded += out.coded;
   if (options.verbose)
     fmt::print(
         "seed {} with {} workers: {} calls ({} disturbed), {} records ({} foretold, {} dialogs ended), {} "
@@ -198,7 +202,9 @@ int main(int argc, char** argv) {
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   fmt::print(
       "{} seeds passed, {} failed; {} calls, {} records, {} parts restored, {} calls moved between workers, "
-      "in {:.1f} s\n",
-      totals.passed, totals.failed, totals.calls, totals.records, totals.parts, totals.moves, took);
+      "{} sides "
+      "encrypted, {} heard what was coded anew, in {:.1f} s\n",
+      totals.passed, totals.failed, totals.calls, totals.records, totals.parts, totals.moves, totals.secret,
+      totals.coded, took);
   return ok ? 0 : 1;
 }

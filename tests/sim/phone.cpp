@@ -10,10 +10,12 @@
 namespace tandem::sim {
 namespace {
 
-constexpr Duration packet_time = milliseconds(200);
+constexpr Duration packet_time = milliseconds(60);
 constexpr uint16_t first_media_port = 10'000;
 constexpr uint64_t voice_mark = 0x54414e44454d0001;
-constexpr size_t voice_bytes = rtp::Header::fixed_bytes + 20;
+constexpr size_t voice_samples = 480;
+constexpr size_t voice_bytes = rtp::Header::fixed_bytes + voice_samples;
+constexpr uint64_t marked = 6;  // one packet in so many says whose it is; between two, the tone is clean
 
 std::array<uint8_t, 16> key_of(uint64_t seed) {
   std::array<uint8_t, 16> key{};
@@ -36,6 +38,7 @@ Phone::Phone(const PhoneConfig& config, SimNode& node, Schedule& schedule, Netwo
       network_(network),
       judge_(judge),
       rng_(config.seed),
+      voice_(config.id),
       mint_(key_of(config.seed), 900, static_cast<uint16_t>(config.id), rng_),
       transactions_({}, {1000, 1000}, mint_, *this, counters_, phone_policy()) {
   sent_by_ = shown_ip() + ":5060";
@@ -79,7 +82,7 @@ void Phone::trace(char way, std::string_view text) const {
 
 void Phone::datagram(const SocketAddress&, const SocketAddress& to, Buffer bytes) {
   if (to.port == 5060) return received(std::move(bytes));
-  hear(to, bytes.bytes());
+  hear(to, std::move(bytes));
 }
 
 void Phone::message(Buffer bytes) { received(std::move(bytes)); }
@@ -222,6 +225,10 @@ Session& Phone::call(PhoneUser& user, uint64_t group, std::string_view number, b
   s.local_tag = mint_.mint(0);
   s.target = fmt::format("sip:{}@{}", number, config_.domain);
   s.media_port = static_cast<uint16_t>(first_media_port + 2 * (id % 10'000));
+  if (config_.secret) {
+    s.secrecy = std::make_unique<Secrecy>(suite(), rng_.next());
+    s.profile = "RTP/SAVP";
+  }
   s.body = sdp(s, "sendrecv");
   send_invite(s);
   flush();
@@ -317,9 +324,10 @@ void Phone::transfer(Session& s, std::string_view number, const Session* replace
 std::string Phone::sdp(Session& s, std::string_view direction) {
   const std::string ip = shown_ip();
   return fmt::format(
-      "v=0\r\no=phone{} {} {} IN IP4 {}\r\ns=-\r\nc=IN IP4 {}\r\nt=0 0\r\nm=audio {} RTP/AVP {}\r\n"
-      "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na={}\r\n",
-      config_.id, s.id, ++s.sequence, ip, ip, s.media_port, s.formats, direction);
+      "v=0\r\no=phone{} {} {} IN IP4 {}\r\ns=-\r\nc=IN IP4 {}\r\nt=0 0\r\nm=audio {} {} {}\r\n"
+      "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na={}\r\n{}",
+      config_.id, s.id, ++s.sequence, ip, ip, s.media_port, s.profile, formats(s.formats), direction,
+      s.secrecy ? s.secrecy->line() : "");
 }
 
 void Phone::take_sdp(Session& s, const sip::Message& m) {
@@ -331,8 +339,37 @@ void Phone::take_sdp(Session& s, const sip::Message& m) {
   const std::string_view line = body.substr(audio + 8);
   const auto port = static_cast<uint16_t>(std::stoi(std::string(line.substr(0, line.find(' ')))));
   s.far_media = {ip.value_or(IpAddress{}), port};
+  for (std::string_view rest = line.substr(0, line.find("\r\n")); !rest.empty();) {
+    const std::string_view type = rest.substr(rest.rfind(' ') + 1);
+    if (type.size() == 1 && config_.laws.find(type) != std::string::npos && rest.size() > 1)
+      s.payload_type = static_cast<uint8_t>(type[0] - '0');  // the first is read last
+    rest = rest.substr(0, std::max<size_t>(rest.size(), type.size() + 1) - type.size() - 1);
+  }
+  take_keys(s, body);
   s.far_listens =
       body.find("a=sendonly") == std::string_view::npos && body.find("a=inactive") == std::string_view::npos;
+}
+
+std::string Phone::formats(std::string_view more) const {
+  return config_.laws + " 101" + std::string(more.empty() ? "" : " ") + std::string(more);
+}
+
+srtp::Suite Phone::suite() const {
+  constexpr std::array suites = {srtp::Suite::aes_cm_128_hmac_sha1_80, srtp::Suite::aead_aes_256_gcm};
+  return suites[config_.id % suites.size()];
+}
+
+/// What was encrypted once stays so. An offer to us is answered as it was made.
+void Phone::take_keys(Session& s, std::string_view body) {
+  const bool began = s.secrecy && s.secrecy->keyed();
+  if (!s.secrecy && config_.secret && !s.connected.ns && body.find("a=crypto:") != std::string_view::npos) {
+    s.secrecy = std::make_unique<Secrecy>(suite(), rng_.next());
+    if (body.find(" RTP/SAVP ") != std::string_view::npos) s.profile = "RTP/SAVP";
+  }
+  if (!s.secrecy || s.secrecy->take(body, schedule_.now())) return;
+  if (began || s.caller)
+    judge_.violation("what is encrypted stays so",
+                     fmt::format("phone {} is told no key: {}", config_.user, body));
 }
 
 /// One packet now and the next a little later, as long as the call is up.
@@ -344,28 +381,73 @@ void Phone::talk(uint32_t id) {
     packet.resize(voice_bytes);
     rtp::Header header;
     header.sequence = static_cast<uint16_t>(s->sent);
-    header.timestamp = static_cast<uint32_t>(1600 * s->sent);
+    header.timestamp = static_cast<uint32_t>(voice_samples * s->sent);
+    header.payload_type = s->payload_type;
     header.ssrc = config_.id * 1000 + id;
     header.write(packet.data());
     uint8_t* at = packet.data() + rtp::Header::fixed_bytes;
-    rtp::store32(at, static_cast<uint32_t>(voice_mark >> 32));
-    rtp::store32(at + 4, static_cast<uint32_t>(voice_mark));
-    rtp::store32(at + 8, static_cast<uint32_t>(s->group));
-    rtp::store32(at + 12, config_.id);
-    rtp::store32(at + 16, static_cast<uint32_t>(s->sent));
+    voice_.say(s->payload_type == 0 ? codec::G711::mu_law : codec::G711::a_law, {at, voice_samples});
+    if (s->sent % marked == 0) {
+      rtp::store32(at, static_cast<uint32_t>(voice_mark >> 32));
+      rtp::store32(at + 4, static_cast<uint32_t>(voice_mark));
+      rtp::store32(at + 8, static_cast<uint32_t>(s->group));
+      rtp::store32(at + 12, config_.id);
+      rtp::store32(at + 16, static_cast<uint32_t>(s->sent));
+    }
     ++s->sent;
+    if (s->secrecy && s->secrecy->keyed()) s->secrecy->protect(packet);
     network_.send({config_.ip, s->media_port}, s->far_media, std::move(packet));
   }
   schedule_.after(packet_time, [this, id] { talk(id); });
 }
 
-void Phone::hear(const SocketAddress& to, Bytes packet) {
-  if (packet.size() != voice_bytes || rtp::kind_of(packet) != rtp::Kind::rtp) return;
-  const uint8_t* at = packet.data() + rtp::Header::fixed_bytes;
-  if (rtp::load32(at) != static_cast<uint32_t>(voice_mark >> 32)) return;
-  const uint32_t group = rtp::load32(at + 8), phone = rtp::load32(at + 12);
+/// False: there is nothing to be heard in it.
+bool Phone::decrypt(Session& s, Buffer& packet) {
+  if (!s.secrecy || !s.secrecy->keyed()) return true;
+  switch (s.secrecy->hear(packet, schedule_.now())) {
+    case Secrecy::Heard::taken:
+      return true;
+    case Secrecy::Heard::repeated:
+    case Secrecy::Heard::changing:
+      return false;
+    case Secrecy::Heard::reused:
+      judge_.violation("no packet index serves twice",
+                       fmt::format("phone {}, call {}", config_.user, s.call_id));
+      return false;
+    case Secrecy::Heard::unreadable:
+      judge_.violation("what is encrypted can be read",
+                       fmt::format("phone {}, call {}", config_.user, s.call_id));
+      return false;
+  }
+  return false;
+}
+
+bool Session::heard_coded() const {
+  return std::any_of(pitches.begin(), pitches.end(), [this](uint32_t pitch) {
+    return std::none_of(voices.begin(), voices.end(),
+                        [&](uint32_t phone) { return pitch_of(phone) == pitch; });
+  });
+}
+
+void Phone::hear_sound(Session& s, uint8_t payload_type, Bytes sound) {
+  if (payload_type != 0 && payload_type != 8) return;
+  if (config_.laws.find(static_cast<char>('0' + payload_type)) == std::string::npos)
+    return judge_.violation("a phone hears only what it speaks",
+                            fmt::format("phone {} is sent type {}", config_.user, payload_type));
+  const auto pitch = s.ear.hear(payload_type == 0 ? codec::G711::mu_law : codec::G711::a_law, sound);
+  if (pitch) s.pitches.insert(*pitch);
+}
+
+void Phone::hear(const SocketAddress& to, Buffer packet) {
   for (auto& [id, s] : sessions_) {
     if (s.media_port != to.port || s.state == Session::State::over) continue;
+    if (!decrypt(s, packet)) return;
+    const auto header = rtp::Header::parse(packet.bytes(), false);
+    if (!header) return;
+    const Bytes sound = packet.bytes().subspan(header->payload_offset);
+    if (sound.size() != voice_samples || rtp::load32(sound.data()) != static_cast<uint32_t>(voice_mark >> 32))
+      return hear_sound(s, header->payload_type, sound);
+    const uint32_t group = rtp::load32(&sound[8]), phone = rtp::load32(&sound[12]);
     if (static_cast<uint32_t>(s.group) != group)
       return judge_.violation("nobody hears another call",
                               fmt::format("phone {} of call group {} hears phone {} of group {}",

@@ -11,6 +11,8 @@
 #include "auth/client.h"
 #include "sim/judge.h"
 #include "sim/network.h"
+#include "sim/pitch.h"
+#include "sim/secrecy.h"
 #include "sim/sim_node.h"
 #include "sip/dialog.h"
 #include "sip/token.h"
@@ -58,9 +60,11 @@ struct Session {
   sip::ServerTxId server;  // of the INVITE, or of the last re-INVITE
   std::string ok;          // 2xx we sent last, until its ACK
   bool acked = true;
-  std::string ack;                  // that we sent last
-  bool offering = false;            // our re-INVITE is under way
-  std::string formats = "0 8 101";  // of our descriptions
+  std::string ack;        // that we sent last
+  bool offering = false;  // our re-INVITE is under way
+  std::string formats;    // of our descriptions, after the laws we speak
+  std::string profile = "RTP/AVP";
+  uint8_t payload_type = 0;  // that we send: the far side's first of ours
   // ---- reliable provisional answers
   bool reliable = false;    // we demand them, or give one
   uint32_t rseq = 0;        // of ours, or of the last we had
@@ -73,9 +77,14 @@ struct Session {
   uint16_t media_port = 0;
   SocketAddress far_media;
   bool far_listens = true;
+  std::unique_ptr<Secrecy> secrecy;  // null: in the clear
   uint16_t sequence = 0;
   uint64_t sent = 0, heard = 0;
-  std::set<uint32_t> voices;  // phones heard
+  PitchEar ear;
+  std::set<uint32_t> voices;   // phones heard, by their marks
+  std::set<uint32_t> pitches;  // and by their tones
+  /// Something was heard that has been coded anew on its way.
+  bool heard_coded() const;
 };
 
 class PhoneUser {
@@ -97,6 +106,8 @@ struct PhoneConfig {
   IpAddress ip;
   bool private_address = false;  // says an address in Contact and SDP that nobody can reach (far-end NAT)
   port::Transport transport = port::Transport::udp;
+  std::string laws = "0 8";  // it speaks: PCMU, PCMA
+  bool secret = false;       // calls with SRTP, and takes it where it is offered (RFC 4568)
   uint64_t seed = 1;
   bool verbose = false;
 };
@@ -183,7 +194,12 @@ class Phone final : public Host, public ConnectionUser, public sip::SentBy {
   void become_up(Session& s);
   void finish(Session& s);
   void talk(uint32_t id);
-  void hear(const SocketAddress& to, Bytes packet);
+  void hear(const SocketAddress& to, Buffer packet);
+  void hear_sound(Session& s, uint8_t payload_type, Bytes sound);
+  std::string formats(std::string_view more = {}) const;
+  bool decrypt(Session& s, Buffer& packet);
+  void take_keys(Session& s, std::string_view body);
+  srtp::Suite suite() const;
   Session* find(std::string_view call_id, std::string_view local_tag);
   sip::ClientTxId request(sip::Method method, Buffer rest, Session* s, Purpose purpose, uint64_t object = 0);
   // phone_errands.cpp
@@ -205,6 +221,7 @@ class Phone final : public Host, public ConnectionUser, public sip::SentBy {
   Judge& judge_;
   // owned
   SeededRng rng_;
+  PitchedVoice voice_;
   sip::TokenMint mint_;
   CounterSet counters_;
   sip::TransactionLayer transactions_;

@@ -21,8 +21,8 @@ void Group::offer_both() {
   if (b->state == Session::State::answered)  // its ACK is late
     return later(look_again_ms, look_again_ms, [this] { offer_both(); });
   if (b->state != Session::State::up) return;
-  a_.phone->offer(*a, "sendrecv", "0 8 101 9");
-  b_.phone->offer(*b, "sendrecv", "0 8 101 18");
+  a_.phone->offer(*a, "sendrecv", "9");
+  b_.phone->offer(*b, "sendrecv", "18");
 }
 
 // ---- a watcher -------------------------------------------------------------------------------------------

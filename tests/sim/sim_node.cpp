@@ -467,6 +467,14 @@ void SimNode::media_in(const SocketAddress& from, const SocketAddress& to, Buffe
   });
 }
 
+void SimNode::send_media(const SocketAddress& from, const SocketAddress& to, Bytes bytes) {
+  Buffer packet = Buffer::copy_of(bytes), other = Buffer::copy_of(bytes);
+  other.data()[other.size() - 1] ^= 1;
+  if (sabotage_.always(Fault::wrong_key)) return network_.send(from, to, std::move(other));
+  network_.send(from, to, std::move(packet));
+  if (sabotage_.always(Fault::reused_index)) network_.send(from, to, std::move(other));
+}
+
 void SimNode::media_out(Slot& slot) {
   port::MediaOut& out = slot.worker->outbox().media;
   if (out.sends.empty() && out.own.empty()) return;
@@ -475,7 +483,7 @@ void SimNode::media_out(Slot& slot) {
     if (number == 0)
       judge_.violation("media leaves by open ports", "a packet for " + send.remote.to_string());
     else
-      network_.send({config_.ip, number}, send.remote, Buffer::copy_of(send.bytes));
+      send_media({config_.ip, number}, send.remote, send.bytes);
   }
   out.clear();
 }

@@ -193,6 +193,7 @@ class SimNode final : public Host, private store::StoreListener {
   void mail(uint16_t from, port::Mail mail);
   void ship();
   void media_out(Slot& slot);
+  void send_media(const SocketAddress& from, const SocketAddress& to, Bytes bytes);
   void media_in(const SocketAddress& from, const SocketAddress& to, Buffer bytes);
   void tap_in(std::string_view text);
   void tap_out(std::string_view text);

@@ -111,6 +111,9 @@ void World::populate(SimNode& node, uint16_t index, uint16_t nodes) {
                                 static_cast<uint8_t>(config.id % 250 + 1));
       config.private_address = rng_.below(5) == 0;
       config.transport = rng_.below(6) == 0 ? port::Transport::tcp : port::Transport::udp;
+      const uint64_t laws = rng_.below(6);
+      config.laws = laws == 0 ? "0" : laws == 1 ? "8" : laws == 2 ? "8 0" : "0 8";
+      config.secret = rng_.below(3) == 0;
       config.seed = rng_.next();
       config.verbose = options_.verbose;
       phones_.push_back(std::make_unique<Phone>(config, node, schedule_, network_, judge_));
@@ -311,7 +314,7 @@ void World::check_nothing_left() {
     const node::Worker::Load l = node->load();
     const size_t sum = l.calls + l.legs + l.dialogs + l.server_transactions + l.client_transactions + l.asks +
                        l.held_sends + l.waiting + l.forwarded_names + l.lines + l.seats + l.endpoints +
-                       l.messages + l.subscriptions + l.contacts;
+                       l.messages + l.subscriptions + l.contacts + l.web_sessions;
     if (sum != 0)
       judge_.violation("nothing is left when all calls ended",
                        fmt::format("node {}: {}", node->node(), node->load_text()));
@@ -372,7 +375,10 @@ Outcome World::run() {
   out.groups = groups_.size();
   for (auto& g : groups_) {
     out.disturbed += g->disturbed();
-    if (!g->disturbed()) ++out.undisturbed[static_cast<size_t>(g->kind())];
+    if (g->disturbed()) continue;
+    ++out.undisturbed[static_cast<size_t>(g->kind())];
+    out.secret += g->sides([](const Session& s) { return s.secrecy && s.secrecy->keyed(); });
+    out.coded += g->sides([](const Session& s) { return s.heard_coded(); });
   }
   out.records = judge_.record_count();
   out.expected = judge_.expected_count();

@@ -31,7 +31,8 @@ struct Outcome {
   size_t groups = 0, disturbed = 0, records = 0, expected = 0, ended = 0, parts = 0;
   std::array<size_t, static_cast<size_t>(Group::Kind::count_)> undisturbed{};  // by kind of play
   SimNode::Crossings crossings;
-  uint64_t glares = 0;  // 491 that a phone sent or got
+  size_t secret = 0, coded = 0;  // sides of undisturbed calls with SRTP; that heard what was coded anew
+  uint64_t glares = 0;           // 491 that a phone sent or got
   uint64_t datagrams = 0, lost = 0, digest = 0, steps = 0, struck = 0;
   double virtual_seconds = 0;
 };

@@ -12,6 +12,22 @@ struct Basic : ::testing::Test {
   Phone b{sw, "1002", "198.51.100.2:5060"};
 };
 
+TEST_F(Basic, AnEndedCallIsShownToNobodyThoughATelephoneOwesItsAnswer) {
+  connect(a, b);
+  const CallId id = sw.calls->list().at(0).id;
+  EXPECT_TRUE(sw.calls->show(id));
+  ASSERT_TRUE(sw.calls->hangup(sw.now, id, Cause::from_q850(16), sw.out));
+  sw.pump();
+  EXPECT_EQ(sw.calls->call_count(), 1u);
+  EXPECT_TRUE(sw.calls->list().empty());
+  EXPECT_FALSE(sw.calls->show(id));
+  for (Phone* p : {&a, &b}) {
+    p->expect("BYE");
+    p->ok();
+  }
+  sw.expect_empty();
+}
+
 TEST_F(Basic, CallAnsweredAndEnded) {
   a.call("1002");
   const auto invite = b.expect("INVITE");

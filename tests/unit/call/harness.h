@@ -156,6 +156,10 @@ struct Switch {
     p.local = *SocketAddress::parse("192.0.2.1:5060");
     p.remote = remote;
     p.flow = {0, 0, 1, 1};
+    if (const auto it = connections.find(remote); it != connections.end()) {
+      p.transport = port::Transport::wss;
+      p.flow = it->second;
+    }
     return p;
   }
   void inject(const SocketAddress& from, const std::string& text) {
@@ -333,6 +337,7 @@ struct Switch {
   std::map<std::string, std::vector<port::Contact>> bindings;
   std::map<SocketAddress, std::string> users;
   std::map<SocketAddress, std::string> trunks;
+  std::map<SocketAddress, port::FlowId> connections;  // WebSockets; everybody else speaks UDP
   std::map<std::string, std::vector<std::string>> names;
   std::map<std::string, port::SoundPtr> sounds;  // by the name of their file
   std::shared_ptr<Lines> lines;

@@ -201,6 +201,56 @@ INSTANTIATE_TEST_SUITE_P(Rules, Hold,
                                            HoldOffer{"NullAddressSendOnly", "sendonly", true, "a=recvonly"}),
                          [](const auto& of) { return std::string(of.param.name); });
 
+/// A call with pictures, its directions as they are said.
+std::string seen(const std::string& address, const std::string& sound, const std::string& pictures) {
+  return sdp(address) + "a=" + sound +
+         "\r\nm=video 6000 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\na=" + pictures + "\r\n";
+}
+
+TEST_F(Rules, ACameraTurnedOffAndOnIsToldAndAHoldIsNot) {
+  a.invite(b.user, seen(a.media, "sendrecv", "sendrecv"));
+  b.expect("INVITE");
+  b.answer(seen(b.media, "sendrecv", "sendrecv"));
+  b.expect("ACK");
+  a.expect(200);
+  a.ack();
+  for (const std::string pictures : {"recvonly", "sendrecv", "recvonly"}) {
+    a.request("INVITE", seen(a.media, "sendrecv", pictures));
+    const std::string told = body_of(b.expect("INVITE"));
+    EXPECT_THAT(told.substr(told.find("m=video")), HasSubstr("a=" + pictures)) << told;
+    b.reply(b.request_text, 200, seen(b.media, "sendrecv", pictures == "recvonly" ? "sendonly" : "sendrecv"));
+    b.expect("ACK");
+    a.expect(200);
+    a.ack();
+  }
+  for (const auto& [sound, pictures] : {std::pair{"sendonly", "inactive"}, {"sendrecv", "recvonly"}}) {
+    a.request("INVITE", seen(a.media, sound, pictures));
+    a.expect(200);
+    a.ack();
+    EXPECT_TRUE(b.quiet());
+  }
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST_F(Rules, AHoldThatCameWithOtherNewsIsTakenBack) {
+  connect(a, b);
+  b.request("INVITE", directed(sdp(b.media, "9 101", g722), "sendonly"));
+  EXPECT_THAT(body_of(a.expect("INVITE")), HasSubstr("a=sendonly"));
+  a.reply(a.request_text, 200, directed(sdp(a.media, "9 101", g722), "recvonly"));
+  a.expect("ACK");
+  b.expect(200);
+  b.ack();
+  b.request("INVITE", directed(sdp(b.media, "9 101", g722), "sendrecv"));
+  EXPECT_THAT(body_of(a.expect("INVITE")), HasSubstr("a=sendrecv"));
+  a.reply(a.request_text, 200, sdp(a.media, "9 101", g722));
+  a.expect("ACK");
+  b.expect(200);
+  b.ack();
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
 // ---- re-INVITE and UPDATE (RFC 3261 section 14, RFC 3311 section 5.2)
 
 TEST_F(Rules, ASecondReinviteBeforeTheFirstIsAnswered) {

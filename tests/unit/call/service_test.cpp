@@ -290,6 +290,24 @@ TEST_F(Services, AConference) {
   sw.expect_empty();
 }
 
+TEST_F(Services, WhoIsRecordedIsRecordedInAConferenceToo) {
+  sw.subscriber("1001").recording = sw.subscriber("1003").recording = port::RecordPolicy::announced;
+  c.dials("600");
+  EXPECT_EQ(sw.recorder.recordings.size(), 0u) << "a menu is no conversation";
+  c.leaves();
+  a.dials("800");
+  b.dials("800");
+  sw.advance(seconds(2));
+  ASSERT_EQ(sw.recorder.recordings.size(), 1u);
+  EXPECT_EQ(sw.recorder.recordings[1].order.sides, 2);
+  EXPECT_NEAR(sw.recorder.recordings[1].samples, 2 * port::sound_rate, port::sound_rate / 10);
+  for (Caller* each : {&a, &b}) each->leaves();
+  EXPECT_EQ(
+      std::count_if(sw.cdrs.begin(), sw.cdrs.end(), [](const auto& c) { return c.recordings.size() == 1; }),
+      1);
+  sw.expect_empty();
+}
+
 TEST_F(Services, AFullConference) {
   Caller d{sw, "1004", "198.51.100.4:5060"};
   for (Caller* each : {&a, &b, &c}) each->dials("800");

@@ -6,6 +6,8 @@
 #include <deque>
 #include <functional>
 
+#include "dtls/twin_endpoint.h"
+
 using namespace tandem;
 using testing::HasSubstr;
 
@@ -50,7 +52,7 @@ load::Settings both() {
 /// A generator whose messages come back to itself; each may be looked at, or lost.
 class Loop {
  public:
-  explicit Loop(const load::Settings& settings) : agent(settings, ports, rng_) {
+  explicit Loop(const load::Settings& settings) : agent(settings, ports, rng_, &dtls_) {
     agent.start(now, caller_at, callee_at);
   }
 
@@ -116,19 +118,23 @@ class Loop {
 
  private:
   SeededRng rng_{7};
+  dtls::TwinEndpoint dtls_{rng_};
 
   void collect() {
     port::Outbox& out = agent.outbox();
     for (auto& s : out.sends) wire.push_back(std::move(s));
     out.sends.clear();
-    std::vector<Buffer> packets = std::move(out.media.own);
-    std::vector<port::MediaPacket> batch;
-    for (size_t i = 0; i < packets.size() && !lose_media; ++i) {
-      const uint32_t slot = out.media.sends[i].remote.port - 40000u;
-      batch.push_back({{slot, 1}, callee_at, {packets[i].data(), packets[i].size()}, 0});
+    while (!out.media.own.empty()) {  // what comes in may be answered
+      std::vector<Buffer> packets = std::move(out.media.own);
+      std::vector<port::MediaPacket> batch;
+      for (size_t i = 0; i < packets.size() && !lose_media; ++i) {
+        const port::MediaSend& sent = out.media.sends[i];
+        const SocketAddress from{caller_at.ip, static_cast<uint16_t>(40000 + sent.port.slot)};
+        batch.push_back({{sent.remote.port - 40000u, 1}, from, {packets[i].data(), packets[i].size()}, 0});
+      }
+      out.media.clear();
+      if (!batch.empty()) agent.on_media(now, batch);
     }
-    out.media.clear();
-    if (!batch.empty()) agent.on_media(now, batch);
   }
 
  public:
@@ -355,6 +361,54 @@ TEST(Media, EachSideCountsWhatTheOtherSent) {
   EXPECT_EQ(loop.ports.open(), 0);
 }
 
+TEST(Media, BrowsersConnectAndHearEachOther) {
+  load::Settings s = both();
+  s.caller->hold = seconds(3);
+  s.caller->rtp = s.callee->rtp = s.caller->webrtc = s.callee->webrtc = true;
+  Loop loop(s);
+  loop.advance(seconds(5));
+  const auto& stats = loop.agent.statistics();
+  EXPECT_THAT(stats.failures, testing::IsEmpty());
+  EXPECT_EQ(stats.completed, 1u);
+  EXPECT_EQ(stats.connect_delay.count(), 2u);
+  EXPECT_EQ(stats.streams, 2u);
+  EXPECT_EQ(stats.streams_silent, 0u);
+  EXPECT_GT(stats.packets_received, 200u);
+  EXPECT_EQ(stats.packets_lost, 0u);
+  EXPECT_THAT(loop.seen[0], HasSubstr("UDP/TLS/RTP/SAVPF"));
+  EXPECT_THAT(loop.seen[0], HasSubstr("a=setup:actpass"));
+  EXPECT_EQ(loop.ports.open(), 0);
+}
+
+TEST(Media, ABrowserRefusesATelephonesDescription) {
+  load::Settings s = both();
+  s.caller->hold = seconds(1);
+  s.caller->rtp = s.callee->rtp = s.caller->webrtc = true;
+  Loop loop(s);
+  loop.advance(seconds(3));
+  EXPECT_EQ(loop.agent.statistics().failures.count("no WebRTC description"), 1u);
+  EXPECT_EQ(loop.agent.statistics().packets_received, 0u) << "nothing goes out in the clear";
+}
+
+TEST(Media, ABrowserSendsNothingToOtherMachinesUnasked) {
+  load::Settings s = both();
+  s.caller->rtp = s.caller->webrtc = true;
+  s.callee.reset();
+  Loop loop(s);
+  loop.lose = [](const std::string&) { return true; };  // the far side is the test
+  loop.agent.on_timeout(loop.now);
+  loop.settle();
+  const auto invite = sip::Message::parse(Buffer::copy_of(loop.seen.at(0)));
+  ASSERT_TRUE(invite.ok());
+  std::string sdp(invite->body_text());
+  sdp.replace(sdp.find("127.0.0.1 4"), 9, "192.0.2.7");
+  auto w = sip::response_to(*invite, caller_at, 200, "far");
+  w.header(sip::HeaderId::contact, "<sip:x@127.0.0.1>");
+  loop.deliver(std::string(std::move(w).body("application/sdp", as_bytes(sdp)).text()));
+  EXPECT_THAT(loop.agent.statistics().failures,
+              testing::Contains(testing::Key("media address is not this machine")));
+}
+
 TEST(Media, SilenceIsSeen) {
   load::Settings s = both();
   s.caller->rtp = s.callee->rtp = true;
@@ -381,14 +435,15 @@ TEST(Streams, LossAndOrder) {
   load::Statistics statistics;
   load::Streams streams(ports, rng, statistics);
   const Now now{{5}, {1'000'000'000}};
-  const SlotId id = streams.open();
+  const SlotId id = streams.open(now);
   for (const uint32_t sequence : {0u, 1u, 3u, 2u, 7u}) {  // 4, 5, 6 are missing
     std::vector<uint8_t> packet(172, 0xff);
     packet[0] = 0x80;
     packet[1] = 0;
     load::Mark{sequence, now.wall.ns - 5'000'000}.write(packet.data() + 12);
     port::MediaPacket p{{0, 1}, callee_at, packet, 0};
-    streams.on_media(now, {&p, 1});
+    port::MediaOut out;
+    streams.on_media(now, {&p, 1}, out);
   }
   streams.close(id);
   EXPECT_EQ(statistics.packets_received, 5u);
@@ -410,7 +465,7 @@ TEST(Streams, ASoundIsCountedByItsSequence) {
     SeededRng rng(1);
     load::Statistics statistics;
     load::Streams streams(ports, rng, statistics);
-    const SlotId id = streams.open(sound);
+    const SlotId id = streams.open({{5}, {1}}, sound);
     for (const uint16_t sequence : {65534, 65535, 0, 2, 1, 6}) {  // 3, 4, 5 are missing
       std::vector<uint8_t> packet(172, 0xff);
       packet[0] = 0x80;
@@ -418,7 +473,8 @@ TEST(Streams, ASoundIsCountedByItsSequence) {
       packet[2] = static_cast<uint8_t>(sequence >> 8);
       packet[3] = static_cast<uint8_t>(sequence);
       port::MediaPacket p{{0, 1}, callee_at, packet, 0};
-      streams.on_media({{5}, {1'000'000'000}}, {&p, 1});
+      port::MediaOut out;
+      streams.on_media({{5}, {1'000'000'000}}, {&p, 1}, out);
     }
     streams.close(id);
     EXPECT_EQ(statistics.packets_received, 6u) << codec;

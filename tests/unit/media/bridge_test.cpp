@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "codec/codec.h"
+#include "media/bridge.h"
 #include "playout/player.h"
 #include "unit/media/world.h"
 
@@ -151,6 +152,46 @@ TEST_F(Bridging, WidebandAndOpus) {
   talk(&x, &y, 150);
   EXPECT_NEAR(x.level(620), 8000, 1200);
   EXPECT_NEAR(y.level(440), 8000, 1200);
+}
+
+TEST_F(Bridging, AWorkerThatIsLateCodesWithLessEffort) {
+  set_up(phone_sdp("198.51.100.1:4000", "9 101"),
+         phone_sdp("198.51.100.2:5000", "96 101", "a=rtpmap:96 opus/48000/2\r\n"));
+  Talker x("G722", 8000, 1, 9, 440, at_a), y("opus", 48000, 2, 96, 620, at_b);
+  w.late = milliseconds(9);
+  talk(&x, &y, 400);
+  EXPECT_EQ(w.counters.total("media_effort_steps_down"), 3u);
+  EXPECT_NEAR(y.level(440), 8000, 1200) << "and it is still heard";
+  w.late = {};
+  talk(&x, &y, 40 * 50);
+  EXPECT_EQ(w.counters.total("media_effort_steps_down"), 0u);
+}
+
+/// The same sound, through a bridge that works hard and one that does not.
+TEST(BridgeEffort, ReachesTheEncoder) {
+  const auto said = [](uint8_t complexity) {
+    BridgePlan plan;
+    plan.heard = {{0, "PCMU", 8000, 1, ""}};
+    plan.said = {96, "opus", 48000, 2, ""};
+    Bridge bridge(plan);
+    Talker x("PCMU", 8000, 1, 0, 440, at_a);
+    std::vector<std::vector<uint8_t>> all;
+    Instant now = Instant{} + seconds(1);
+    for (int i = 0; i < 100; ++i) {
+      const auto packet = x.packet();
+      const auto header = rtp::Header::parse(packet, false);
+      EXPECT_TRUE(bridge.hear(now, *header, Bytes(packet).subspan(12)));
+      if (i == 50) bridge.set_complexity(complexity);
+      if (const auto s = bridge.say(now)) all.emplace_back(s->payload.begin(), s->payload.end());
+      now = now + milliseconds(20);
+    }
+    return all;
+  };
+  const auto hard = said(5), light = said(0);
+  ASSERT_EQ(hard.size(), light.size());
+  EXPECT_TRUE(std::equal(hard.begin(), hard.begin() + 45, light.begin()));
+  EXPECT_NE(hard, light);
+  EXPECT_EQ(hard, said(5));
 }
 
 TEST_F(Bridging, WhatFitsPassesAsItIs) {

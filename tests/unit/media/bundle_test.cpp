@@ -279,5 +279,237 @@ TEST_F(BundleLeg, GroupsOfNonsenseBundleNothing) {
   }
 }
 
+// ---- transport-wide feedback ----
+
+class CountedLeg : public BundleLeg {
+ protected:
+  void open_counted(bool webrtc = false) {
+    EndpointConfig c;
+    c.ice = webrtc ? Ice::offered : Ice::accepted;
+    c.webrtc = webrtc;
+    c.srtp = Srtp::accepted;  // with a leg whose keys we have, or that has none, we can speak
+    leg_a = w.engine->open(c).value();
+    leg_b = w.engine->open({}).value();
+  }
+  /// With a number in the extension `id`, behind an audio level in extension 1.
+  static std::vector<uint8_t> numbered(Voice& v, uint8_t id, uint16_t number) {
+    std::vector<uint8_t> p = v.packet();
+    p[0] |= 0x10;
+    const std::vector<uint8_t> extension = {0xBE,
+                                            0xDE,
+                                            0,
+                                            2,
+                                            0x10,
+                                            0x7F,
+                                            static_cast<uint8_t>(id << 4 | 1),
+                                            static_cast<uint8_t>(number >> 8),
+                                            static_cast<uint8_t>(number),
+                                            0,
+                                            0,
+                                            0};
+    p.insert(p.begin() + 12, extension.begin(), extension.end());
+    return p;
+  }
+  /// Base and count of each feedback to the leg.
+  std::vector<std::pair<uint16_t, uint16_t>> feedbacks() {
+    std::vector<std::pair<uint16_t, uint16_t>> found;
+    for (const Sent& s : w.take_sent())
+      if (s.bytes.size() >= 20 && s.bytes[1] == 205 && (s.bytes[0] & 0x1F) == 15) {
+        EXPECT_EQ(s.to, at_a);
+        EXPECT_EQ(s.from, port_a);
+        found.emplace_back(rtp::load16(&s.bytes[12]), rtp::load16(&s.bytes[14]));
+      }
+    return found;
+  }
+};
+
+TEST_F(CountedLeg, IsToldWhenItsPacketsCameAndNobodyElseHearsOfIt) {
+  open_counted();
+  exchange(bundled_offer, plain_answer);
+  EXPECT_THAT(told_a, HasSubstr("a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide"));
+  EXPECT_THAT(told_a, HasSubstr("a=rtcp-fb:96 transport-cc"));
+  EXPECT_TRUE(parsed(told_a).attributes(0, "extmap").empty()) << "the sound asked for none";
+  EXPECT_THAT(told_b, Not(HasSubstr("transport")));
+  const auto to_b = receive(at_a, port_a, numbered(picture_a, 3, 700));
+  expect_one(to_b, video_b, picture_port);
+  const std::vector<uint8_t> kept(to_b[0].bytes.begin() + 12, to_b[0].bytes.begin() + 24);
+  EXPECT_EQ(kept, (std::vector<uint8_t>{0xBE, 0xDE, 0, 2, 0x10, 0x7F, 0, 0, 0, 0, 0, 0}))
+      << "its number is gone";
+  // Where there was nothing else, no extension is left.
+  Voice twin = picture_a;
+  const std::vector<uint8_t> plain = twin.packet();
+  std::vector<uint8_t> lone = picture_a.packet();
+  lone[0] |= 0x10;
+  const std::vector<uint8_t> extension = {0xBE, 0xDE, 0, 1, 0x31, 0x02, 0xBF, 0};  // 703
+  lone.insert(lone.begin() + 12, extension.begin(), extension.end());
+  const auto shorter = receive(at_a, port_a, lone);
+  ASSERT_EQ(shorter.size(), 1u);
+  EXPECT_EQ(shorter[0].bytes, plain);
+  w.pass(milliseconds(90));
+  EXPECT_TRUE(feedbacks().empty());
+  w.pass(milliseconds(15));
+  EXPECT_THAT(feedbacks(), ::testing::ElementsAre(std::pair(700, 4)));
+  w.pass(seconds(1));
+  EXPECT_TRUE(feedbacks().empty()) << "nothing has come";
+  for (uint16_t i = 704; i < 754; ++i) {
+    w.receive(at_a, port_a, numbered(picture_a, 3, i));
+    w.pass(milliseconds(20));
+  }
+  w.pass(milliseconds(200));
+  uint16_t next = 704;
+  for (const auto& [base, count] : feedbacks()) {
+    EXPECT_EQ(base, next);
+    next = static_cast<uint16_t>(base + count);
+  }
+  EXPECT_EQ(next, 754);
+  EXPECT_EQ(w.counters.total("media_transport_feedback_total"), 11u);
+}
+
+TEST_F(CountedLeg, IsOfferedItWithAnIdThatNoLineUses) {
+  open_counted(true);
+  const std::string offer =
+      std::string(plain_answer) +
+      "a=extmap:1 urn:ietf:params:rtp-hdrext:toffset\r\na=extmap:2 urn:3gpp:video-orientation\r\n";
+  ASSERT_TRUE(w.engine->set_remote(w.now, leg_b, parsed(offer), SdpRole::offer).ok());
+  told_a = w.engine->present(w.now, leg_a, parsed(offer), SdpRole::offer, leg_b).value();
+  const auto told = parsed(told_a);
+  const std::string wanted = "3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+  EXPECT_EQ(told.attributes(0, "extmap").back(), wanted);
+  EXPECT_EQ(told.attributes(1, "extmap").back(), wanted);
+  EXPECT_THAT(told_a, HasSubstr("a=rtcp-fb:96 transport-cc"));
+  EXPECT_THAT(told_a, Not(HasSubstr("a=rtcp-fb:97 transport-cc"))) << "rtx is no codec";
+}
+
+TEST_F(CountedLeg, WhoTookNoneHasItsExtensionsToItself) {
+  open_counted();
+  std::string offer = bundled_offer;
+  for (const char* line :
+       {"a=rtcp-fb:96 transport-cc\r\n",
+        "a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n"})
+    offer.erase(offer.find(line), std::string(line).size());
+  exchange(offer, plain_answer);
+  EXPECT_THAT(told_a, Not(HasSubstr("transport")));
+  const auto to_b = receive(at_a, port_a, numbered(picture_a, 3, 1));
+  ASSERT_EQ(to_b.size(), 1u);
+  EXPECT_EQ(to_b[0].bytes[18], 0x31);
+  w.pass(seconds(1));
+  EXPECT_TRUE(feedbacks().empty());
+}
+
+// ---- offered by us ----
+
+constexpr const char* phone_offer =
+    "v=0\r\no=- 2 1 IN IP4 198.51.100.2\r\ns=-\r\nc=IN IP4 198.51.100.2\r\nt=0 0\r\n"
+    "m=audio 5000 RTP/AVP 0 101\r\na=mid:x\r\na=rtpmap:101 telephone-event/8000\r\n"
+    "m=video 5010 RTP/AVPF 96\r\na=rtpmap:96 VP8/90000\r\n";
+
+class OfferedBundle : public BundleLeg {
+ protected:
+  void offer_it() {
+    EndpointConfig c;
+    c.ice = Ice::offered;
+    c.webrtc = true;
+    leg_a = w.engine->open(c).value();
+    leg_b = w.engine->open({}).value();
+    ASSERT_TRUE(w.engine->set_remote(w.now, leg_b, parsed(phone_offer), SdpRole::offer).ok());
+    told_a = w.engine->present(w.now, leg_a, parsed(phone_offer), SdpRole::offer, leg_b).value();
+    port_a = w.port_of(told_a);
+  }
+  void take_answer(const std::string& answer) {
+    ASSERT_TRUE(w.engine->set_remote(w.now, leg_a, parsed(answer), SdpRole::answer).ok());
+    told_b = w.engine->present(w.now, leg_b, parsed(answer), SdpRole::answer, leg_a).value();
+    ASSERT_TRUE(w.engine->join(w.now, leg_a, leg_b).ok());
+    sound_port = w.port_of(told_b);
+    if (parsed(told_b).media_count() > 1) picture_port = parsed(told_b).media(1).port;
+  }
+  static std::string answer(const std::string& group, const std::string& video) {
+    return "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n" + group +
+           "m=audio 4000 RTP/AVP 0 101\r\na=mid:0\r\na=rtcp-mux\r\na=rtpmap:101 telephone-event/8000\r\n" +
+           video;
+  }
+  size_t sent_to(const SocketAddress& to) {
+    size_t n = 0;
+    for (const Sent& s : w.take_sent()) n += s.to == to ? 1 : 0;
+    return n;
+  }
+};
+
+TEST_F(OfferedBundle, AllLinesStandOnOnePort) {
+  offer_it();
+  const auto told = parsed(told_a);
+  EXPECT_EQ(told.attribute(sdp::Description::session, "group"), "BUNDLE 0 1");
+  EXPECT_EQ(told.attribute(0, "mid"), "0");
+  EXPECT_EQ(told.attribute(1, "mid"), "1");
+  EXPECT_EQ(told.media(1).port, 0);
+  EXPECT_TRUE(told.has_attribute(1, "bundle-only"));
+  EXPECT_FALSE(told.has_attribute(0, "bundle-only"));
+  for (const size_t i : {0, 1}) {
+    EXPECT_TRUE(told.has_attribute(i, "rtcp-mux"));
+    EXPECT_TRUE(told.has_attribute(i, "rtcp-mux-only"));
+    EXPECT_EQ(told.attribute(i, "ice-ufrag"), told.attribute(0, "ice-ufrag"));
+  }
+  take_answer(answer("a=group:BUNDLE 0 1\r\n",
+                     "m=video 4000 RTP/AVPF 96\r\na=mid:1\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n"));
+  for (const char* name : {"bundle-only", "rtcp-mux", "a=mid:0", "BUNDLE"})
+    EXPECT_THAT(told_b, Not(HasSubstr(name)));
+  w.take_sent();
+  w.talk(sound_a, port_a, 3);
+  EXPECT_EQ(sent_to(audio_b), 3u);
+  w.talk(picture_a, port_a, 3);
+  EXPECT_EQ(sent_to(video_b), 3u);
+  w.talk(sound_b, sound_port, 3);
+  w.talk(picture_b, picture_port, 3);
+  EXPECT_GE(sent_to(at_a), 6u);
+  // What is offered later is the port they have.
+  const auto again = w.engine->present(w.now, leg_a, parsed(phone_offer), SdpRole::offer, leg_b);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(parsed(*again).media(1).port, port_a);
+  EXPECT_THAT(*again, Not(HasSubstr("bundle-only")));
+}
+
+TEST_F(OfferedBundle, ALineThatComesLaterJoins) {
+  EndpointConfig c;
+  c.ice = Ice::offered;
+  c.webrtc = true;
+  leg_a = w.engine->open(c).value();
+  leg_b = w.engine->open({}).value();
+  const auto sound = parsed(phone_sdp("198.51.100.2:5000", "0 101"));
+  ASSERT_TRUE(w.engine->set_remote(w.now, leg_b, sound, SdpRole::offer).ok());
+  told_a = w.engine->present(w.now, leg_a, sound, SdpRole::offer, leg_b).value();
+  port_a = w.port_of(told_a);
+  take_answer(answer("a=group:BUNDLE 0\r\n", ""));
+  ASSERT_TRUE(w.engine->set_remote(w.now, leg_b, parsed(phone_offer), SdpRole::offer).ok());
+  const auto again = w.engine->present(w.now, leg_a, parsed(phone_offer), SdpRole::offer, leg_b);
+  ASSERT_TRUE(again.ok());
+  const auto told = parsed(*again);
+  EXPECT_EQ(told.attribute(sdp::Description::session, "group"), "BUNDLE 0 1");
+  EXPECT_EQ(told.media(0).port, port_a);
+  EXPECT_EQ(told.media(1).port, port_a);
+  EXPECT_EQ(told.attribute(1, "mid"), "1");
+  take_answer(answer("a=group:BUNDLE 0 1\r\n",
+                     "m=video 4000 RTP/AVPF 96\r\na=mid:1\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n"));
+  w.take_sent();
+  w.talk(picture_a, port_a, 3);
+  EXPECT_EQ(sent_to(video_b), 3u);
+}
+
+TEST_F(OfferedBundle, WhoRefusesTheSecondLineHasTheFirst) {
+  offer_it();
+  take_answer(answer("a=group:BUNDLE 0\r\n", "m=video 0 RTP/AVPF 96\r\na=mid:1\r\n"));
+  EXPECT_EQ(picture_port, 0);
+  w.take_sent();
+  w.talk(sound_a, port_a, 3);
+  EXPECT_EQ(sent_to(audio_b), 3u);
+}
+
+TEST_F(OfferedBundle, ItIsOneRefusalForAll) {
+  offer_it();
+  w.engine->rollback(w.now, leg_a);
+  EXPECT_TRUE(w.engine->local_description(leg_a).empty());
+  w.engine->close(w.now, leg_a);
+  w.engine->close(w.now, leg_b);
+  EXPECT_EQ(w.ports.open(), 0u);
+}
+
 }  // namespace
 }  // namespace tandem::media

@@ -263,6 +263,16 @@ TEST_P(Dtls, FeedbackNobodyNamedStaysWithTheLeg) {
   talk_with_plain();
 }
 
+/// WebRTC has no profile without feedback, telephones with cameras know no RTP/AVPF: they go by the lines.
+TEST_P(Dtls, FeedbackThatIsNamedIsToldWithoutItsProfile) {
+  open(policy(Srtp::accepted), policy(Srtp::refused));
+  offer(a.sdp("actpass", "a=rtcp-mux\r\na=rtcp-fb:0 nack pli\r\n", "UDP/TLS/RTP/SAVPF"));
+  EXPECT_THAT(told_b, HasSubstr("RTP/AVP 0 101"));
+  EXPECT_THAT(told_b, HasSubstr("a=rtcp-fb:0 nack pli"));
+  answer(phone_sdp("198.51.100.2:5000", "0 101"));
+  EXPECT_THAT(told_a, HasSubstr("UDP/TLS/RTP/SAVPF 0 101"));
+}
+
 TEST_P(Dtls, WithSdesAtTheOtherLeg) {
   open(policy(Srtp::accepted), policy(Srtp::required));
   offer(a.sdp("actpass"));

@@ -127,6 +127,44 @@ TEST(Latch, StrangerWhoSendsBeforeTheAnswerWinsNothing) {
   EXPECT_EQ(audience(w, c), at("198.51.100.7:61000"));
 }
 
+/// A node that died forgot a call; its phone goes on sending to the port, which is another call's by now.
+TEST(Latch, WhoSpokeBeforeTheLegHadSaidAnythingGivesWayToAll) {
+  Latch latch;
+  LatchPolicy policy;
+  policy.signalling = *IpAddress::parse("198.51.100.7");
+  policy.far_delay = milliseconds(400);
+  const SocketAddress stale = at("203.0.113.66:6666"), phone = at("203.0.113.99:7000");
+  uint16_t sequence = 40'000, other = 1;
+  Now now{Instant{seconds(1).count()}, {}};
+  const auto speaks = [&](Duration length) {
+    for (const Instant end = now.mono + length; now.mono < end; now.mono = now.mono + milliseconds(20))
+      EXPECT_EQ(latch.offer(now.mono, stale, {0x666, sequence++, true}, policy), Latch::Verdict::refused);
+  };
+  speaks(milliseconds(200));
+  latch.expect(now.mono, at("10.0.0.2:5000"), seconds(30));
+  speaks(seconds(5));
+  EXPECT_FALSE(latch.confirmed());
+  // Another far one, while it goes on.
+  bool latched = false;
+  for (int i = 0; i < 40 && !latched; ++i) {
+    speaks(milliseconds(20));
+    latched = latch.offer(now.mono, phone, {0xAAAA, other++, true}, policy) == Latch::Verdict::latched;
+  }
+  EXPECT_TRUE(latched);
+  EXPECT_EQ(latch.destination(), phone);
+  // With nobody else it is believed in the end: a telephone whose answer was lost spoke before it, too.
+  Latch alone;
+  sequence = 1;
+  EXPECT_EQ(alone.offer(now.mono, stale, {0x666, sequence++, true}, policy), Latch::Verdict::refused);
+  alone.expect(now.mono, at("10.0.0.2:5000"), seconds(30));
+  const Instant begun = now.mono;
+  while (alone.offer(now.mono, stale, {0x666, sequence++, true}, policy) != Latch::Verdict::latched) {
+    ASSERT_LT(now.mono - begun, seconds(10));
+    now.mono = now.mono + milliseconds(20);
+  }
+  EXPECT_GE(now.mono - begun, seconds(8));
+}
+
 TEST(Latch, FarSourceYieldsToALikelyOneWhileTheWindowIsOpen) {
   World w;
   Call c = ring(w, signalled_from("198.51.100.7"));

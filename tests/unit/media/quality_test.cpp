@@ -23,6 +23,7 @@ struct Compound {
   std::optional<uint64_t> reference;
   std::vector<rtp::Dlrr> dlrr;
   std::optional<rtp::VoipMetrics> metrics;
+  Instant when{};
 };
 
 Compound compound(Bytes bytes) {
@@ -45,10 +46,15 @@ Compound compound(Bytes bytes) {
   return out;
 }
 
+double in_seconds(Duration d) { return static_cast<double>(d.count()) / 1e9; }
+
 std::vector<Compound> reports_to(const std::vector<Sent>& sent, const SocketAddress& to) {
   std::vector<Compound> all;
   for (const Sent& s : sent)
-    if (s.to == to) all.push_back(compound(s.bytes));
+    if (s.to == to) {
+      all.push_back(compound(s.bytes));
+      all.back().when = s.when;
+    }
   return all;
 }
 
@@ -121,31 +127,59 @@ TEST(Quality, ExtendedReportsAreSentAsAgreed) {
   }
   rtp::XrContents reference;
   reference.reference_time = 0x0000111122223333;
+  const Instant asked = a.w.now.mono;
   a.rtcp(report(0xAAAA, std::nullopt, std::nullopt, reference));
-  a.w.pass(seconds(5));
+  a.w.pass(seconds(8));
   const auto sent = reports_to(a.w.take_sent(), rtcp_a);
-  ASSERT_EQ(sent.size(), 2u);
+  ASSERT_GE(sent.size(), 2u);
   EXPECT_TRUE(sent[0].sender);
   ASSERT_TRUE(sent[0].metrics && sent[0].reference);
   EXPECT_TRUE(sent[0].dlrr.empty()) << "nothing to answer yet";
   EXPECT_EQ(sent[0].metrics->ssrc, 0xAAAAu);
-  EXPECT_NEAR(sent[0].metrics->loss_rate, 256 / 21, 2);
+  EXPECT_NEAR(sent[0].metrics->loss_rate, 256 / 21, 3);
   EXPECT_LT(sent[0].metrics->r_factor, 80);
   EXPECT_GT(sent[0].metrics->mos_cq, 30);
   EXPECT_EQ(sent[0].metrics->burst_density, 0) << "every loss is alone";
-  ASSERT_EQ(sent[1].dlrr.size(), 1u);
-  EXPECT_EQ(sent[1].dlrr[0].ssrc, 0xAAAAu);
-  EXPECT_EQ(sent[1].dlrr[0].last_rr, 0x11112222u);
-  EXPECT_GT(sent[1].dlrr[0].delay_since_last_rr, 65536u * 3);
+  const Compound& last = sent.back();
+  ASSERT_EQ(last.dlrr.size(), 1u);
+  EXPECT_EQ(last.dlrr[0].ssrc, 0xAAAAu);
+  EXPECT_EQ(last.dlrr[0].last_rr, 0x11112222u);
+  EXPECT_NEAR(last.dlrr[0].delay_since_last_rr, 65536.0 * in_seconds(last.when - asked), 2);
 
-  // It answers our last reference time 70 ms later, of which it kept it 20.
-  a.w.pass(milliseconds(10));
+  // It answers our last reference time, which it has kept for all but 50 ms.
+  a.w.pass(milliseconds(60));
   rtp::XrContents answer;
-  answer.dlrr = rtp::Dlrr{sent[1].report->ssrc, rtp::ntp_middle(*sent[1].reference), 0};
-  // Reports go at 5 and 10 s, and now it is 11.01 s.
-  answer.dlrr->delay_since_last_rr = static_cast<uint32_t>((1.01 - 0.05) * 65536);
+  answer.dlrr = rtp::Dlrr{last.report->ssrc, rtp::ntp_middle(*last.reference), 0};
+  answer.dlrr->delay_since_last_rr =
+      static_cast<uint32_t>((in_seconds(a.w.now.mono - last.when) - 0.05) * 65536);
   a.rtcp(report(0xAAAA, std::nullopt, std::nullopt, answer));
   EXPECT_NEAR(a.w.engine->statistics(a.id).round_trip_ms, 50, 0.2);
+}
+
+TEST(Quality, ReportsAreSpreadInTime) {
+  World w;
+  Call c = establish(w);
+  ASSERT_TRUE(w.engine->play(w.now, c.a, codec::ToneSequence::music()));
+  ASSERT_TRUE(w.engine->play(w.now, c.b, codec::ToneSequence::music()));
+  const Instant begun = w.now.mono;
+  w.pass(seconds(300));
+  const auto sent = w.take_sent();
+  const auto to_a = reports_to(sent, rtcp_a), to_b = reports_to(sent, rtcp_b);
+  ASSERT_GT(to_a.size(), 50u);
+  EXPECT_LT(to_a.size(), 72u) << "one in five seconds, on average";
+  EXPECT_NE(to_a.front().when, to_b.front().when);
+  EXPECT_GE(in_seconds(to_a.front().when - begun), 1.25);
+  EXPECT_LE(in_seconds(to_a.front().when - begun), 3.75);
+  double shortest = 100, longest = 0;
+  for (size_t i = 1; i < to_a.size(); ++i) {
+    const double apart = in_seconds(to_a[i].when - to_a[i - 1].when);
+    shortest = std::min(shortest, apart);
+    longest = std::max(longest, apart);
+  }
+  EXPECT_GE(shortest, 2.5);
+  EXPECT_LT(shortest, 3.5);
+  EXPECT_LE(longest, 7.5);
+  EXPECT_GT(longest, 6.5);
 }
 
 TEST(Quality, WithoutAgreementThereAreNone) {
@@ -154,7 +188,7 @@ TEST(Quality, WithoutAgreementThereAreNone) {
   ASSERT_TRUE(a.w.engine->play(a.w.now, a.id, codec::ToneSequence::music()));
   a.w.talk(a.voice, a.port, 300);
   const auto sent = reports_to(a.w.take_sent(), rtcp_a);
-  ASSERT_EQ(sent.size(), 1u);
+  ASSERT_GE(sent.size(), 1u);
   EXPECT_FALSE(sent[0].metrics || sent[0].reference);
 
   Alone metrics_only("a=rtcp-xr:voip-metrics stat-summary=loss\r\n");
@@ -162,7 +196,7 @@ TEST(Quality, WithoutAgreementThereAreNone) {
   ASSERT_TRUE(metrics_only.w.engine->play(metrics_only.w.now, metrics_only.id, codec::ToneSequence::music()));
   metrics_only.w.talk(metrics_only.voice, metrics_only.port, 300);
   const auto more = reports_to(metrics_only.w.take_sent(), rtcp_a);
-  ASSERT_EQ(more.size(), 1u);
+  ASSERT_GE(more.size(), 1u);
   EXPECT_TRUE(more[0].metrics && !more[0].reference);
 }
 
@@ -177,7 +211,7 @@ TEST(Quality, WhoOnlyTalksToUsIsToldHowItArrives) {
   ASSERT_TRUE(a.w.engine->play(a.w.now, a.id, codec::ToneSequence{{{800, 0, -10, 100}}, 1}));
   a.w.talk(a.voice, a.port, 900);  // 18 s, of which we speak a tenth of a second
   const auto sent = reports_to(a.w.take_sent(), rtcp_a);
-  ASSERT_EQ(sent.size(), 3u);
+  ASSERT_GE(sent.size(), 3u);
   EXPECT_TRUE(sent[0].sender);
   EXPECT_TRUE(sent[1].sender) << "since the report before the last (RFC 3550 section 6.4)";
   EXPECT_FALSE(sent[2].sender) << "RR";

@@ -150,7 +150,7 @@ TEST(Source, ReportsTellOfWhatWePlayAndHear) {
   const Sent* media = nullptr;
   size_t frames = 0;
   for (const Sent& s : sent) {
-    if (s.to == at("10.0.0.2:5001")) report = &s;
+    if (s.to == at("10.0.0.2:5001") && !report) report = &s;
     if (s.to == at("10.0.0.2:5000")) {
       media = &s;
       if (!report) ++frames;
@@ -174,11 +174,14 @@ TEST(Source, ReportsTellOfWhatWePlayAndHear) {
   World w2;
   Call c2 = establish(w2);
   ASSERT_TRUE(w2.engine->play(w2.now, c2.b, codec::ToneSequence::steady(425)));
-  w2.pass(milliseconds(5000));
-  for (const Sent& s : w2.sent)
-    if (s.to == at("10.0.0.2:5001")) report = &s;
+  report = nullptr;
+  while (!report) {
+    w2.pass(milliseconds(10));
+    for (const Sent& s : w2.sent)
+      if (s.to == at("10.0.0.2:5001")) report = &s;
+  }
   auto first = rtp::Report::parse(*rtp::RtcpReader::open(report->bytes)->next());
-  w2.pass(milliseconds(80));
+  w2.pass(milliseconds(80) - (w2.now.mono - report->when));
   rtp::ReportBlock block;
   block.ssrc = first->ssrc;
   block.last_sr = rtp::ntp_middle(first->sender->ntp);

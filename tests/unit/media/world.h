@@ -38,9 +38,42 @@ class FakePorts final : public port::MediaPorts {
     numbers_.erase(it->second.local.port);
     open_.erase(it);
   }
+  bool widen(port::RealmId, Pair& pair, const SocketAddress&) override {
+    if (!two_families) return false;
+    for (port::MediaPort* p : {&pair.rtp, &pair.rtcp}) {
+      p->other_local = {p->local.ip.is_v4() ? v6() : v4(), p->local.port};
+      p->other_advertised = p->other_local.ip;
+      open_[p->id.slot] = *p;
+    }
+    return true;
+  }
+  std::optional<port::SharedPort> open_shared(port::RealmId) override {
+    if (shared_number == 0) return std::nullopt;
+    if (!hub_) hub_ = {fresh_slot(), ++generation_};
+    port::SharedPort out{{{}, {v4(), shared_number}, v4(), {}, {}}, hub_, connections};
+    if (two_families) out.leg.other_local = {v6(), shared_number}, out.leg.other_advertised = v6();
+    out.leg.id = {fresh_slot(), ++generation_};
+    open_[out.leg.id.slot] = out.leg;
+    return out;
+  }
+  void keep(port::MediaPortId hub, const SocketAddress& remote) override {
+    if (hub == hub_) kept.insert(remote);
+  }
+  void end(port::MediaPortId hub, const SocketAddress& remote) override {
+    if (hub != hub_) return;
+    kept.erase(remote);
+    ended.push_back(remote);
+  }
+  /// The number of the port that legs share; 0: there is none.
+  uint16_t shared_number = 0;
+  bool connections = true, two_families = false;
+  std::set<SocketAddress> kept;
+  std::vector<SocketAddress> ended;
+
   size_t open() const { return open_.size(); }
   /// The id bound to that number now.
   port::MediaPortId id_of(uint16_t number) const {
+    if (number != 0 && number == shared_number) return hub_;
     for (const auto& [slot, p] : open_)
       if (p.local.port == number) return p.id;
     return {};
@@ -53,14 +86,20 @@ class FakePorts final : public port::MediaPorts {
 
   size_t wrong_closes = 0;
 
+  static IpAddress v4() { return IpAddress::v4(192, 0, 2, 100); }
+  static IpAddress v6() { return *IpAddress::parse("2001:db8::100"); }
+
  private:
+  uint32_t fresh_slot() const {
+    uint32_t slot = 0;
+    while (open_.contains(slot) || (hub_ && hub_.slot == slot)) ++slot;
+    return slot;
+  }
   Pair bind(uint16_t number, IpAddress::Family family) {
-    const IpAddress ip =
-        family == IpAddress::Family::v6 ? *IpAddress::parse("2001:db8::100") : IpAddress::v4(192, 0, 2, 100);
+    const IpAddress ip = family == IpAddress::Family::v6 ? v6() : v4();
     const auto one = [&](uint16_t n) {
-      uint32_t slot = 0;
-      while (open_.contains(slot)) ++slot;
-      port::MediaPort p{{slot, ++generation_}, {ip, n}, ip};
+      const uint32_t slot = fresh_slot();
+      port::MediaPort p{{slot, ++generation_}, {ip, n}, ip, {}, {}};
       open_[slot] = p;
       numbers_.insert(n);
       return p;
@@ -71,6 +110,7 @@ class FakePorts final : public port::MediaPorts {
   }
   uint16_t pairs_;
   uint32_t generation_ = 0;
+  port::MediaPortId hub_;
   std::map<uint32_t, port::MediaPort> open_;
   std::set<uint16_t> numbers_;
 };
@@ -79,6 +119,8 @@ struct Sent {
   uint16_t from = 0;  // our port number
   SocketAddress to;
   std::vector<uint8_t> bytes;
+  Instant when{};
+  bool connection = false;
   uint16_t sequence() const { return rtp::load16(&bytes[2]); }
   uint32_t timestamp() const { return rtp::load32(&bytes[4]); }
   uint32_t ssrc() const { return rtp::load32(&bytes[8]); }
@@ -129,6 +171,7 @@ struct World {
   std::unique_ptr<Engine> engine;
   Now now{{1'000'000'000}, {1'700'000'000'000'000'000}};
   std::vector<Sent> sent;
+  Duration late{};  // by which every timer fires: a worker that has too much to do
 
   explicit World(uint16_t pairs = 1000, EngineConfig c = {}, std::unique_ptr<dtls::Endpoint> with = nullptr)
       : ports(pairs), keys(std::move(with)), config(c) {
@@ -138,14 +181,15 @@ struct World {
 
   void drain(const port::MediaOut& out) {
     for (const auto& s : out.sends)
-      sent.push_back({ports.number_of(s.port), s.remote, {s.bytes.begin(), s.bytes.end()}});
+      sent.push_back(
+          {ports.number_of(s.port), s.remote, {s.bytes.begin(), s.bytes.end()}, now.mono, s.connection});
   }
   /// One datagram arrives at our port `to`.
-  void receive(const SocketAddress& from, uint16_t to, std::vector<uint8_t> bytes) {
+  void receive(const SocketAddress& from, uint16_t to, std::vector<uint8_t> bytes, bool connection = false) {
     constexpr uint32_t room = 32;
     const size_t size = bytes.size();
     bytes.resize(size + room);
-    port::MediaPacket p{ports.id_of(to), from, MutableBytes(bytes).first(size), room};
+    port::MediaPacket p{ports.id_of(to), from, MutableBytes(bytes).first(size), room, connection};
     port::MediaOut out;
     engine->on_media(now, {&p, 1}, out);
     drain(out);
@@ -159,8 +203,8 @@ struct World {
   /// Time passes; timers fire in order at their own moment.
   void pass(Duration d) {
     const Instant end = now.mono + d;
-    while (engine->next_timeout() <= end) {
-      const Instant t = std::max(engine->next_timeout(), now.mono);
+    while (engine->next_timeout() + late <= end) {
+      const Instant t = std::max(engine->next_timeout() + late, now.mono);
       now.wall = now.wall + (t - now.mono);
       now.mono = t;
       port::MediaOut out;

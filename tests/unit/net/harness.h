@@ -74,6 +74,14 @@ struct Happened {
   uint16_t worker = 0;
   port::FlowEvent event{};
 };
+struct WebHappened {
+  uint16_t worker = 0;
+  port::WebSocketEvent::Kind kind{};
+  port::Path path;
+  std::shared_ptr<const port::WebSocketRequest> request;
+  std::string text;
+  uint16_t code = 0;
+};
 struct Answered {
   uint16_t worker = 0;
   port::AskId id = 0;
@@ -89,6 +97,7 @@ class TestWorker final : public port::Worker {
       : index_(index), media_(media), world_(world) {}
   void on_received(Now now, port::Received message) override;
   void on_flow(Now now, const port::FlowEvent& event) override;
+  void on_websocket(Now now, port::WebSocketEvent event) override;
   void on_answer(Now now, port::AskId id, port::Answer answer) override;
   void on_committed(Now now, port::CommitId upto) override;
   void on_mail(Now now, std::unique_ptr<port::MailBody> body) override;
@@ -193,6 +202,7 @@ class World : public AskHandler, public SpoolHandler, public EventHandler {
   std::vector<TestWorker*> workers;
   Record<Message> messages;
   Record<Happened> flows;
+  Record<WebHappened> webs;
   Record<Answered> answers, asks;
   Record<port::CommitId> commits;
   Record<port::Append> appends;
@@ -207,6 +217,9 @@ inline void TestWorker::on_received(Now now, port::Received message) {
   world_.messages.push(copy);
 }
 inline void TestWorker::on_flow(Now, const port::FlowEvent& event) { world_.flows.push({index_, event}); }
+inline void TestWorker::on_websocket(Now, port::WebSocketEvent e) {
+  world_.webs.push({index_, e.kind, e.path, e.request, std::string(e.bytes.text()), e.code});
+}
 inline void TestWorker::on_answer(Now, port::AskId id, port::Answer answer) {
   world_.answers.push({index_, id, std::move(answer)});
 }

@@ -1,4 +1,6 @@
 // The HTTP server: requests, limits, TLS, late and lost answers.
+#include <atomic>
+#include <future>
 #include <thread>
 
 #include "net/http_server.h"
@@ -183,6 +185,29 @@ TEST_F(Http, AnswersMayComeFromAnotherThreadOrNever) {
   client.send("GET /throws HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_TRUE(read_response(client).starts_with("HTTP/1.1 500 "));
   EXPECT_EQ(server->counters().total("http_handler_exceptions_total"), 1u);
+}
+
+TEST_F(Http, TasksRunWhereHandlersRun) {
+  std::promise<std::thread::id> handled, posted, repeated;
+  std::atomic<int> turns = 0;
+  config.listeners.push_back({{loopback, 0}, {}});
+  server = std::make_unique<HttpServer>(config, [&](const HttpRequest&, HttpServer::Reply reply) {
+    handled.set_value(std::this_thread::get_id());
+    reply({});
+  });
+  server->every(milliseconds(1), [&] {
+    if (++turns == 3) repeated.set_value(std::this_thread::get_id());
+  });
+  server->post([] { ADD_FAILURE() << "before the start there is no thread"; });
+  ASSERT_TRUE(server->start().ok());
+  StreamClient client(at());
+  client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  server->post([&] { posted.set_value(std::this_thread::get_id()); });
+  const auto thread = handled.get_future().get();
+  EXPECT_EQ(posted.get_future().get(), thread);
+  EXPECT_EQ(repeated.get_future().get(), thread);
+  server->stop();
+  server->post([] { ADD_FAILURE() << "it is stopped"; });
 }
 
 TEST_F(Http, ASlowHandlerIsAnsweredForAndItsReplyIsLost) {

@@ -24,7 +24,7 @@ RuntimeConfig with_range(uint16_t first, uint16_t last, Duration quarantine = se
 }
 
 struct Plane {
-  explicit Plane(PortRanges& ranges) : plane(ranges, poll.get(), 0, counters) {}
+  explicit Plane(PortRanges& ranges) : plane(ranges, poll.get(), 0, Limits{}, counters) {}
   Fd poll{epoll_create1(0)};
   CounterSet counters;
   MediaPlane plane;

@@ -93,6 +93,25 @@ TEST(NodeConfig, NamesWhatDoesNotFitTogether) {
   EXPECT_TRUE(says(problems_with(c), "web.key: certificate and key"));
 
   c = good();
+  c.web.websocket.origins = {"https://phone.example.com:8443", "*"};
+  EXPECT_TRUE(problems_with(c).empty());
+  for (const char* wrong :
+       {"phone.example.com", "https://", "https://a.example/", "https://*.example", "ftp://a"}) {
+    c.web.websocket.origins = {"https://a.example", wrong};
+    EXPECT_TRUE(says(problems_with(c), "web.websocket.origins[1]: '" + std::string(wrong) + "' is no origin"))
+        << wrong;
+  }
+  c = good();
+  c.web.websocket.realm = "nowhere";
+  EXPECT_TRUE(says(problems_with(c), "web.websocket.realm: there is no realm 'nowhere'"));
+
+  c = good();
+  c.sip.tokens.keys = {{"a", "ES256", "a.pem"}, {"a", "RS256", "b.pem"}};
+  EXPECT_TRUE(says(problems_with(c), "sip.tokens.keys[1].id: two keys have the id 'a'"));
+  c.sip.tokens.keys = {{"a", "ES256", ""}};
+  EXPECT_TRUE(says(problems_with(c), "sip.tokens.keys[0].file: a key needs its file"));
+
+  c = good();
   c.sip.session_expires = 100;
   c.sip.min_se = 200;
   EXPECT_TRUE(says(problems_with(c), "sip.session_expires: it is less than sip.min_se"));
@@ -128,6 +147,61 @@ TEST(NodeConfig, MediaNeedsAddressesOfHostsOfTheRightFamily) {
   EXPECT_TRUE(with(&R::media_v4, "223.255.255.1").empty());
   EXPECT_TRUE(with(&R::media_v6, "fe80::1").empty());
   EXPECT_TRUE(with(&R::media_v4, "0.0.0.0").empty());  // every address: make_realms() asks for one to tell
+}
+
+TEST(NodeConfig, TurnIsChecked) {
+  NodeConfig c = good();
+  c.turn.listeners = {{"udp", *SocketAddress::parse("192.0.2.1:3478"), {}, {}},
+                      {"tcp", *SocketAddress::parse("192.0.2.1:3478"), {}, {}}};
+  EXPECT_TRUE(says(problems_with(c), "turn.realm: a TURN server needs"));
+  c.turn.realm = "example.org";
+  c.turn.allow_peers = {"10.1.0.0/16", "fd00::/8"};
+  EXPECT_TRUE(problems_with(c).empty());
+  c.turn.deny_peers = {"10.1.0.0/33"};
+  EXPECT_TRUE(says(problems_with(c), "turn.peers.deny[0]: '10.1.0.0/33' is no address block"));
+  c.turn.deny_peers.clear();
+  c.turn.secrets = {{"short"}};
+  EXPECT_TRUE(says(problems_with(c), "turn.secrets[0].secret: it is shorter than 16 characters"));
+  EXPECT_FALSE(says(problems_with(c), "'short'")) << "it is a secret";
+  c.turn.secrets.clear();
+  c.turn.listeners[1].transport = "dtls";
+  EXPECT_TRUE(says(problems_with(c), "turn.listeners[1].bind: 192.0.2.1:3478 stands twice"));
+  c.turn.listeners[1] = {"tls", *SocketAddress::parse("0.0.0.0:5349"), "/chain", {}};
+  EXPECT_TRUE(says(problems_with(c), "turn.listeners[1].bind: a TURN listener needs one address"));
+  EXPECT_TRUE(says(problems_with(c), "turn.listeners[1].chain: chain and key go together"));
+  c.turn.listeners.pop_back();
+  c.turn.relay_v4 = *IpAddress::parse("0.0.0.0");
+  EXPECT_TRUE(says(problems_with(c), "turn.relay.bind_v4: expected one address"));
+}
+
+TEST(Settings, TurnKnowsItsOwnAddressesAndSecrets) {
+  NodeConfig c = good();
+  c.turn.listeners = {{"udp", *SocketAddress::parse("192.0.2.7:3478"), {}, {}}};
+  c.turn.realm = "example.org";
+  c.turn.advertise_v4 = *IpAddress::parse("192.0.2.99");
+  c.turn.total_bytes_per_second = 1000;
+  NodeKeys keys;
+  keys.tokens[0] = 1;
+  const auto realms = make_realms(c);
+  const WorkerSettings s = make_settings(c, keys, 1, 2, 4, *realms);
+  EXPECT_TRUE(s.turn.enabled);
+  EXPECT_EQ(s.turn.worker, 2);
+  EXPECT_EQ(s.turn.total_bytes_per_second, 250u);
+  ASSERT_EQ(s.turn.secrets.size(), 1u);
+  EXPECT_EQ(s.turn.secrets[0], own_turn_secret(keys));
+  EXPECT_NE(own_turn_secret(keys), own_turn_secret({}));
+  const auto holds = [](const std::vector<IpAddress>& all, const char* ip) {
+    return std::find(all.begin(), all.end(), *IpAddress::parse(ip)) != all.end();
+  };
+  for (const char* ip : {"192.0.2.1", "192.0.2.7", "192.0.2.99", "127.0.0.1"})
+    EXPECT_TRUE(holds(s.turn.policy.own, ip)) << ip;
+  EXPECT_TRUE(holds(s.turn.policy.relays, "192.0.2.7"));
+  EXPECT_TRUE(holds(s.turn.policy.relays, "192.0.2.99"));
+  EXPECT_FALSE(holds(s.turn.policy.relays, "192.0.2.1"));
+  c.turn.secrets = {{"the configured one, long"}};
+  EXPECT_EQ(make_settings(c, keys, 1, 0, 1, *realms).turn.secrets[0], "the configured one, long");
+  c.turn.listeners.clear();
+  EXPECT_FALSE(make_settings(c, keys, 1, 0, 1, *realms).turn.enabled);
 }
 
 TEST(Realms, MediaIsBoundWhereSipIs) {

@@ -5,15 +5,30 @@
 
 #include "auth/digest.h"
 #include "base/text.h"
+#include "crypto/base64.h"
+#include "crypto/hash.h"
 #include "dtls/twin_endpoint.h"
 #include "node/mail.h"
 #include "node/ownership.h"
+#include <deque>
 
 namespace tandem::node {
 namespace {
 
 constexpr uint16_t worker_count = 4;
 constexpr std::string_view password = "secret";
+constexpr std::string_view token_secret = "a secret of thirty-two octets and more";
+constexpr int64_t wall_seconds = 1'700'000'000;
+
+/// A token as somebody signs it.
+std::string token(const std::string& subject, int64_t expires = wall_seconds + 60,
+                  std::string_view secret = token_secret) {
+  const std::string claims = R"({"sub":")" + subject + R"(","exp":)" + std::to_string(expires) + "}";
+  const std::string text =
+      crypto::base64url(as_bytes(R"({"alg":"HS256"})")) + "." + crypto::base64url(as_bytes(claims));
+  return "Authorization: Bearer " + text + "." +
+         crypto::base64url(crypto::hmac(crypto::Hash::sha256, secret, text).view()) + "\r\n";
+}
 
 class Ports final : public port::MediaPorts {
  public:
@@ -47,6 +62,8 @@ class Workers : public ::testing::Test {
     config.realms.push_back(realm);
     const auto realms = make_realms(config);
     EXPECT_TRUE(realms.ok());
+    NodeKeys secrets;
+    secrets.bearer.push_back(*auth::make_token_key("", "HS256", token_secret));
     port::PlanRows rows;
     port::DomainRow domain;
     domain.name = "example.com";
@@ -54,8 +71,8 @@ class Workers : public ::testing::Test {
     const auto plan = route::Plan::compile(rows, (*realms)->names());
     for (uint16_t i = 0; i < worker_count; ++i)
       workers.push_back(
-          std::make_unique<Worker>(make_settings(config, {}, 1, i, worker_count, *realms), plan, ports, rng,
-                                   *keys.emplace_back(std::make_unique<dtls::TwinEndpoint>(rng)), now));
+          std::make_unique<Worker>(make_settings(config, secrets, 1, i, worker_count, *realms), plan, ports,
+                                   rng, *keys.emplace_back(std::make_unique<dtls::TwinEndpoint>(rng)), now));
     for (uint16_t i = 0; i < worker_count; ++i) work(i);
   }
 
@@ -74,8 +91,13 @@ class Workers : public ::testing::Test {
     asks.swap(out.asks);
     std::vector<port::Mail> mails;
     mails.swap(out.mails);
-    for (port::Send& s : out.sends) sent.emplace_back(as_text(s.bytes.bytes()));
+    for (port::Send& s : out.sends) {
+      if (s.path.transport == port::Transport::wss) web[s.path.flow.slot].emplace_back(s.bytes.text());
+      sent.emplace_back(as_text(s.bytes.bytes()));
+    }
     out.sends.clear();
+    for (const port::FlowId& f : out.closes) closed.push_back(f.slot);
+    out.closes.clear();
     for (port::Append& a : out.appends) workers[index]->on_committed(now, a.commit);
     out.appends.clear();
     for (port::Mail& m : mails) {
@@ -92,7 +114,8 @@ class Workers : public ::testing::Test {
       row->aor = q->aor;
       row->ha1 = auth::make_ha1(q->aor.user, "example.com", password);
       workers[index]->on_answer(now, asked.id, port::SubscriberAnswer(std::move(row)));
-    } else if (std::holds_alternative<port::SetFeature>(asked.question)) {
+    } else if (std::holds_alternative<port::SetFeature>(asked.question) ||
+               std::holds_alternative<port::SaveMessage>(asked.question)) {
       workers[index]->on_answer(now, asked.id, port::Stored{});
     } else {
       workers[index]->on_answer(now, asked.id, port::NotFound{});
@@ -104,6 +127,7 @@ class Workers : public ::testing::Test {
   std::string hear(uint16_t at, const std::string& text, const char* ip = "192.0.2.9") {
     sent.clear();
     port::Received in;
+    in.path = path;
     in.path.local = {IpAddress::v4(192, 0, 2, 1), 5060};
     in.path.remote = {*IpAddress::parse(ip), 5060};
     in.bytes = Buffer::copy_of(text);
@@ -152,9 +176,44 @@ class Workers : public ::testing::Test {
     return hear(at, request(method, uri, user, call_id, header, body));
   }
 
+  // ---- clients of the JSON API: a WebSocket `n`, which worker n % worker_count has
+  void on_web(uint32_t n, port::WebSocketEvent::Kind kind, const std::string& text = {}) {
+    const auto at = static_cast<uint16_t>(n % worker_count);
+    port::WebSocketEvent e;
+    e.kind = kind;
+    e.path.transport = port::Transport::wss;
+    e.path.flow = {1, at, n, 1};
+    e.path.remote = {IpAddress::v4(192, 0, 2, 77), static_cast<uint16_t>(30'000 + n)};
+    e.path.local = {IpAddress::v4(192, 0, 2, 1), 8443};
+    e.bytes = Buffer::copy_of(text);
+    workers[at]->on_websocket(now, std::move(e));
+    work(at);
+  }
+  void say(uint32_t n, const std::string& text) { on_web(n, port::WebSocketEvent::Kind::message, text); }
+  /// The oldest thing it was told that has this in it; what came before is forgotten.
+  std::string told(uint32_t n, const std::string& what) {
+    auto& q = web[n];
+    while (!q.empty()) {
+      std::string text = q.front();
+      q.pop_front();
+      if (text.find(what) != std::string::npos) return text;
+    }
+    return {};
+  }
+  std::string sign_in(uint32_t n, const std::string& user) {
+    on_web(n, port::WebSocketEvent::Kind::opened);
+    say(n, R"({"id":1,"op":"hello","user":")" + user + R"(","password":"secret"})");
+    const std::string welcome = told(n, "\"session\"");
+    const size_t at = welcome.find("\"session\":\"") + 11;
+    return welcome.substr(at, welcome.find('"', at) - at);
+  }
+
   Now now{{5'000'000'000}, {1'700'000'000'000'000'000}};
+  port::Path path;  // what the next message comes by
   Ports ports;
   SeededRng rng{7};
+  std::map<uint32_t, std::deque<std::string>> web;  // what WebSockets were told
+  std::vector<uint32_t> closed;
   std::vector<std::unique_ptr<dtls::TwinEndpoint>> keys;
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::string> sent;
@@ -163,6 +222,118 @@ class Workers : public ::testing::Test {
 };
 
 std::string status(const std::string& response) { return response.substr(0, 11); }
+
+/// As a browser says it, as a JSON string.
+std::string web_sdp(const char* setup) {
+  std::string print = "AB";
+  for (int i = 0; i < 31; ++i) print += ":CD";
+  return "v=0\\r\\no=- 1 1 IN IP4 127.0.0.1\\r\\ns=-\\r\\nt=0 0\\r\\na=group:BUNDLE 0\\r\\nm=audio 9 "
+         "UDP/TLS/RTP/SAVPF 0\\r\\n"
+         "c=IN IP4 0.0.0.0\\r\\na=mid:0\\r\\na=ice-ufrag:abcd\\r\\na=ice-pwd:efghijklmnopqrstuvwxyz\\r\\n"
+         "a=fingerprint:sha-256 " +
+         print + "\\r\\na=setup:" + setup +
+         "\\r\\na=rtcp-mux\\r\\na=sendrecv\\r\\n"
+         "a=candidate:1 1 udp 2130706431 192.0.2.77 4000 typ host\\r\\n";
+}
+const std::string web_offer = web_sdp("actpass"), web_answer = web_sdp("active");
+
+TEST_F(Workers, ClientsOfTheJsonApiCallEachOther) {
+  for (uint16_t from = 0; from < worker_count; ++from)
+    for (uint16_t to = 0; to < worker_count; ++to) {
+      // Their WebSockets are anywhere, their subscribers elsewhere, the call on a third worker.
+      const uint32_t a = 100 + 10U * from + to, b = 200 + 10U * to + from;
+      const std::string caller = user_of(from);
+      std::string callee = user_of(to);
+      if (caller == callee) callee = std::to_string(std::stoi(callee) + 100'000);
+      sign_in(a, caller);
+      sign_in(b, callee);
+      say(b, R"({"id":2,"op":"register"})");
+      ASSERT_NE(told(b, "\"registered\":true"), "");
+      say(a, R"({"id":3,"op":"call","to":")" + callee + R"(","sdp":")" + web_offer + "\"}");
+      const std::string incoming = told(b, "\"incoming\"");
+      ASSERT_NE(incoming.find("sip:" + caller + "@example.com"), std::string::npos) << incoming;
+      ASSERT_NE(told(a, "\"ringing\""), "");
+      say(b, R"({"id":4,"op":"answer","call":"c1","sdp":")" + web_answer + "\"}");
+      ASSERT_NE(told(a, "\"answered\"").find("m=audio 2"), std::string::npos)
+          << "through our ports, and in WebRTC's words";
+      say(a, R"({"id":5,"op":"dtmf","call":"c1","digits":"5"})");
+      EXPECT_NE(told(b, "\"dtmf\"").find("\"digit\":\"5\""), std::string::npos);
+      say(a,
+          R"({"id":9,"op":"candidates","call":"c1","candidates":[{"candidate":"candidate:7 1 udp 1 192.0.2.78 9 typ host","mid":"0"}]})");
+      EXPECT_EQ(told(b, "192.0.2.78"), "") << "where a leg's media may be found is nobody else's business";
+      say(b, R"({"id":6,"op":"message","to":")" + caller + R"(","text":"hi"})");
+      say(a, R"({"id":7,"op":"hangup","call":"c1"})");
+      EXPECT_NE(told(b, "\"ended\"").find("\"by\":\"peer\""), std::string::npos);
+      say(a, R"({"id":8,"op":"bye"})");
+      say(b, R"({"id":8,"op":"bye"})");
+      on_web(a, port::WebSocketEvent::Kind::closed);
+      on_web(b, port::WebSocketEvent::Kind::closed);
+    }
+  for (int i = 0; i < 100; ++i) {
+    now.mono = now.mono + seconds(1);
+    now.wall = now.wall + seconds(1);
+    for (uint16_t w = 0; w < worker_count; ++w) {
+      if (workers[w]->next_timeout() <= now.mono) workers[w]->on_timeout(now);
+      work(w);
+    }
+  }
+  size_t left = 0;
+  for (const auto& w : workers) left += w->load().calls + w->load().web_sessions + w->load().contacts;
+  EXPECT_EQ(left, 0U) << "who has left is bound no more";
+}
+
+TEST_F(Workers, AClientComesBackOverAnotherWorker) {
+  const std::string user = user_of(2);
+  const std::string token = sign_in(1, user);
+  say(1, R"({"id":2,"op":"call","to":"*43","sdp":")" + web_offer + "\"}");
+  ASSERT_NE(told(1, "\"answered\""), "");
+  on_web(1, port::WebSocketEvent::Kind::closed);
+  on_web(3, port::WebSocketEvent::Kind::opened);
+  say(3, R"({"id":1,"op":"hello","resume":")" + token + "\"}");
+  EXPECT_NE(told(3, R"("call":"c1","state":"up")"), "");
+  say(3, R"({"id":2,"op":"hangup","call":"c1"})");
+  EXPECT_NE(told(3, "\"ended\""), "");
+}
+
+TEST_F(Workers, APageSignsInWithItsTicketAndWithNobodyElses) {
+  const std::string user = user_of(2), other = user_of(1);
+  const auto ticket = [&](const std::string& of, Duration lifetime) {
+    return auth::make_ticket(ticket_key({}), {of, "example.com"}, now.wall + lifetime);
+  };
+  const auto hello = [&](uint32_t n, const std::string& as, const std::string& token) {
+    on_web(n, port::WebSocketEvent::Kind::opened);
+    say(n, R"({"id":1,"op":"hello","user":")" + as + R"(","token":")" + token + "\"}");
+    return told(n, "\"id\":1");
+  };
+  EXPECT_NE(hello(1, user + "@example.com", ticket(user, seconds(30))).find("\"session\""),
+            std::string::npos);
+  EXPECT_NE(hello(2, user, ticket(user, seconds(0))).find("unauthorized"), std::string::npos) << "too late";
+  EXPECT_NE(hello(3, user, ticket(other, seconds(30))).find("unauthorized"), std::string::npos);
+  EXPECT_NE(hello(4, user, "ticket.9999999999.x").find("unauthorized"), std::string::npos);
+}
+
+TEST_F(Workers, WrongPasswordsOfClientsCountAsThoseOfTelephones) {
+  const std::string victim = user_of(2);
+  for (uint32_t n = 1; n <= 20; ++n) {
+    on_web(n, port::WebSocketEvent::Kind::opened);
+    say(n, R"({"id":1,"op":"hello","user":")" + victim + R"(","password":"wrong"})");
+    EXPECT_NE(told(n, "unauthorized"), "");
+  }
+  EXPECT_EQ(hear(0, request("REGISTER", "sip:example.com", user_of(0), "later"), "192.0.2.77"), "")
+      << "banned";
+}
+
+TEST_F(Workers, TelephonesOfClientsSurviveAsParts) {
+  const std::string user = user_of(2);
+  const std::string token = sign_in(1, user);
+  say(1, R"({"id":2,"op":"register"})");
+  std::vector<Worker::Part> sessions;
+  for (auto& w : workers)
+    for (Worker::Part& p : w->snapshot(now))
+      if (p.kind == Worker::Part::Kind::web_session) sessions.push_back(std::move(p));
+  ASSERT_EQ(sessions.size(), 1U);
+  EXPECT_EQ(sip::worker_of_shard(sessions[0].shard, worker_count), 2);
+}
 
 TEST_F(Workers, WrongPasswordsBanTheirSourceOnEveryWorker) {
   const std::string victim = user_of(2), owner = user_of(3);
@@ -232,6 +403,58 @@ TEST_F(Workers, WhoIsBoundMayRefreshWhileCallsEnd) {
   EXPECT_NE(refused.find("Retry-After"), std::string::npos);
   for (auto& w : workers) w->set_draining(now, false);
   EXPECT_EQ(status(authenticated(0, "REGISTER", "sip:example.com", stranger, "b")), "SIP/2.0 200");
+}
+
+TEST_F(Workers, AConnectionThatClosesTakesItsContactsWithItWhereverTheyAreKept) {
+  const std::string user = user_of(2);
+  path.transport = port::Transport::wss;
+  path.flow = {1, 0, 5, 1};
+  EXPECT_EQ(status(authenticated(0, "REGISTER", "sip:example.com", user, "a")), "SIP/2.0 200");
+  ASSERT_TRUE(workers[2]->registrar().registered(now, {user, "example.com"}));
+  port::FlowEvent closed{port::FlowEvent::Kind::closed, path.flow, path, 0};
+  workers[0]->on_flow(now, closed);  // the connection is worker 0's
+  work(0);
+  EXPECT_FALSE(workers[2]->registrar().registered(now, {user, "example.com"}));
+}
+
+TEST_F(Workers, ATokenStandsForAPassword) {  // RFC 8898
+  const std::string user = user_of(1), other = user_of(2);
+  const auto tried = [&](const std::string& method, const std::string& uri, const std::string& from,
+                         const std::string& header) {
+    return hear(0, request(method, uri, from, "t" + std::to_string(sequence), header));
+  };
+  EXPECT_EQ(status(tried("REGISTER", "sip:example.com", user, token(user))), "SIP/2.0 200");
+  EXPECT_EQ(status(tried("REGISTER", "sip:example.com", user, token(user + "@example.com"))), "SIP/2.0 200");
+  // A call's challenge would be the proxy's, but clients send what they have in Authorization.
+  EXPECT_EQ(
+      status(hear(0, request("MESSAGE", "sip:" + other + "@example.com", user, "m", token(user), "hello"))),
+      "SIP/2.0 202");
+  EXPECT_EQ(status(tried("MESSAGE", "sip:" + user + "@example.com", other, token(user))), "SIP/2.0 403");
+  EXPECT_EQ(status(tried("REGISTER", "sip:example.com", other, token(user))), "SIP/2.0 403");
+  const std::string old = tried("REGISTER", "sip:example.com", user, token(user, wall_seconds - 60));
+  EXPECT_EQ(status(old), "SIP/2.0 401");
+  EXPECT_NE(old.find("WWW-Authenticate: Bearer realm=\"example.com\", error=\"invalid_token\""),
+            std::string::npos)
+      << old;
+  EXPECT_NE(old.find("WWW-Authenticate: Digest "), std::string::npos);
+  const std::string none = tried("REGISTER", "sip:example.com", user, "");
+  EXPECT_NE(none.find("WWW-Authenticate: Bearer realm=\"example.com\"\r\n"), std::string::npos) << none;
+}
+
+TEST_F(Workers, WhoGuessesTokensIsBannedAndWhoseTokensAreOldIsNot) {
+  const std::string user = user_of(1);
+  for (int i = 0; i < 30; ++i)
+    EXPECT_EQ(
+        status(hear(0, request("REGISTER", "sip:example.com", user, "old", token(user, wall_seconds - 60)))),
+        "SIP/2.0 401");
+  int answered = 0;
+  for (int i = 0; i < 30; ++i)
+    answered += !hear(0,
+                      request("REGISTER", "sip:example.com", user, "guess",
+                              token(user, wall_seconds + 60, "another secret of thirty-two octets")),
+                      "192.0.2.66")
+                     .empty();
+  EXPECT_EQ(answered, 20);
 }
 
 TEST_F(Workers, AFeatureCodeIsInForceOnEveryWorker) {

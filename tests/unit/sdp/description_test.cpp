@@ -126,6 +126,19 @@ TEST(Description, DirectionComesFromMediaSessionAndHoldAddress) {
   EXPECT_EQ(with("", "a=inactive\r\n", "10.0.0.1"), Direction::inactive);
   EXPECT_EQ(with("", "", "0.0.0.0"), Direction::sendonly);
   EXPECT_EQ(with("", "a=recvonly\r\n", "0.0.0.0"), Direction::inactive);
+  EXPECT_EQ(with("", "a=ice-ufrag:abcd\r\n", "0.0.0.0"), Direction::sendonly);
+}
+
+TEST(Description, WhoHasNoCandidateYetHoldsNobody) {
+  const auto with = [](const std::string& session, const std::string& media) {
+    return parsed("v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nt=0 0\r\n" + session +
+                  "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\n" + media)
+        .direction(0);
+  };
+  EXPECT_EQ(with("", "a=ice-ufrag:abcd\r\n"), Direction::sendrecv);
+  EXPECT_EQ(with("a=ice-ufrag:abcd\r\n", ""), Direction::sendrecv);
+  EXPECT_EQ(with("", "a=ice-ufrag:abcd\r\na=sendonly\r\n"), Direction::sendonly);
+  EXPECT_EQ(with("", ""), Direction::sendonly) << "and no ICE: on hold";
 }
 
 TEST(Description, DirectionsInvert) {
@@ -168,7 +181,7 @@ TEST(Description, AnchoringChangesAddressesAndNothingElse) {
             "m=video 30002 RTP/SAVP 99\r\n"
             "a=rtpmap:99 H264/90000\r\n"
             "a=recvonly\r\n"
-            "a=rtcp:30009\r\n"
+            "a=rtcp:30009 IN IP4 203.0.113.9\r\n"
             "m=application 0 UDP/BFCP *\r\n");
 }
 

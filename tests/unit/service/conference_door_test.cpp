@@ -179,6 +179,13 @@ TEST_P(DoorTest, OthersMuteAndUnmute) {
   EXPECT_EQ(s.keys("*6"), "mute off; say unmuted");
 }
 
+TEST_P(DoorTest, WhoIsRecordedIsTold) {
+  EXPECT_EQ(enters().room(RoomEvent::recorded), "say recorded");
+  EXPECT_EQ(calls().start(), "enter 3000@example.com");
+  EXPECT_EQ(session_->room(RoomEvent::recorded), "");
+  EXPECT_EQ(session_->room(RoomEvent::entered, 2), "say recorded there-are number-3 participants");
+}
+
 TEST_P(DoorTest, ItsEndIsToldAndARemovalToo) {
   EXPECT_EQ(enters().room(RoomEvent::ended), "say conference-ended");
   EXPECT_EQ(session_->room(RoomEvent::removed), "");

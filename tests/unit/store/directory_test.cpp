@@ -542,6 +542,140 @@ TEST_P(DirectoryContract, SettingsAndTokens) {
   EXPECT_EQ(kind_of(dir().remove_api_token("ops")), Kind::not_found);
 }
 
+TEST_P(DirectoryContract, Administrators) {
+  port::AdminDirectory& admins = dynamic_cast<port::AdminDirectory&>(dir());
+  EXPECT_TRUE(admins.admins()->empty());
+  port::AdminRow row{"zoë", "$scrypt$x", port::AdminRow::Role::operate, true};
+  EXPECT_EQ(kind_of(admins.put_admin(row, Put::replace)), Kind::not_found);
+  ASSERT_TRUE(admins.put_admin(row, Put::create).ok());
+  EXPECT_EQ(kind_of(admins.put_admin(row, Put::create)), Kind::conflict);
+  ASSERT_TRUE(admins.put_admin({"anna", "$scrypt$y", port::AdminRow::Role::admin, true}, Put::either).ok());
+  row.enabled = false;
+  ASSERT_TRUE(admins.put_admin(row, Put::replace).ok());
+  const auto rows = admins.admins();
+  ASSERT_TRUE(rows.ok());
+  ASSERT_EQ(rows->size(), 2u);
+  EXPECT_EQ((*rows)[0].name, "anna");
+  EXPECT_EQ((*rows)[0].role, port::AdminRow::Role::admin);
+  EXPECT_EQ((*rows)[1].name, "zoë");
+  EXPECT_EQ((*rows)[1].password, "$scrypt$x");
+  EXPECT_EQ((*rows)[1].role, port::AdminRow::Role::operate);
+  EXPECT_FALSE((*rows)[1].enabled);
+  for (const char* name : {"", "1001@example.org", "a b", "a/b", "<a>", "a\nb"})
+    EXPECT_EQ(kind_of(admins.put_admin({name, "$scrypt$x", {}, true}, Put::either)), Kind::invalid) << name;
+  EXPECT_EQ(kind_of(admins.put_admin({"clear", "secret", {}, true}, Put::either)), Kind::invalid);
+  ASSERT_TRUE(admins.remove_admin("zoë").ok());
+  EXPECT_EQ(kind_of(admins.remove_admin("zoë")), Kind::not_found);
+}
+
+port::WebhookRow webhook(const std::string& name) {
+  return {name, "https://" + name + ".example.com/in?key=1", "whsec_" + std::string(32, 'A'), "", {}, true};
+}
+
+port::WebhookDelivery delivery(const std::string& endpoint, const std::string& id) {
+  port::WebhookDelivery d;
+  d.endpoint = endpoint;
+  d.id = id;
+  d.type = "call.ended";
+  d.body = "{\"n\":\"\x01" + id + "\"}";
+  d.time = {7};
+  return d;
+}
+
+TEST_P(DirectoryContract, Webhooks) {
+  auto& hooks = dynamic_cast<port::WebhookDirectory&>(dir());
+  EXPECT_EQ(kind_of(hooks.put_webhook(webhook("a"), Put::replace)), Kind::not_found);
+  ASSERT_TRUE(hooks.put_webhook(webhook("b"), Put::create).ok());
+  ASSERT_TRUE(hooks.put_webhook(webhook("a"), Put::either).ok());
+  EXPECT_EQ(kind_of(hooks.put_webhook(webhook("a"), Put::create)), Kind::conflict);
+  port::WebhookRow row = webhook("a");
+  row.events = {"call.ended", "call.started"};
+  row.old_secret = "whsec_" + std::string(32, 'B');
+  ASSERT_TRUE(hooks.put_webhook(row, Put::replace).ok());
+  const auto rows = hooks.webhooks();
+  ASSERT_EQ(rows->size(), 2u);
+  EXPECT_EQ((*rows)[0].name, "a");
+  EXPECT_EQ((*rows)[0].events, row.events);
+  EXPECT_EQ((*rows)[0].old_secret, row.old_secret);
+  EXPECT_TRUE((*rows)[0].wants("call.ended"));
+  EXPECT_FALSE((*rows)[0].wants("call.answered"));
+  EXPECT_TRUE((*rows)[1].wants("call.answered"));
+  const auto refused = [&](auto change) {
+    port::WebhookRow bad = webhook("c");
+    change(bad);
+    return kind_of(hooks.put_webhook(bad, Put::either)) == Kind::invalid;
+  };
+  EXPECT_TRUE(refused([](auto& r) { r.name = "a b"; }));
+  for (const char* url : {"", "ftp://x/", "https://", "https:///x", "https://u:p@x/", "https://x/a b",
+                          "https://x/#f", "javascript:1", "https://x/\r\nA: b"})
+    EXPECT_TRUE(refused([&](auto& r) { r.url = url; })) << url;
+  EXPECT_TRUE(refused([](auto& r) { r.secret = "secret"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.secret = "whsec_short"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.old_secret = "x"; }));
+  EXPECT_TRUE(refused([](auto& r) { r.events = {"call.endet"}; }));
+  ASSERT_TRUE(hooks.remove_webhook("b").ok());
+  EXPECT_EQ(kind_of(hooks.remove_webhook("b")), Kind::not_found);
+}
+
+TEST_P(DirectoryContract, DeliveriesAreInOrderForEachWebhook) {
+  auto& hooks = dynamic_cast<port::WebhookDirectory&>(dir());
+  for (const char* name : {"a", "b", "off"}) ASSERT_TRUE(hooks.put_webhook(webhook(name), Put::create).ok());
+  port::WebhookRow off = webhook("off");
+  off.enabled = false;
+  ASSERT_TRUE(hooks.put_webhook(off, Put::replace).ok());
+  const std::vector batch{delivery("a", "1"), delivery("a", "2"),   delivery("b", "1"), delivery("a", "1"),
+                          delivery("a", "3"), delivery("off", "1"), delivery("c", "1")};
+  const auto queued = hooks.queue_deliveries(batch, 2);
+  ASSERT_TRUE(queued.ok());
+  EXPECT_EQ(queued->queued, 4u);
+  EXPECT_EQ(queued->dropped, 2u);  // the double came when the queue was full
+  auto next = hooks.next_deliveries();
+  ASSERT_EQ(next->size(), 2u);
+  EXPECT_EQ((*next)[0].id, "1");
+  EXPECT_EQ((*next)[0].body, delivery("a", "1").body);
+  EXPECT_EQ((*next)[0].time.ns, 7);
+  EXPECT_EQ((*next)[1].endpoint, "b");
+  const uint64_t first = (*next)[0].number;
+  ASSERT_TRUE(hooks.postpone_delivery(first, 3, {99}, "status 500").ok());
+  next = hooks.next_deliveries();
+  EXPECT_EQ((*next)[0].number, first);  // nothing overtakes it
+  EXPECT_EQ((*next)[0].attempts, 3u);
+  EXPECT_EQ((*next)[0].next.ns, 99);
+  EXPECT_EQ((*next)[0].error, "status 500");
+  ASSERT_TRUE(hooks.delivered((*next)[1].number).ok());
+  EXPECT_EQ(*hooks.bury_delivery(first, 4, "gave up", 1), 0u);
+  next = hooks.next_deliveries();
+  ASSERT_EQ(next->size(), 1u);
+  EXPECT_EQ((*next)[0].id, "2");
+  auto dead = hooks.dead_deliveries("a", 0, 10);
+  ASSERT_EQ(dead->size(), 1u);
+  EXPECT_EQ((*dead)[0].error, "gave up");
+  EXPECT_TRUE((*dead)[0].dead);
+  const auto counts = hooks.count_deliveries();
+  ASSERT_EQ(counts->size(), 2u);
+  EXPECT_EQ((*counts)[0].waiting, 1u);
+  EXPECT_EQ((*counts)[0].dead, 1u);
+  EXPECT_EQ(kind_of(hooks.revive_delivery("b", first)), Kind::not_found);
+  ASSERT_TRUE(hooks.revive_delivery("a", first).ok());
+  EXPECT_EQ((*hooks.next_deliveries())[0].id, "2");  // it stands behind
+  ASSERT_TRUE(hooks.delivered((*hooks.next_deliveries())[0].number).ok());
+  next = hooks.next_deliveries();
+  EXPECT_EQ((*next)[0].id, "1");
+  EXPECT_EQ((*next)[0].attempts, 0u);
+  // Of the dead the latest are kept.
+  ASSERT_TRUE(hooks.queue_deliveries(std::vector{delivery("a", "5")}, 10).ok());
+  EXPECT_EQ(*hooks.bury_delivery((*hooks.next_deliveries())[0].number, 1, "", 1), 0u);
+  EXPECT_EQ(*hooks.bury_delivery((*hooks.next_deliveries())[0].number, 1, "", 1), 1u);
+  dead = hooks.dead_deliveries("a", 0, 10);
+  ASSERT_EQ(dead->size(), 1u);
+  EXPECT_EQ((*dead)[0].id, "5");
+  EXPECT_TRUE(hooks.dead_deliveries("a", (*dead)[0].number, 10)->empty());
+  ASSERT_TRUE(hooks.remove_delivery("a", (*dead)[0].number).ok());
+  EXPECT_EQ(kind_of(hooks.remove_delivery("a", (*dead)[0].number)), Kind::not_found);
+  ASSERT_TRUE(hooks.remove_webhook("off").ok());  // with what waited for it
+  EXPECT_TRUE(hooks.count_deliveries()->empty());
+}
+
 TEST(MemoryDirectory, FailsOnRequest) {
   store_memory::MemoryDirectory dir;
   dir.fail_with(Kind::unavailable);

@@ -88,6 +88,7 @@ inline port::Cdr cdr(uint64_t call, int64_t setup_ns = 1'000'000'000) {
   c.q850_cause = 16;
   c.release_side = port::Cdr::Side::callee;
   c.transferred_by = "1003@example.org";
+  c.ordered_by = "token crm";
   c.forwarded_by = "1004@example.org";
   c.route = "outbound";
   return c;

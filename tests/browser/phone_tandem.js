@@ -1,0 +1,94 @@
+// A page's phone on @tandem/client, as its README has it. Events go to window.log, in order.
+import {Client} from '../../web/packages/client/src/index.ts';
+
+import {connectionFacts, listenTo} from './ears.js';
+
+const note = (kind, facts = {}) => window.log.push({kind, ...facts});
+let client, call, measure, connection, media;
+
+function take(next) {
+  call = next;
+  measure = null;
+  call.on('state', (state) => state === 'up' && note('confirmed'));
+  call.on('ended', (e) => note('ended', {by: e.by, status: e.status}));
+  call.on('dtmf', (tone) => note('newDTMF', {tone}));
+  call.on('transfer', (e) => note('transfer', e));
+}
+
+window.phone = {
+  async start({url, uri, password, jwt, iceServers, relayOnly, video}) {
+    media = {relayOnly, ...(iceServers ? {iceServers} : {}), constraints: {audio: true, video: video ? {width: 320, height: 180} : false}};
+    client = new Client({
+      url: url.replace(/sip$/, 'rtc'), user: uri.replace('sip:', ''), ...(jwt ? {token: () => jwt} : {password}), media,
+      createConnection: (configuration) => (connection = new RTCPeerConnection(configuration)),
+    });
+    client.on('state', (state) => note(state === 'online' ? 'connected' : state));
+    client.on('registered', (e) => note('registered', e));
+    client.on('incoming', (next) => { take(next); note('incoming', {from: next.peer.replace(/^sips?:|@.*/g, '')}); });
+    await client.connect();
+  },
+  register: () => client.register(),
+  async call(target) { await client.call(target.replace('sip:', ''), media, take); },
+  answer: () => call.answer(),
+  offered: () => call.offer,
+  hangup: () => call.hangUp(),
+  /** Calls; how many milliseconds after the click the first sample of the other side came that is no silence. */
+  async clickToAudio(target) {
+    const begun = performance.now();
+    const context = (window.ear ??= new AudioContext());
+    return new Promise((resolve, reject) => {
+      client.call(target.replace('sip:', ''), media, (next) => {
+        take(next);
+        next.on('stream', (stream) => {
+          new Audio().srcObject = stream;  // Chromium decodes only what an element has
+          const analyser = context.createAnalyser();
+          analyser.fftSize = 256;
+          context.createMediaStreamSource(stream).connect(analyser);
+          const samples = new Float32Array(analyser.fftSize);
+          const look = () => {
+            analyser.getFloatTimeDomainData(samples);
+            if (next.state === 'up' && samples.some((v) => Math.abs(v) > 0.01)) resolve(performance.now() - begun);
+            else setTimeout(look);
+          };
+          look();
+        });
+      }).catch(reject);
+    });
+  },
+  heard() {
+    measure ??= listenTo(call.remote);
+    return measure();
+  },
+  /** The picture of the other side, as it is now: its size, and how much its brightness varies. */
+  async picture() {
+    const video = (window.screenOf ??= document.createElement('video'));
+    video.muted = true;
+    if (video.srcObject !== call.remote) video.srcObject = call.remote;
+    await video.play();
+    const canvas = new OffscreenCanvas(video.videoWidth || 1, video.videoHeight || 1), painter = canvas.getContext('2d');
+    painter.drawImage(video, 0, 0);
+    const {data} = painter.getImageData(0, 0, canvas.width, canvas.height);
+    let sum = 0, squares = 0;
+    for (let i = 1; i < data.length; i += 4) sum += data[i], squares += data[i] ** 2;
+    const mean = sum / (data.length / 4);
+    return {width: video.videoWidth, height: video.videoHeight, spread: Math.sqrt(squares / (data.length / 4) - mean ** 2)};
+  },
+  async facts() {
+    const stats = await connection.getStats();
+    let path = {};
+    for (const report of stats.values())
+      if (report.type === 'transport' && report.selectedCandidatePairId) {
+        const local = stats.get(stats.get(report.selectedCandidatePairId).localCandidateId);
+        path = {candidate: local.candidateType, relay: local.relayProtocol, url: local.url,
+                outgoingBitrate: stats.get(report.selectedCandidatePairId).availableOutgoingBitrate};
+      }
+    let pictures = {};
+    for (const report of stats.values()) {
+      if (report.kind !== 'video') continue;
+      if (report.type === 'inbound-rtp')
+        Object.assign(pictures, {frames: report.framesDecoded, width: report.frameWidth, height: report.frameHeight, codec: stats.get(report.codecId)?.mimeType});
+      if (report.type === 'outbound-rtp') pictures.sentFrames = report.framesEncoded;
+    }
+    return {...(await connectionFacts(connection)), ...path, pictures};
+  },
+};

@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""Browsers as people have them: Chromium with unmodified SIP.js and JsSIP calls phones, services and other pages and is called; tones are measured
+at both ends.
+
+Chromium takes no loopback address for a candidate, so this runs in a network namespace with a pair of Ethernet ends of its own."""
+import shutil
+
+import own_network
+from browser import Driver, Page, missing
+from harness import Baresip, Suite, check, free_port, wait_for
+from own_network import ADDRESS
+
+NO_NETWORK = own_network.enter(own_network.ON_A_WIRE)
+
+suite = Suite()
+count = 0
+
+
+def node_of(node, **more):
+    node.config = {"realms": [{"name": "default", "listeners": [{"transport": "udp", "bind": f"{ADDRESS}:{node.sip}"}],
+                               "media": {"bind_v4": ADDRESS, "ports": f"{node.media[0]}-{node.media[1]}", "webrtc_port": node.webrtc}}],
+                   "web": {"bind": f"0.0.0.0:{node.web}", "websocket": {"origins": ["*"]}}, **more}
+    return node.start()
+
+
+def phone(node, user, hertz, codec="PCMU/8000/1", options="", **more):
+    global count
+    count += 1
+    p = suite.closing(Baresip(node.folder, f"{count}-{user}", user, node.users[user], node.sip, hertz, codec=codec, options=options, host=ADDRESS, domain=node.domain, **more))
+    p.wait_registered(node)
+    return p
+
+
+def page(node, driver, kind, user, hertz, **more):
+    p = suite.closing(Page(driver, node, kind, user, hertz, ADDRESS, node.folder, **more))
+    p.register()
+    return p
+
+
+def calls_a_phone(node, driver, kind):
+    b = phone(node, "1002", 620)
+    a = page(node, driver, kind, "1001", 440)
+    a.do("call", f"sip:1002@{node.domain}")
+    a.event("confirmed")
+    a.heard(620), b.heard(440)
+    facts = a.do("facts")
+    check(facts["dtls"] == "connected" and "a=rtcp-mux" in facts["remote"] and "UDP/TLS/RTP/SAVP" in facts["remote"], str(facts))
+    a.do("hold")
+    a.event("hold")
+    quiet = len(b.recording()[0])
+    wait_for(lambda: len(b.recording()[0]) > quiet + 8000, 10, "a second of sound on hold")
+    a.do("unhold")
+    a.event("unhold")
+    a.heard(620), b.heard(440, since=len(b.recording()[0]))
+    a.do("hangup")
+    node.wait_no_calls()
+
+
+def sdk_calls(node, driver):
+    b = phone(node, "1002", 620)
+    a = page(node, driver, "tandem", "1001", 440)
+    a.do("call", f"sip:1002@{node.domain}")
+    a.event("confirmed")
+    a.heard(620), b.heard(440)
+    check(a.do("facts")["candidate"] == "host", "relayed without need")
+    b.command("hangup")
+    a.event("ended")
+    node.wait_no_calls()
+
+
+def video(node, driver):
+    """A page and a SIP phone with a camera see each other, whoever calls; pictures, not packets, are looked at."""
+    def both_see(a, b):
+        def page_sees():
+            got = a.do("picture")
+            return got if got["width"] > 0 and got["spread"] > 10 else None
+
+        def phone_sees():
+            got = b.seen()
+            return got if got and got["spread"] > 10 else None
+
+        wait_for(page_sees, 20, "a picture in the page")
+        seen = wait_for(phone_sees, 20, "a picture at the phone")
+        check(seen["size"][0] / seen["size"][1] > 1.2, str(seen))
+        before = a.do("facts")["pictures"]
+        check(before["codec"] == "video/VP8", str(before))
+        after = wait_for(lambda: (f := a.do("facts")["pictures"])["frames"] > before["frames"] + 30 and f, 15, "30 more pictures")
+        check(after["sentFrames"] > before["sentFrames"], str(after))
+
+    told = node.metric("media_transport_feedback_total")
+    b = phone(node, "1002", 620, video="vp8")
+    a = page(node, driver, "tandem", "1001", 440, video=True)
+    a.do("call", f"sip:1002@{node.domain}")
+    a.event("confirmed")
+    a.heard(620), b.heard(440)
+    both_see(a, b)
+    # Chromium's estimate begins at 300 kbit/s, and grows only where it is told when its packets came.
+    check("transport-wide-cc" in a.do("facts")["remote"], "the answer takes no transport-wide feedback")
+    wait_for(lambda: (a.do("facts")["outgoingBitrate"] or 0) > 400_000, 30, f"a larger estimate: {a.do('facts')['outgoingBitrate']}")
+    check(node.metric("media_transport_feedback_total") > told + 10, "feedback is not counted")
+    a.do("hangup")
+    node.wait_no_calls()
+    mark = b.mark()
+    b.command("dial", f"sip:1001@{node.domain}")
+    a.event("incoming")
+    check("transport-wide-cc" in a.do("offered"), "an offer to a page has none")
+    a.do("answer")
+    b.event("CALL_ESTABLISHED", since=mark)
+    a.heard(620)
+    both_see(a, b)
+    b.command("hangup")
+    a.event("ended")
+    node.wait_no_calls()
+
+
+def relay_node():
+    """With TURN, whose clients may reach this network: the page's own and the node's media are in it."""
+    plain, secure = free_port(), free_port()
+    node = suite.node("relay", config={})
+    return node_of(node, turn={"host": ADDRESS, "peers": {"allow": [f"{ADDRESS}/32"]}, "relay": {"ports": "61000-61099"}, "realm": ADDRESS,
+                               "listeners": [{"transport": t, "bind": f"{ADDRESS}:{p}"} for t, p in (("udp", plain), ("tcp", plain), ("tls", secure))]})
+
+
+def is_called(node, driver, kind):
+    b = phone(node, "1002", 620)
+    a = page(node, driver, kind, "1001", 440)
+    mark = b.mark()
+    b.command("dial", f"sip:1001@{node.domain}")
+    check(a.event("incoming")["from"] == "1002", "who calls")
+    a.do("answer")
+    a.event("confirmed")
+    b.event("CALL_ESTABLISHED", since=mark)
+    a.heard(620), b.heard(440)
+    remote = a.do("facts")["remote"]
+    for line in ("a=rtcp-mux", "a=fingerprint:sha-256", "a=candidate:", "a=ice-ufrag:"):
+        check(line in remote, f"no {line} in the offer to a page: {remote}")
+    b.command("hangup")
+    a.event("ended")
+    node.wait_no_calls()
+
+
+def page_calls_page(node, driver):
+    a, b = page(node, driver, "jssip", "1001", 440), page(node, driver, "sipjs", "1002", 620)
+    a.do("call", f"sip:1002@{node.domain}")
+    b.event("incoming")
+    b.do("answer")
+    a.event("confirmed"), b.event("confirmed")
+    a.heard(620), b.heard(440)
+    b.do("hangup")
+    a.event("ended")
+    node.wait_no_calls()
+
+
+def echo(node, driver, kind):
+    a = page(node, driver, kind, "1001", 440)
+    a.do("call", f"sip:*43@{node.domain}")
+    a.event("confirmed")
+    a.heard(440)
+    a.do("hangup")
+    node.wait_no_calls()
+
+
+def keys(node, driver, kind, how):
+    b = phone(node, "1002", 620)
+    a = page(node, driver, kind, "1001", 440)
+    mark = b.mark()
+    a.do("call", f"sip:1002@{node.domain}")
+    a.event("confirmed")
+    a.heard(620)
+    for key in "15#":
+        a.do("dtmf", key, how)
+        wait_for(lambda: [e for e in b.events[mark:] if e.get("type") == "CALL_DTMF_START" and e.get("param") == key] or b.pump(), 10, f"{key} by {how} at the phone: {b.events[mark:]}")
+    a.do("hangup")
+    node.wait_no_calls()
+
+
+def transfer(node, driver, kind):
+    b, c = phone(node, "1002", 620), phone(node, "1003", 880)
+    a = page(node, driver, kind, "1001", 440)
+    a.do("call", f"sip:1002@{node.domain}")
+    a.event("confirmed")
+    a.heard(620)
+    a.do("transfer", f"sip:1003@{node.domain}")
+    b.heard(880), c.heard(620)
+    b.command("hangup")
+    node.wait_no_calls()
+
+
+def messages(node, driver):
+    a, b = page(node, driver, "jssip", "1001", 440), page(node, driver, "sipjs", "1002", 620)
+    for here, there in ((a, b), (b, a)):
+        here.do("message", f"sip:{there.user}@{node.domain}", "안녕 🎧")
+        here.event("messageSent")
+        got = there.event("message")
+        check(got["text"] == "안녕 🎧" and got["from"] == here.user, str(got))
+
+
+def reconnects(node, driver):
+    """The page's connection dies in a call; sound goes on, and the phone's hang-up finds the page on its new one."""
+    b = phone(node, "1002", 620)
+    a = page(node, driver, "jssip", "1001", 440)
+    a.do("call", f"sip:1002@{node.domain}")
+    a.event("confirmed")
+    a.heard(620)
+    moved = node.metric("call_phones_moved_total")
+    a.do("drop")
+    a.event("disconnected"), a.event("connected")
+    a.do("register")
+    a.event("registered")
+    wait_for(lambda: node.metric("call_phones_moved_total") > moved, 10, "the leg moves")
+    a.heard(620), b.heard(440)
+    b.command("hangup")
+    a.event("ended")
+    node.wait_no_calls()
+
+
+def relayed(node, driver, transport=None):
+    """Nothing but TURN leads out of the page's network: over that transport, or by all the node tells of itself. To a phone and from it."""
+    given = {}
+    if transport:
+        made = node.api("POST", "/turn/credentials", {"user": f"1001@{node.domain}"})
+        scheme, proto = {"udp": ("turn:", "udp"), "tcp": ("turn:", "tcp"), "tls": ("turns:", "tcp")}[transport]
+        uri, = [u for u in made["uris"] if u.startswith(scheme) and u.endswith(proto)]
+        given = {"iceServers": [{"urls": uri, "username": made["username"], "credential": made["password"]}]}
+    b = phone(node, "1002", 620)
+    a = page(node, driver, "tandem", "1001", 440, relayOnly=True, **given)
+    a.do("call", f"sip:1002@{node.domain}")
+    a.event("confirmed")
+    a.heard(620), b.heard(440)
+    facts = a.do("facts")
+    check(facts["candidate"] == "relay" and (transport is None or facts["relay"] == transport), str({k: facts.get(k) for k in ("candidate", "relay", "url")}))
+    owners = [x["user"] for x in node.api("GET", "/turn/allocations")["items"]]
+    check(any("1001" in user for user in owners), f"allocations: {owners}")
+    a.do("hangup")
+    node.wait_no_calls()
+    mark = b.mark()
+    b.command("dial", f"sip:1001@{node.domain}")
+    a.event("incoming")
+    a.do("answer")
+    b.event("CALL_ESTABLISHED", since=mark)
+    a.heard(620), b.heard(440, since=len(b.recording()[0]))
+    check(a.do("facts")["candidate"] == "relay", "the second call is not relayed")
+    b.command("hangup")
+    a.event("ended")
+    node.wait_no_calls()
+
+
+def main():
+    why = missing() or NO_NETWORK or (None if shutil.which("baresip") else "baresip is not installed")
+    if why:
+        suite.cannot("browser", why)
+        suite.finish()
+    node = node_of(suite.node("node", config={}))
+    driver = Driver(suite.folder)
+    for kind in ("jssip", "sipjs"):
+        suite.run(f"{kind} calls a phone, holds", calls_a_phone, node, driver, kind)
+        suite.run(f"{kind} is called", is_called, node, driver, kind)
+        suite.run(f"{kind} hears itself", echo, node, driver, kind)
+        for how in ("info", "rfc4733"):
+            suite.run(f"{kind} presses keys by {how}", keys, node, driver, kind, how)
+        suite.run(f"{kind} transfers", transfer, node, driver, kind)
+    suite.run("tandem calls a phone", sdk_calls, node, driver)
+    suite.run("tandem is called", is_called, node, driver, "tandem")
+    suite.run("a SIP phone with a camera, VP8", video, node, driver)
+    relay = relay_node()
+    suite.run("nothing but the node's TURN, as it tells it", relayed, relay, driver)
+    for transport in ("udp", "tcp", "tls"):
+        suite.run(f"nothing but TURN over {transport}", relayed, relay, driver, transport)
+    suite.run("a page calls a page", page_calls_page, node, driver)
+    suite.run("messages", messages, node, driver)
+    suite.run("a page reconnects in a call", reconnects, node, driver)
+    driver.close()
+    suite.finish()
+
+
+main()

@@ -1,0 +1,1 @@
+set(test_deps store_memory)
