@@ -21,7 +21,7 @@ PortRange::PortRange(port::RealmId realm, IpAddress bind, IpAddress advertised, 
       advertised_(advertised ? advertised : bind),
       first_(even_up(first)),
       quarantine_(quarantine),
-      first_half_(static_cast<uint32_t>(epoch % 2)),
+      first_part_(static_cast<uint32_t>(epoch % parts)),
       states_(pairs_between(first, last)) {}
 
 std::optional<uint32_t> PortRange::pair_of(uint16_t rtp_port) const {
@@ -33,22 +33,22 @@ std::optional<uint32_t> PortRange::pair_of(uint16_t rtp_port) const {
 
 std::optional<uint32_t> PortRange::take_any(Instant now, bool resting, Rng& rng) {
   if (in_use() >= pairs()) return std::nullopt;
-  for (const uint32_t half : {first_half_, 1 - first_half_})
-    if (const auto pair = take_of_half(half, now, resting, rng)) return pair;
+  for (uint32_t i = 0; i < parts; ++i)
+    if (const auto pair = take_of_part((first_part_ + i) % parts, now, resting, rng)) return pair;
   return std::nullopt;
 }
 
-std::optional<uint32_t> PortRange::take_of_half(uint32_t half, Instant now, bool resting, Rng& rng) {
-  const uint32_t count = (pairs() + 1 - half) / 2;
+std::optional<uint32_t> PortRange::take_of_part(uint32_t part, Instant now, bool resting, Rng& rng) {
+  const uint32_t count = (pairs() + parts - 1 - part) / parts;
   if (count == 0) return std::nullopt;
   constexpr int random_tries = 16;
   for (int i = 0; i < random_tries; ++i) {
-    const uint32_t pair = 2 * static_cast<uint32_t>(rng.below(count)) + half;
+    const uint32_t pair = parts * static_cast<uint32_t>(rng.below(count)) + part;
     if (take(pair, now, resting)) return pair;
   }
   const auto start = static_cast<uint32_t>(rng.below(count));
   for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t pair = 2 * ((start + i) % count) + half;
+    const uint32_t pair = parts * ((start + i) % count) + part;
     if (take(pair, now, resting)) return pair;
   }
   return std::nullopt;

@@ -15,9 +15,9 @@ namespace tandem::net {
 
 /// Pairs {even, odd} of one realm and address family. A pair given back rests before it is handed out again,
 /// so that late packets of the old call do not reach the new one; when nothing else is left, resting pairs
-/// are used too. Of all pairs one half is handed out first, the other when that is used up, and each boot
-/// begins with the half that the boot before left alone: phones whose calls a crash ended go on sending to
-/// the ports they knew, and there is nobody left to remember which those were.
+/// are used too. Of all pairs one eighth is handed out first, the next when that is used up, and each boot
+/// begins with the one that was first eight boots ago: phones whose calls a crash ended go on sending to the
+/// ports they knew, and there is nobody left to remember which those were.
 class PortRange {
  public:
   PortRange(port::RealmId realm, IpAddress bind, IpAddress advertised, uint16_t first, uint16_t last,
@@ -32,20 +32,21 @@ class PortRange {
   std::optional<uint32_t> pair_of(uint16_t rtp_port) const;
 
   // Any thread.
-  /// A random free pair, of this boot's half while there is one; one that rests only with `resting`.
+  /// A random free pair, of this boot's eighth while there is one; one that rests only with `resting`.
   std::optional<uint32_t> take_any(Instant now, bool resting, Rng& rng);
   bool take(uint32_t pair, Instant now, bool resting);
   void give_back(uint32_t pair, Instant now);
 
  private:
-  std::optional<uint32_t> take_of_half(uint32_t half, Instant now, bool resting, Rng& rng);
+  std::optional<uint32_t> take_of_part(uint32_t part, Instant now, bool resting, Rng& rng);
 
+  static constexpr uint32_t parts = 8;
   static constexpr int64_t held = -1;
   const port::RealmId realm_;
   const IpAddress bind_, advertised_;
   const uint16_t first_;  // even
   const Duration quarantine_;
-  const uint32_t first_half_;  // 0: pairs of even index come first, 1: odd
+  const uint32_t first_part_;  // pairs of this index, modulo `parts`, come first
   std::atomic<uint32_t> in_use_{0};
   std::vector<std::atomic<int64_t>> states_;  // `held`, or the monotonic time it rests until
 };

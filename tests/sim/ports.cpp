@@ -23,7 +23,7 @@ std::optional<port::MediaPorts::Pair> SimPorts::open_pair(port::RealmId, IpAddre
   if (last_ != 0 && table_.tenants.contains(last_) && sabotage_.once(Fault::shared_port))
     return bind_pair(last_);
   for (int tries = 0; tries < 10'000; ++tries) {
-    const uint64_t pair = 2 * rng_.below(PortTable::pairs / 2) + table_.epoch % 2;
+    const uint64_t pair = 8 * rng_.below(PortTable::pairs / 8) + table_.epoch % 8;
     const auto number = static_cast<uint16_t>(PortTable::first + 2 * pair);
     if (table_.tenants.contains(number) || table_.tenants.contains(static_cast<uint16_t>(number + 1)))
       continue;

@@ -22,7 +22,7 @@ struct PortTable {
   IpAddress ip;
   std::map<uint16_t, Tenant> tenants;   // by number
   std::map<uint16_t, Instant> resting;  // even numbers given back a moment ago
-  uint64_t epoch = 0;                   // of the boot: as in net::PortRange, each begins with its own half
+  uint64_t epoch = 0;                   // of the boot: as in net::PortRange, each begins with its own eighth
 };
 
 class SimPorts final : public port::MediaPorts {
