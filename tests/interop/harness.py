@@ -393,15 +393,16 @@ class Baresip:
         else:
             server = f"sip:{user}@{at}:{port};transport={transport}"
         (self.folder / "accounts").write_text(
-            f"<{server}>;auth_user={user};auth_pass={password};regint=300;answermode={answer};audio_codecs={codec}{options}\n")
+            f"<{server}>;auth_user={user};auth_pass={password};regint=300;answermode={answer};audio_codecs={codec}{f';video_codecs={video}' if video else ''}{options}\n")
         config = ["poll_method epoll", f"sip_listen {at}:0", "call_max_calls 4", "call_local_timeout 60", f"net_interface {host}",
                   "module_path /usr/lib/baresip/modules", "module g711.so", "module g722.so", "module opus.so", "module srtp.so", "module dtls_srtp.so", "module stun.so", "module ice.so", "module aufile.so", "module aubridge.so",
                   "module sndfile.so", "module ctrl_tcp.so", "module_tmp account.so", "module_app menu.so",
                   f"audio_source aufile,{self.folder}/tone.wav", f"audio_player aubridge,none-{name}", f"audio_alert aubridge,none-{name}",
                   f"audio_channels {channels}", f"audio_srate {rate}", f"ctrl_tcp_listen {HOST}:{self.control_port}", f"snd_path {self.folder}",
                   "rtp_ports 30000-32766", "statmode_default off"]
-        if video:  # the codec's module; it sends a picture that moves, and keeps the last that came for seen()
-            config += [f"module {video}.so", "module fakevideo.so", "module snapshot.so", "video_source fakevideo,fake", "video_display fakevideo,fake",
+        if video:  # a codec; it sends a picture that moves, and keeps the last that came for seen()
+            module = {"VP8": "vp8", "H264": "avcodec"}[video]
+            config += [f"module {module}.so", "module fakevideo.so", "module snapshot.so", "video_source fakevideo,fake", "video_display fakevideo,fake",
                        "video_size 320x180", "video_bitrate 300000", "video_fps 15"]
         if ca:
             config.append(f"sip_cafile {ca}")

@@ -310,6 +310,34 @@ def several(node, driver):
     node.wait_no_calls()
 
 
+def connects_a_caller(node, driver):
+    """The phone that called and was on hold meanwhile is heard by the one that it is connected with, and is sent what that says."""
+    b, c = phone(node, "1002", 620), phone(node, "1003", 880)
+    a = desk(driver, node, "1001", 440)
+    b.command("dial", f"sip:1001@{node.domain}")
+    a.click("Answer")
+    a.connected()
+    a.heard(620), b.heard(440)
+    a.call("1003")
+    a.see("1003", ".line.active")
+    a.connected()
+    a.heard(880), c.heard(440)
+    a.click("Transfer", within=".line.active")
+    a.click("Connect with Extension 1002")
+    c.heard(620)
+
+    def sent():
+        legs = {leg["party"]: leg["media"]["packets_sent"] for call in node.api("GET", "/calls")["items"] for leg in node.api("GET", f"/calls/{call['id']}")["legs"]}
+        return legs.get(f"1002@{node.domain}") if f"1003@{node.domain}" in legs else None
+
+    # baresip records no more of what it hears once it was on hold: what it is sent is counted.
+    before = wait_for(sent, 10, "a call of 1002 and 1003")
+    wait_for(lambda: sent() > before + 100, 10, "two seconds of sound for 1002")
+    a.idle()
+    b.command("hangup")
+    node.wait_no_calls()
+
+
 def transfers(node, driver):
     b, c = phone(node, "1002", 620), phone(node, "1003", 880)
     a = desk(driver, node, "1001", 440)
@@ -503,7 +531,8 @@ def main():
     node.start()
     driver = Driver(suite.folder, E2E / "softphone.mjs")
     for name, body in (("calls a phone, holds, mutes, calls back", calls_a_phone), ("is called", is_called), ("keys both ways", keys),
-                       ("several calls, connected with each other", several), ("transfers", transfers), ("messages", messages), ("pictures", pictures),
+                       ("several calls, connected with each other", several), ("connects a caller", connects_a_caller),
+                       ("transfers", transfers), ("messages", messages), ("pictures", pictures),
                        ("another microphone", devices), ("comes back", comes_back), ("leaves", leaves)):
         suite.run(name, without_troubles, body, node, driver)
     driver.close()
