@@ -138,7 +138,7 @@ class Tandem(Server):
         config = {"media": {"bypass": bypass}, "log": {"level": "warning"}, "sip": {"digest": ["MD5"]},  # all that the peer has
                   "limits": {"requests_per_second": 0, "auth_failures": 0}}
         self.node = harness.Node(ROOT / "build" / "tandem", self.folder, config=config, workers=1, prefix=SERVER,
-                                 media_ports=(30000, 44999))
+                                 media_ports=(30000, 44999), env={"TANDEM_DEMO_PASSWORD": PASSWORD})
         node = self.node
         node._spawn(node.argv_demo())  # the first start makes the domain and the API token
         node.wait_ready()
@@ -222,6 +222,16 @@ def argv_call(server, rate, calls, hold="0s", rtp=False, codecs=()):
                         "--to", f"sip:2000@{server.domain}", "--rate", str(rate), "--calls", str(calls), "--hold", hold,
                         "--media-ports", "45000-60999", *(["--rtp"] if rtp else []),
                         *(["--caller-codec", codecs[0], "--callee-codec", codecs[1]] if codecs else [])]
+
+
+def argv_web(server, rate, calls, hold="0s", rtp=True, codecs=()):
+    """Browsers call a browser: SIP over secure WebSockets, a connection for each call, media by ICE and DTLS-SRTP."""
+    at, node = f"{HOST}:{server.node.web}", server.node
+    return GENERATOR + [str(ROOT / "build" / "tandem"), "load", "call", "--target", at, "--register-at", at, "--transport", "wss", "--insecure",
+                        "--connections", str(calls), "--bind", f"{HOST}:{server.caller}", "--callee-bind", f"{HOST}:{server.callee}",
+                        "--from", f"sip:1001@{server.domain}", "--to", f"sip:1002@{server.domain}", "--user", "1001", "--password", PASSWORD,
+                        "--domain", server.domain, "--users", "1002-1002", "--rate", str(rate), "--calls", str(calls), "--hold", hold, "--rtp",
+                        "--media-ports", "45000-60999", "--webrtc", "both", "--caller-codec", codecs[0], "--callee-codec", codecs[1]]
 
 
 def generate(argv, on_line=None):
@@ -521,7 +531,7 @@ def bench_relay(report, peers, rounds, window):
         report.bar("relay at most 1.0x rtpengine", ratio <= 1.0, f"{ratio:.2f}x")
 
 
-def transcode_round(server, window, calls, codecs, more=()):
+def transcode_round(server, window, calls, codecs, more=(), argv=argv_call):
     """CPU milliseconds for each second of a full-duplex call, between two progress lines while all calls are up."""
     first = 6
     last, samples = first + window, {}
@@ -531,7 +541,7 @@ def transcode_round(server, window, calls, codecs, more=()):
         if m and int(m[1]) in (first, last):
             samples[int(m[1])] = (time.monotonic(), server.cpu(), int(m[3]))
 
-    result = generate(argv_call(server, 50, calls, hold=f"{last}s", rtp=True, codecs=codecs) + list(more), on_line)
+    result = generate(argv(server, 50, calls, hold=f"{last}s", rtp=True, codecs=codecs) + list(more), on_line)
     (t0, cpu0, in0), (t1, cpu1, in1) = samples[first], samples[last]
     media = [b - a for a, b in zip(cpu0, cpu1)][0]  # rtpengine alone: the proxy has nothing to do with packets
     rtp, rate = result["rtp"], (in1 - in0) / (t1 - t0)
@@ -561,15 +571,18 @@ def bench_transcode(report, peers, rounds, window):
 
 
 def bench_webrtc(report, rounds, window, calls=100):
-    """A browser's leg and a telephone's: ICE and its consent, DTLS-SRTP, no transcoding."""
-    report.say(f"WebRTC: CPU milliseconds per second of a call between a browser and a telephone, G.711 both ways, {calls} calls")
-    got = {"telephone": [], "browser": []}
+    """A browser's leg and a telephone's, then browsers at both ends: ICE and its consent, DTLS-SRTP, no transcoding."""
+    report.say(f"WebRTC: CPU milliseconds per second of a call, G.711 both ways, {calls} calls")
+    kinds = {"telephone to telephone": ((), argv_call), "browser to telephone": (("--webrtc", "caller"), argv_call),
+             "browser to browser, SIP over WebSockets": ((), argv_web)}
+    got = {name: [] for name in kinds}
     for _ in range(rounds):
-        for name in got:
+        for name, (more, argv) in kinds.items():
             with Tandem() as server:
-                got[name].append(transcode_round(server, window, calls, ("PCMU", "PCMU"), ("--webrtc", "caller") if name == "browser" else ()))
-    plain, browser = (report.rounds(f"{name} to telephone", "ms", r) for name, r in got.items())
-    report.say(f"  {1000 / browser:,.0f} such sessions a core, {browser / plain:.2f}x what two telephones cost")
+                got[name].append(transcode_round(server, window, calls, ("PCMU", "PCMU"), more, argv))
+    plain, browser, both = (report.rounds(name, "ms", r) for name, r in got.items())
+    report.say(f"  {1000 / browser:,.0f} sessions of a browser and a telephone a core, {1000 / both:,.0f} of two browsers; "
+               f"{browser / plain:.2f}x and {both / plain:.2f}x what two telephones cost")
     out = subprocess.run(SERVER + [str(ROOT / "build" / "bench_dtls"), "--benchmark_filter=^openssl$", "--benchmark_format=json"],
                          capture_output=True, text=True, check=True).stdout
     spent = json.loads(out)["benchmarks"][0]["server_us"]

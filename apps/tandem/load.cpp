@@ -10,7 +10,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <future>
+#include <map>
 #include <memory>
+#include <set>
 
 #include "base/text.h"
 #include "dtls/certificate.h"
@@ -35,9 +37,16 @@ struct LoadOptions {
   uint64_t count = 0;
   uint32_t expires = 3600;
   size_t limit = 100'000;
-  std::string webrtc;
+  uint32_t connections = 1;
+  std::string webrtc, path = "/sip";
   bool poisson = false, rtp = false, allow_remote = false, quiet = false, insecure = false;
 };
+
+const std::map<std::string, port::Transport> transports = {{"udp", port::Transport::udp},
+                                                           {"tcp", port::Transport::tcp},
+                                                           {"tls", port::Transport::tls},
+                                                           {"ws", port::Transport::ws},
+                                                           {"wss", port::Transport::wss}};
 
 enum class Mode : uint8_t { uac, uas, call, register_ };
 
@@ -82,9 +91,8 @@ class Reader {
 
   Result<load::Settings, std::string> read(Mode mode) {
     load::Settings s;
-    s.transport = o_.transport == "tls"   ? port::Transport::tls
-                  : o_.transport == "tcp" ? port::Transport::tcp
-                                          : port::Transport::udp;
+    s.transport = transports.at(o_.transport);
+    s.connections = o_.connections;
     s.allow_remote = o_.allow_remote;
     s.server_name = o_.server_name;
     if (mode == Mode::uac || mode == Mode::call) s.caller = caller();
@@ -150,11 +158,22 @@ class Reader {
   std::string problem_;
 };
 
-/// Nobody here answers questions or keeps records: the generator asks for neither.
+/// Nobody here answers questions or keeps records: the generator asks for neither. Why no connection comes to
+/// be is told, once.
 struct NoHandlers final : net::AskHandler, net::SpoolHandler, net::EventHandler {
   void ask(uint16_t, port::Asked) override {}
   void append(uint16_t, std::vector<port::Append>) override {}
-  void events(uint16_t, std::vector<port::Event>) override {}
+  void events(uint16_t, std::vector<port::Event> list) override {
+    for (const port::Event& e : list) {
+      if (e.level < port::Level::warning || !told_.emplace(e.name).second) continue;
+      std::string text(e.name);
+      for (const auto& [field, value] : e.fields) text += fmt::format(" {}='{}'", field, value);
+      fmt::print(stderr, "tandem load: {}\n", text);
+    }
+  }
+
+ private:
+  std::set<std::string> told_;  // of one worker
 };
 
 /// A certificate for the time of the run, where TLS is spoken and none was given.
@@ -227,17 +246,23 @@ class Run {
     net::RuntimeConfig rc;
     rc.workers = 1;
     rc.sip_receive_buffer = 16 << 20;
+    rc.limits.connections += 2 * size_t{settings_.connections};
+    rc.limits.websocket.messages_per_second = 1'000'000;  // of a server we chose ourselves
     net::TlsFiles tls{o_.certificate, o_.key, {}};
     if (settings_.transport == port::Transport::tls && tls.certificate.empty()) {
       auto made = certificate_.make();
       if (!made.ok()) return Failure{made.reason()};
       tls = *made;
     }
+    if (o_.path.empty() || o_.path[0] != '/' || o_.path.find_first_of("\r\n ") != std::string::npos)
+      return Failure{fmt::format("--path: '{}' is no path such as /sip", o_.path)};
+    // Nobody connects to a client of WebSockets: its listener holds an address and no more.
+    const bool web = port::is_websocket(settings_.transport);
     const auto listen = [&](const std::string& text, port::RealmId realm) -> Status<std::string> {
       const auto bind = SocketAddress::parse(text);
       if (!bind) return Failure{fmt::format("'{}' is no address and port to bind", text)};
       net::ListenerConfig l;
-      l.transport = settings_.transport;
+      l.transport = web ? port::Transport::tcp : settings_.transport;
       l.bind = *bind;
       l.realm = realm;
       l.tls = tls;
@@ -249,7 +274,7 @@ class Run {
     if (settings_.callee)
       if (auto s = listen(o_.callee_bind, load::callee_realm); !s.ok()) return Failure{s.reason()};
     for (const port::RealmId realm : {load::caller_realm, load::callee_realm})
-      rc.tls.push_back({realm, o_.ca, !o_.insecure});
+      rc.outgoing.push_back({realm, o_.ca, !o_.insecure, web ? o_.path : std::string()});
     unsigned first = 0, last = 0;
     if (std::sscanf(o_.media_ports.c_str(), "%u-%u", &first, &last) != 2 || first < 1024 || last > 65535 ||
         last < first + 3)
@@ -338,8 +363,12 @@ class Run {
 };
 
 void add_common(CLI::App* c, LoadOptions& o) {
-  c->add_option("--transport", o.transport, "udp, tcp or tls")
-      ->check(CLI::IsMember({"udp", "tcp", "tls"}))
+  c->add_option("--transport", o.transport, "udp, tcp, tls, ws or wss")
+      ->check(CLI::IsMember(transports))
+      ->capture_default_str();
+  c->add_option("--path", o.path, "ws, wss: of the server's WebSocket for SIP")->capture_default_str();
+  c->add_option("--connections", o.connections,
+                "that each side opens, where the transport has any; users and calls are dealt to them")
       ->capture_default_str();
   c->add_option("--server-name", o.server_name,
                 "TLS: name the target's certificate must carry (default: its address)");

@@ -186,7 +186,7 @@ Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::Nod
       lc.request_client_certificate = l.request_client_certificate;
       rc.listeners.push_back(std::move(lc));
     }
-    rc.tls.push_back({id, r.tls_ca, r.tls_verify});
+    rc.outgoing.push_back({id, r.tls_ca, r.tls_verify});
     const edge::MediaRange& m = realms->realm(id).media;
     rc.media.push_back({id, m.v4, m.v6, m.advertised_v4, m.advertised_v6, m.first_port, m.last_port,
                         static_cast<uint16_t>(r.webrtc_port)});

@@ -151,7 +151,7 @@ namespace {
 /// rest, where we offer of our own; what the other leg speaks still comes first, since it need not be made
 /// anew. Who else has to have both can be nothing else either.
 void speak_webrtc(const port::Path& path, media::EndpointConfig& config) {
-  if (path.transport == port::Transport::ws || path.transport == port::Transport::wss) {
+  if (port::is_websocket(path.transport)) {
     config.anchored = true;
     config.srtp = media::Srtp::required;
     config.srtp_keying = media::SrtpKeying::dtls;

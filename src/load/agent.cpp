@@ -13,6 +13,12 @@ namespace {
 constexpr int starts_per_batch = 256;  // so that a late generator still reads what comes back
 constexpr uint16_t silent_port = 16000;
 
+/// Of a Contact; secure WebSockets have none of their own (RFC 7118 section 5.2.1).
+std::string transport_parameter(port::Transport t) {
+  if (t == port::Transport::udp) return {};
+  return ";transport=" + lower(port::to_string(t == port::Transport::wss ? port::Transport::ws : t));
+}
+
 }  // namespace
 
 std::string cause_of(const sip::Message& response) {
@@ -36,9 +42,7 @@ void Agent::start(Now now, SocketAddress caller, SocketAddress callee) {
     Endpoint e;
     e.local = local;
     e.via = "SIP/2.0/" + transport + " " + local.to_string() + ";rport;branch=z9hG4bK";
-    e.contact = "@" + local.to_string();
-    if (settings_.transport != port::Transport::udp)
-      e.contact += settings_.transport == port::Transport::tls ? ";transport=tls" : ";transport=tcp";
+    e.contact = "@" + local.to_string() + transport_parameter(settings_.transport);
     return e;
   };
   caller_ = endpoint(caller);
@@ -154,7 +158,7 @@ Agent::Again Agent::again(Owner owner, SlotId id, ClientRequest& request, Now no
 
 // ---- messages in and out ---------------------------------------------------------------------------------
 
-void Agent::send(Buffer bytes, const SocketAddress& to, port::RealmId realm) {
+void Agent::send(Buffer bytes, const SocketAddress& to, port::RealmId realm, uint32_t work) {
   port::Send s;
   s.path.transport = settings_.transport;
   s.path.realm = realm;
@@ -162,6 +166,7 @@ void Agent::send(Buffer bytes, const SocketAddress& to, port::RealmId realm) {
   s.path.remote = to;
   s.bytes = std::move(bytes);
   s.server_name = settings_.server_name;
+  s.lane = work % settings_.connections;
   outbox_.send(std::move(s));
 }
 

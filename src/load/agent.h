@@ -128,7 +128,8 @@ class Agent final : public port::Worker {
   enum class Again : uint8_t { send, timed_out };
   /// Timer A (INVITE) or E is due, or B or F.
   Again again(Owner owner, SlotId id, ClientRequest& request, Now now, bool invite);
-  void send(Buffer bytes, const SocketAddress& to, port::RealmId realm);
+  /// `work`: what of the same number leaves by the same connection.
+  void send(Buffer bytes, const SocketAddress& to, port::RealmId realm, uint32_t work);
   void reply(const port::Path& path, Buffer bytes);
   SlotId open_stream(Now now, bool wanted, const std::shared_ptr<const Sound>& sound, Wire wire);
   void connect_stream(Now now, SlotId stream, const sdp::Description& remote);
@@ -149,7 +150,9 @@ class Agent final : public port::Worker {
   Buffer write_cancel(SlotId id, const OutgoingCall& call) const;
   /// ACK to a refusal (section 17.1.1.3), made from it alone.
   Buffer write_refusal_ack(const sip::Message& response) const;
-  void to_target(Buffer bytes) { send(std::move(bytes), settings_.caller->target, caller_realm); }
+  void to_target(SlotId id, Buffer bytes) {
+    send(std::move(bytes), settings_.caller->target, caller_realm, id.slot);
+  }
   void on_invite_response(Now now, SlotId id, OutgoingCall& call, const sip::Message& response);
   void on_answered(Now now, SlotId id, OutgoingCall& call, const sip::Message& response);
   void on_refused(Now now, SlotId id, OutgoingCall& call, const sip::Message& response);
@@ -180,8 +183,9 @@ class Agent final : public port::Worker {
   void on_registration_timer(Now now, SlotId id);
   void end_registration(SlotId id, const std::string& cause);
   std::string user_name(const Registration& r) const;
-  void to_registrar(Buffer bytes) {
-    send(std::move(bytes), settings_.registrations->target, settings_.callee ? callee_realm : caller_realm);
+  void to_registrar(const Registration& r, Buffer bytes) {
+    send(std::move(bytes), settings_.registrations->target, settings_.callee ? callee_realm : caller_realm,
+         r.user);
   }
 
   // ---- given

@@ -105,7 +105,7 @@ void Agent::begin_call(Now now) {
 void Agent::send_invite(Now now, SlotId id, OutgoingCall& call) {
   call.state = OutgoingCall::State::calling;
   begin_request(Owner::caller, id, call.request, now);
-  to_target(write_invite(id, call));
+  to_target(id, write_invite(id, call));
 }
 
 void Agent::on_caller_response(Now now, SlotId id, const sip::Message& response) {
@@ -114,7 +114,7 @@ void Agent::on_caller_response(Now now, SlotId id, const sip::Message& response)
   if (!call || (refusal && response.cseq().number != call->request.cseq)) {
     // Of an ended call or of an INVITE from before the challenge: the far side did not see our ACK.
     ++statistics_.retransmissions_seen;
-    if (refusal) to_target(write_refusal_ack(response));
+    if (refusal) to_target(id, write_refusal_ack(response));
     return;
   }
   if (response.method() == sip::Method::invite) return on_invite_response(now, id, *call, response);
@@ -143,7 +143,7 @@ void Agent::on_answered(Now now, SlotId id, OutgoingCall& call, const sip::Messa
   using State = OutgoingCall::State;
   if (call.state == State::talking || call.state == State::releasing) {
     ++statistics_.retransmissions_seen;
-    if (call.state == State::talking) to_target(write_in_dialog(id, call, sip::Method::ack));
+    if (call.state == State::talking) to_target(id, write_in_dialog(id, call, sip::Method::ack));
     return;
   }
   call.to = std::string(response.header(sip::HeaderId::to).value_or(""));
@@ -153,14 +153,14 @@ void Agent::on_answered(Now now, SlotId id, OutgoingCall& call, const sip::Messa
   call.state = State::talking;
   ++statistics_.answered;
   statistics_.answer_delay.add(microseconds_between(call.began, now.mono));
-  to_target(write_in_dialog(id, call, sip::Method::ack));
+  to_target(id, write_in_dialog(id, call, sip::Method::ack));
   start_stream(now, call.stream, response);
   if (settings_.caller->hold.count() <= 0) return release(now, id, call);
   arm(Owner::caller, id, call.request.due, now.mono + settings_.caller->hold);
 }
 
 void Agent::on_refused(Now now, SlotId id, OutgoingCall& call, const sip::Message& response) {
-  to_target(write_refusal_ack(response));
+  to_target(id, write_refusal_ack(response));
   const bool challenge = response.status() == 401 || response.status() == 407;
   const CallerSettings& c = *settings_.caller;
   if (challenge && !call.challenged &&
@@ -180,7 +180,7 @@ void Agent::release(Now now, SlotId id, OutgoingCall& call) {
   // The nonce of the INVITE's credentials would need another response for this method and count.
   call.request.authorization.clear();
   begin_request(Owner::caller, id, call.request, now);
-  to_target(write_in_dialog(id, call, sip::Method::bye));
+  to_target(id, write_in_dialog(id, call, sip::Method::bye));
 }
 
 void Agent::on_bye_response(Now now, SlotId id, OutgoingCall& call, const sip::Message& response) {
@@ -194,7 +194,7 @@ void Agent::on_bye_response(Now now, SlotId id, OutgoingCall& call, const sip::M
     call.bye_challenged = true;
     ++call.request.cseq;
     begin_request(Owner::caller, id, call.request, now);
-    return to_target(write_in_dialog(id, call, sip::Method::bye));
+    return to_target(id, write_in_dialog(id, call, sip::Method::bye));
   }
   statistics_.release_delay.add(microseconds_between(call.request.sent, now.mono));
   end_call(now, id, response.status() < 300 ? "" : "BYE: " + cause_of(response));
@@ -207,26 +207,26 @@ void Agent::on_caller_timer(Now now, SlotId id) {
     case State::calling:
       if (again(Owner::caller, id, call.request, now, true) == Again::timed_out)
         return end_call(now, id, "no response to INVITE");
-      return to_target(write_invite(id, call));
+      return to_target(id, write_invite(id, call));
     case State::proceeding:
       return cancel(now, id, call);
     case State::cancelling:
       if (again(Owner::caller, id, call.request, now, false) == Again::timed_out)
         return end_call(now, id, "no final response after CANCEL");
-      return to_target(write_cancel(id, call));
+      return to_target(id, write_cancel(id, call));
     case State::talking:
       return release(now, id, call);
     case State::releasing:
       if (again(Owner::caller, id, call.request, now, false) == Again::timed_out)
         return end_call(now, id, "no response to BYE");
-      return to_target(write_in_dialog(id, call, sip::Method::bye));
+      return to_target(id, write_in_dialog(id, call, sip::Method::bye));
   }
 }
 
 void Agent::cancel(Now now, SlotId id, OutgoingCall& call) {
   call.state = OutgoingCall::State::cancelling;
   begin_request(Owner::caller, id, call.request, now);
-  to_target(write_cancel(id, call));
+  to_target(id, write_cancel(id, call));
 }
 
 void Agent::end_call(Now now, SlotId id, const std::string& cause) {

@@ -46,7 +46,7 @@ void Agent::begin_registration(Now now) {
 
 void Agent::send_register(Now now, SlotId id, Registration& r) {
   begin_request(Owner::registration, id, r.request, now);
-  to_registrar(write_register(id, r));
+  to_registrar(r, write_register(id, r));
 }
 
 void Agent::on_register_response(Now now, SlotId id, Registration& r, const sip::Message& response) {
@@ -81,7 +81,7 @@ void Agent::on_registration_timer(Now now, SlotId id) {
   }
   if (again(Owner::registration, id, r.request, now, false) == Again::timed_out)
     return end_registration(id, "no response to REGISTER");
-  to_registrar(write_register(id, r));
+  to_registrar(r, write_register(id, r));
 }
 
 void Agent::end_registration(SlotId id, const std::string& cause) {

@@ -34,6 +34,7 @@ std::optional<std::string> problem_with(const Settings& s) {
       return "'" + codec + "' is none of PCMU, PCMA, G722, G729, opus";
   if ((s.caller && s.caller->webrtc && !s.caller->rtp) || (s.callee && s.callee->webrtc && !s.callee->rtp))
     return "--webrtc is about media: it needs --rtp";
+  if (s.connections == 0 || s.connections > 65'536) return "connections are 1 to 65536";
   if (s.registrations) {
     if (auto p = problem_with_target(s.registrations->target, s.allow_remote)) return p;
     if (auto p = problem_with_pace(s.registrations->pace)) return p;

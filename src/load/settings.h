@@ -59,6 +59,7 @@ struct Settings {
   std::optional<CallerSettings> caller;
   std::optional<CalleeSettings> callee;
   std::optional<RegistrarSettings> registrations;
+  uint32_t connections = 1;   // of each side, where the transport has any; work is dealt to them
   std::string server_name;    // TLS: the name the target's certificate must carry; empty: its address
   bool allow_remote = false;  // media may go to an address that is not loopback
 };

@@ -30,12 +30,14 @@ struct ListenerConfig {
   bool request_client_certificate = false;
 };
 
-/// How a realm stands towards the servers it connects to over TLS.
-struct RealmTls {
+/// How a realm stands towards the servers it connects to.
+struct RealmOutgoing {
   port::RealmId realm = 0;
   std::string ca;  // PEM authorities servers are verified with; empty: the system's trust store
   /// False: whoever answers is taken for whom we meant. It hides the call from listeners only.
   bool verify = true;
+  /// Of the WebSockets for SIP that we open (RFC 7118); empty: none are, their clients open them.
+  std::string websocket_path{};
 };
 
 /// Media addresses and ports of a realm. A family without a bind address has no media there.
@@ -121,7 +123,7 @@ struct RuntimeConfig {
   uint16_t workers = 1;
   std::vector<ListenerConfig> listeners;
   std::vector<RealmMedia> media;
-  std::vector<RealmTls> tls;  // realms left out verify with the system's trust store
+  std::vector<RealmOutgoing> outgoing;  // realms left out verify with the system's trust store
   TurnNetConfig turn;
   DnsConfig dns;
   Limits limits;

@@ -60,6 +60,8 @@ bool Connections::progress(Connection& c) {
       return finish_connect(c);
     case State::handshake:
       return handshake(c);
+    case State::upgrading:
+      return await_websocket(c);
     case State::open:
       break;
   }
@@ -71,7 +73,7 @@ bool Connections::handshake(Connection& c) {
   ERR_clear_error();
   SSL_set_app_data(c.ssl.get(), &c.peer_name);  // for verify_peer(); the table may have moved it since
   const int r = SSL_do_handshake(c.ssl.get());
-  if (r == 1) return opened(c);
+  if (r == 1) return transported(c);
   switch (SSL_get_error(c.ssl.get(), r)) {
     case SSL_ERROR_WANT_READ:
       wait_read(c);
@@ -109,7 +111,10 @@ port::CertifiedNames Connections::names_of_peer(const Connection& c) {
   return std::make_shared<const std::vector<std::string>>(certified_names(certificate));
 }
 
-bool Connections::opened(Connection& c) {
+/// The stream is there.
+bool Connections::transported(Connection& c) { return c.web ? ask_websocket(c) : opened(c); }
+
+bool Connections::opened(Connection& c, Bytes first) {
   c.state = State::open;
   c.was_opened = true;
   c.last_used = now();
@@ -121,6 +126,7 @@ bool Connections::opened(Connection& c) {
   sink_.flow_event({port::FlowEvent::Kind::opened, c.path.flow, c.path, 0});
   rearm(c);
   if (c.queued > 0 && !write_some(c)) return false;
+  if (!first.empty() && !deliver(c, first)) return false;
   return read_some(c);
 }
 

@@ -1,4 +1,9 @@
-// WebSockets among the connections of a worker: taking them over from the HTTP server, and their messages.
+// WebSockets among the connections of a worker: taking them over from the HTTP server, asking others for
+// them, and their messages.
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 
 #include "net/connections.h"
@@ -36,6 +41,49 @@ void Connections::adopt(Upgraded upgraded) {
   if (!write_some(c)) return;
   if (!upgraded.input.empty() && !deliver(c, as_bytes(upgraded.input))) return;
   read_some(c);
+}
+
+/// A fresh socket takes so little at once.
+bool Connections::ask_websocket(Connection& c) {
+  const SocketAddress& remote = c.path.remote;
+  const bool named = !c.peer_name.empty() && !IpAddress::parse(c.peer_name);
+  c.question = std::make_unique<UpgradeQuestion>(
+      ask_upgrade(named ? c.peer_name + ":" + std::to_string(remote.port) : remote.to_string(),
+                  outgoing_[c.path.realm].websocket_path, "sip", rng_));
+  const std::string& text = c.question->request;
+  ERR_clear_error();
+  const auto taken = c.ssl ? SSL_write(c.ssl.get(), text.data(), static_cast<int>(text.size()))
+                           : ::send(c.socket.native_handle(), text.data(), text.size(), MSG_NOSIGNAL);
+  if (taken != static_cast<ssize_t>(text.size())) return end(c, &counts_.handshake_failed), false;
+  c.state = State::upgrading;
+  c.begun = now();
+  rearm(c);
+  return await_websocket(c);
+}
+
+bool Connections::await_websocket(Connection& c) {
+  std::optional<UpgradeVerdict> verdict;
+  while (!verdict) {
+    size_t n = 0;
+    switch (read_bytes(c, n)) {
+      case Io::again:
+        wait_read(c);
+        return true;
+      case Io::failed:
+        verdict = UpgradeVerdict{false, "the peer closed the connection", {}};
+        break;
+      case Io::done:
+        verdict = read_answer(*c.question, Bytes(area_.get(), n));
+    }
+  }
+  if (!verdict->agreed) {
+    sink_.event(port::Level::warning, "websocket.refused",
+                {{"remote", c.path.remote.to_string()}, {"answer", verdict->status_line}});
+    end(c, &counts_.handshake_failed);
+    return false;
+  }
+  c.question.reset();
+  return opened(c, as_bytes(verdict->behind));
 }
 
 void Connections::say_goodbye() {

@@ -173,22 +173,21 @@ void Connections::stop_listening() { listeners_.clear(); }
 
 // ---- connecting and sending ----
 
-void Connections::set_outgoing(port::RealmId realm, const TlsContext* tls, bool verify, IpAddress from_v4,
-                               IpAddress from_v6) {
-  Outgoing& o = outgoing_[realm];
+void Connections::set_outgoing(const RealmOutgoing& realm, const TlsContext* tls, const IpAddress& from) {
+  Outgoing& o = outgoing_[realm.realm];
   if (tls) o.tls = tls;
-  o.verify = verify;
-  if (from_v4) o.from_v4 = from_v4;
-  if (from_v6) o.from_v6 = from_v6;
+  o.verify = realm.verify;
+  o.websocket_path = realm.websocket_path;
+  (from.is_v6() ? o.from_v6 : o.from_v4) = from;
 }
 
 Connections::Identity Connections::identity(const Connection& c) const {
-  return {c.path.transport, c.path.realm, c.path.remote, c.peer_name};
+  return {c.path.transport, c.path.realm, c.path.remote, c.peer_name, c.lane};
 }
 
 /// Whom a TLS connection is meant for: the domain asked for, or else the address itself.
 std::string Connections::peer_name(const port::Send& send) {
-  if (send.path.transport != port::Transport::tls) return {};
+  if (!port::is_secure(send.path.transport)) return {};
   if (send.server_name.empty()) return send.path.remote.ip.to_string();
   std::string name = lower(send.server_name);
   if (name.size() > 1 && name.back() == '.') name.pop_back();  // RFC 6066 section 3: sent without
@@ -197,7 +196,7 @@ std::string Connections::peer_name(const port::Send& send) {
 
 Connections::Connection* Connections::reusable(const port::Send& send) {
   const auto it =
-      by_identity_.find({send.path.transport, send.path.realm, send.path.remote, peer_name(send)});
+      by_identity_.find({send.path.transport, send.path.realm, send.path.remote, peer_name(send), send.lane});
   Connection* c = it == by_identity_.end() ? nullptr : table_.find(it->second);
   return c && !c->closing ? c : nullptr;
 }
@@ -228,6 +227,11 @@ Connections::Connection* Connections::connect(const port::Send& send) {
   counts_.connected.add();
   c.state = State::connecting;
   c.peer_name = peer_name(send);
+  c.lane = send.lane;
+  if (port::is_websocket(path.transport)) {
+    expect_websocket();
+    c.web = std::make_unique<WebSocketFramer>(limits_.websocket, WebSocketFramer::Side::client);
+  }
   by_identity_.insert_or_assign(identity(c), c.id);
   wait_write(c);
   rearm(c);
@@ -244,7 +248,7 @@ bool Connections::finish_connect(Connection& c) {
     return true;
   }
   c.path.local = local_address(c.socket.native_handle());
-  if (c.path.transport != port::Transport::tls) return opened(c);
+  if (!port::is_secure(c.path.transport)) return transported(c);
   c.begun = now();
   return begin_tls(c, outgoing_[c.path.realm].tls) && handshake(c);
 }
@@ -272,12 +276,16 @@ bool Connections::begin_tls(Connection& c, const TlsContext* tls) {
   return true;
 }
 
+bool Connections::may_open(const port::Send& send) {
+  return send.path.remote &&
+         (!port::is_websocket(send.path.transport) || !outgoing_[send.path.realm].websocket_path.empty());
+}
+
 void Connections::send(port::Send send, uint16_t from) {
   Connection* c = nullptr;
   if (send.path.flow) {
     c = table_.find({send.path.flow.slot, send.path.flow.generation});
-  } else if (send.path.remote && send.path.transport != port::Transport::ws &&
-             send.path.transport != port::Transport::wss) {  // WebSockets are opened by their clients only
+  } else if (may_open(send)) {
     c = reusable(send);
     if (!c) c = connect(send);
   }
@@ -324,7 +332,8 @@ void Connections::close(port::FlowId flow, uint16_t code, std::string_view reaso
 
 Instant Connections::due(const Connection& c) const {
   if (c.state == State::connecting) return std::min(c.close_by, c.begun + limits_.connect);
-  if (c.state == State::handshake) return std::min(c.close_by, c.begun + limits_.tls_handshake);
+  if (c.state == State::handshake || c.state == State::upgrading)
+    return std::min(c.close_by, c.begun + limits_.tls_handshake);
   Instant silence = c.last_used + limits_.idle;
   if (c.web)
     silence = c.last_read + limits_.websocket_ping + (c.pinged ? limits_.websocket_pong : Duration(0));
@@ -373,7 +382,7 @@ void Connections::expire(Connection& c) {
     why = &counts_.by_us;
   else if (c.state == State::connecting)
     why = &counts_.slow_connect;
-  else if (c.state == State::handshake)
+  else if (c.state == State::handshake || c.state == State::upgrading)
     why = &counts_.slow_handshake;
   else if (c.partial_since + limits_.partial_message <= t)
     why = &counts_.slow_sender;

@@ -22,6 +22,7 @@
 #include "net/sockets.h"
 #include "net/source_counts.h"
 #include "net/ssl_pointer.h"
+#include "net/system_rng.h"
 #include "net/tls.h"
 #include "net/upgrade.h"
 #include "net/websocket_framer.h"
@@ -38,10 +39,9 @@ class Connections {
   ~Connections();
 
   void add_listener(Fd fd, port::Transport transport, port::RealmId realm, const TlsContext* tls);
-  /// TLS for connections of the realm that we open, whether their peers must prove who they are (RFC 5922),
-  /// and the address they leave from (unset: the system's choice).
-  void set_outgoing(port::RealmId realm, const TlsContext* tls, bool verify, IpAddress from_v4,
-                    IpAddress from_v6);
+  /// Connections of the realm that we open: their TLS, whether their peers must prove who they are (RFC
+  /// 5922), and the address they leave from, of its family (unspecified: the system's choice).
+  void set_outgoing(const RealmOutgoing& realm, const TlsContext* tls, const IpAddress& from);
 
   /// A WebSocket whose request was granted. Its source has been counted in (SourceCounts), and so has it
   /// (expect_websocket).
@@ -68,7 +68,7 @@ class Connections {
   size_t size() const { return table_.size(); }
 
  private:
-  enum class State : uint8_t { connecting, handshake, open };
+  enum class State : uint8_t { connecting, handshake, upgrading, open };
   enum class Io : uint8_t { done, again, failed };
   struct Pending {
     Buffer bytes;
@@ -78,7 +78,7 @@ class Connections {
     bool message = true;  // no keep-alive, no handshake
   };
   /// What must be equal to share a connection: never across TLS identities.
-  using Identity = std::tuple<port::Transport, port::RealmId, SocketAddress, std::string>;
+  using Identity = std::tuple<port::Transport, port::RealmId, SocketAddress, std::string, uint32_t>;
 
   struct Connection {
     explicit Connection(boost::asio::io_context& io) : socket(io) {}
@@ -89,7 +89,9 @@ class Connections {
     std::unique_ptr<WebSocketFramer> web;                   // null: a stream of SIP
     std::shared_ptr<const port::WebSocketRequest> request;  // of a WebSocket that is not SIP's
     port::Path path;
-    std::string peer_name;  // TLS we opened: who the peer must prove to be
+    std::string peer_name;                      // TLS we opened: who the peer must prove to be
+    uint32_t lane = 0;                          // port::Send::lane of the send we opened it for
+    std::unique_ptr<UpgradeQuestion> question;  // of a WebSocket we open, until it is answered
     bool accepted = false;
     // state
     State state = State::open;
@@ -114,6 +116,7 @@ class Connections {
   struct Outgoing {
     const TlsContext* tls = nullptr;
     bool verify = true;
+    std::string websocket_path;
     IpAddress from_v4, from_v6;
   };
 
@@ -132,7 +135,9 @@ class Connections {
   bool progress(Connection& c);
   bool finish_connect(Connection& c);
   bool handshake(Connection& c);
-  bool opened(Connection& c);
+  bool transported(Connection& c);
+  /// `first`: bytes of the peer's that have been read already.
+  bool opened(Connection& c, Bytes first = {});
   bool read_some(Connection& c);
   bool deliver(Connection& c, Bytes bytes);
   void note_partial(Connection& c, bool partial, bool whole);
@@ -144,6 +149,8 @@ class Connections {
   void tell(const Connection& c, port::FlowEvent::Kind kind);
 
   // WebSockets (connection_web.cpp)
+  bool ask_websocket(Connection& c);
+  bool await_websocket(Connection& c);
   bool deliver_frames(Connection& c, Bytes bytes);
   bool write_frames(Connection& c, port::SendId notify, uint16_t from);
   bool send_frame(Connection& c, port::Send send, uint16_t from);
@@ -167,6 +174,7 @@ class Connections {
   void end(Connection& c, Counter* why);
   Identity identity(const Connection& c) const;
   static std::string peer_name(const port::Send& send);
+  bool may_open(const port::Send& send);
 
   boost::asio::io_context& io_;
   const uint16_t node_, worker_;
@@ -179,6 +187,7 @@ class Connections {
   std::map<Identity, SlotId> by_identity_;
   std::vector<SlotId> dirty_, dirty_now_;
   TimerQueue<SlotId> deadlines_;
+  SystemRng rng_;
   std::unique_ptr<uint8_t[]> area_;
   size_t writing_ = 0;  // connections with queued bytes
   std::atomic<size_t> websockets_{0};

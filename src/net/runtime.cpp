@@ -67,7 +67,7 @@ struct Runtime::Impl final : DnsService::Sink {
     mailboxes[worker]->push_always(AnswerItem{id, std::move(answer)});
   }
 
-  RealmTls tls_of(port::RealmId realm) const;
+  RealmOutgoing outgoing_of(port::RealmId realm) const;
   Status<std::string> load_tls();
   Status<std::string> open_listeners();
   Status<std::string> open_listener(const ListenerConfig& l, uint16_t index);
@@ -94,9 +94,9 @@ struct Runtime::Impl final : DnsService::Sink {
   std::vector<SocketAddress> bound, turn_bound;
 };
 
-RealmTls Runtime::Impl::tls_of(port::RealmId realm) const {
-  for (const RealmTls& t : config.tls)
-    if (t.realm == realm) return t;
+RealmOutgoing Runtime::Impl::outgoing_of(port::RealmId realm) const {
+  for (const RealmOutgoing& o : config.outgoing)
+    if (o.realm == realm) return o;
   return {.realm = realm};
 }
 
@@ -111,7 +111,7 @@ Status<std::string> Runtime::Impl::load_tls() {
     }
     if (client_tls.contains(l.realm) && l.transport != port::Transport::tls) continue;
     // Towards others a realm shows the certificate of its TLS listener, if it has one.
-    TlsFiles identity{.ca = tls_of(l.realm).ca};
+    TlsFiles identity{.ca = outgoing_of(l.realm).ca};
     if (l.transport == port::Transport::tls) {
       identity.certificate = l.tls.certificate;
       identity.key = l.tls.key;
@@ -147,9 +147,7 @@ Status<std::string> Runtime::Impl::open_listener(const ListenerConfig& l, uint16
       loop->udp().add(index, std::move(fd).value(), l.realm);
     else
       loop->connections().add_listener(std::move(fd).value(), l.transport, l.realm, server_tls[index].get());
-    loop->connections().set_outgoing(l.realm, client_tls[l.realm].get(), tls_of(l.realm).verify,
-                                     l.bind.ip.is_v4() ? l.bind.ip : IpAddress{},
-                                     l.bind.ip.is_v6() ? l.bind.ip : IpAddress{});
+    loop->connections().set_outgoing(outgoing_of(l.realm), client_tls[l.realm].get(), l.bind.ip);
   }
   bound.push_back(at);
   return Done{};

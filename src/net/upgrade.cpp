@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/rfc7230.hpp>
 #include <optional>
 
 #include "base/text.h"
@@ -14,6 +18,7 @@ namespace {
 
 constexpr size_t key_chars = 24;  // 16 bytes in base64
 constexpr size_t token_limit = 8192;
+constexpr size_t answer_limit = 8192;
 
 /// Some header of that name has `wanted` in its comma-separated list.
 bool lists(const HttpRequest& request, std::string_view name, std::string_view wanted, bool exact_case) {
@@ -42,16 +47,20 @@ bool is_key(std::string_view key) {
   return key.size() == key_chars && key.ends_with("==") && std::all_of(key.begin(), key.end() - 2, base64);
 }
 
+std::string base64(Bytes bytes) {
+  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // with the terminator OpenSSL writes
+  out.resize(static_cast<size_t>(
+      EVP_EncodeBlock(reinterpret_cast<uint8_t*>(out.data()), bytes.data(), static_cast<int>(bytes.size()))));
+  return out;
+}
+
 /// Section 4.2.2, item 5.4.
 std::string accept_value(std::string_view key) {
   const std::string text = std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
   std::array<uint8_t, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
   EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha1(), nullptr);
-  std::string out(28 + 1, '\0');  // with the terminator OpenSSL writes
-  out.resize(static_cast<size_t>(
-      EVP_EncodeBlock(reinterpret_cast<uint8_t*>(out.data()), digest.data(), static_cast<int>(size))));
-  return out;
+  return base64({digest.data(), size});
 }
 
 std::optional<int> hex_digit(char c) {
@@ -174,6 +183,44 @@ std::variant<UpgradeAnswer, UpgradeRefusal, port::HttpResponse> answer_upgrade(c
       "Sec-WebSocket-Accept: " +
           accept_value(key) + "\r\n" + agreed + "\r\n",
       std::make_shared<const port::WebSocketRequest>(std::move(web))};
+}
+
+UpgradeQuestion ask_upgrade(const std::string& host, const std::string& path, const std::string& subprotocol,
+                            Rng& rng) {
+  std::array<uint8_t, 16> nonce{};
+  rng.fill(nonce);
+  const std::string key = base64(nonce);
+  return {"GET " + path + " HTTP/1.1\r\nHost: " + host +
+              "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + key +
+              "\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: " + subprotocol + "\r\n\r\n",
+          accept_value(key),
+          subprotocol,
+          {}};
+}
+
+std::optional<UpgradeVerdict> read_answer(UpgradeQuestion& question, Bytes more) {
+  namespace http = boost::beast::http;
+  std::string& answer = question.answer;
+  answer.append(as_text(more));
+  const size_t head = answer.find("\r\n\r\n");
+  if (head == std::string::npos) {
+    if (answer.size() <= answer_limit) return std::nullopt;
+    return UpgradeVerdict{};
+  }
+  UpgradeVerdict out{false, answer.substr(0, std::min(answer.find('\r'), size_t{200})),
+                     answer.substr(head + 4)};
+  http::response_parser<http::empty_body> parser;
+  parser.header_limit(answer_limit);
+  boost::system::error_code error;
+  parser.put(boost::asio::buffer(answer.data(), head + 4), error);
+  if (error || !parser.is_header_done()) return out;
+  const auto& said = parser.get();
+  out.agreed = said.result_int() == 101 && iequals(std::string_view(said["Upgrade"]), "websocket") &&
+               http::token_list(said["Connection"]).exists("upgrade") &&
+               said["Sec-WebSocket-Accept"] == question.accept &&
+               said["Sec-WebSocket-Protocol"] == question.subprotocol &&
+               said["Sec-WebSocket-Extensions"].empty();
+  return out;
 }
 
 }  // namespace tandem::net

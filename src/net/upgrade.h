@@ -2,11 +2,14 @@
 // Which HTTP requests become WebSockets (RFC 6455 section 4.2), and what of them goes to a worker.
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "base/bytes.h"
+#include "base/rng.h"
 #include "net/sockets.h"
 #include "net/ssl_pointer.h"
 #include "port/http.h"
@@ -68,6 +71,23 @@ std::variant<UpgradeAnswer, UpgradeRefusal, port::HttpResponse> answer_upgrade(c
 /// May a page of `origin` (RFC 6454) talk to `host`, the request's Host? The default ports are no difference.
 bool origin_allowed(const WebSocketPolicy& policy, std::string_view origin, std::string_view host,
                     bool secure);
+
+/// What a client asks with, and what the answer has to say (section 4.1).
+struct UpgradeQuestion {
+  std::string request;
+  std::string accept;  // of Sec-WebSocket-Accept
+  std::string subprotocol;
+  std::string answer;  // as much as has come
+};
+UpgradeQuestion ask_upgrade(const std::string& host, const std::string& path, const std::string& subprotocol,
+                            Rng& rng);
+struct UpgradeVerdict {
+  bool agreed = false;
+  std::string status_line;
+  std::string behind;  // what the server sent next
+};
+/// More of the answer has come; nothing: it is not whole.
+std::optional<UpgradeVerdict> read_answer(UpgradeQuestion& question, Bytes more);
 
 /// A connection whose request was granted, on its way to a worker.
 struct Upgraded {

@@ -1,5 +1,6 @@
 #include "net/websocket_framer.h"
 
+#include <openssl/rand.h>
 #include <wslay/wslay.h>
 
 #include <algorithm>
@@ -68,6 +69,10 @@ struct WebSocketFramer::Callbacks {
     of(self).output_.append(Bytes(bytes, n));
     return static_cast<ssize_t>(n);
   }
+  /// Section 5.3: nobody may foresee the masks.
+  static int mask(wslay_event_context*, uint8_t* out, size_t n, void*) {
+    return RAND_bytes(out, static_cast<int>(n)) == 1 ? 0 : -1;
+  }
   static void frame_start(wslay_event_context*, const wslay_event_on_frame_recv_start_arg* arg, void* self) {
     of(self).frame_begins(arg->opcode, arg->payload_length);
   }
@@ -81,13 +86,17 @@ void WebSocketFramer::Free::operator()(wslay_event_context* context) const {
   wslay_event_context_free(context);
 }
 
-WebSocketFramer::WebSocketFramer(const WebSocketLimits& limits)
-    : limits_(limits), messages_(limits.messages_per_second), controls_(limits.control_per_second) {
+WebSocketFramer::WebSocketFramer(const WebSocketLimits& limits, Side side)
+    : limits_(limits),
+      side_(side),
+      messages_(limits.messages_per_second),
+      controls_(limits.control_per_second) {
   static constexpr wslay_event_callbacks callbacks = {
-      Callbacks::recv, Callbacks::send,      nullptr,           Callbacks::frame_start,
+      Callbacks::recv, Callbacks::send,      Callbacks::mask,   Callbacks::frame_start,
       nullptr,         Callbacks::frame_end, Callbacks::message};
   wslay_event_context* made = nullptr;
-  if (wslay_event_context_server_init(&made, &callbacks, this) != 0) throw std::bad_alloc();
+  const auto init = side == Side::server ? wslay_event_context_server_init : wslay_event_context_client_init;
+  if (init(&made, &callbacks, this) != 0) throw std::bad_alloc();
   context_.reset(made);
   wslay_event_config_set_max_recv_msg_length(made, limits.message_bytes);
 }
@@ -134,7 +143,8 @@ void WebSocketFramer::broken() {
   wslay_event_shutdown_read(context_.get());
   wslay_event_shutdown_write(context_.get());
   static constexpr std::array<uint8_t, 4> close_1002 = {0x88, 0x02, 0x03, 0xea};
-  output_.append(Bytes(close_1002));
+  static constexpr std::array<uint8_t, 8> masked_1002 = {0x88, 0x82, 0, 0, 0, 0, 0x03, 0xea};
+  output_.append(side_ == Side::server ? Bytes(close_1002) : Bytes(masked_1002));
 }
 
 void WebSocketFramer::receive(Instant now, Bytes bytes) {

@@ -1,5 +1,5 @@
 #pragma once
-// The frames of one accepted WebSocket (RFC 6455), without I/O: bytes of the peer in, whole messages and
+// The frames of one WebSocket (RFC 6455), without I/O: bytes of the peer in, whole messages and
 // bytes for the peer out. Frames are libwslay's business; limits and what is answered to those who pass them
 // are ours.
 #include <cstdint>
@@ -43,14 +43,16 @@ class WebSocketFramer {
     none,
     by_peer,       // it sent Close; ours is in the output
     by_us,         // it answered close()
-    protocol,      // 1002: unmasked, reserved bits or opcodes, a broken Close
+    protocol,      // 1002: masked as the other end does, reserved bits or opcodes, a broken Close
     too_big,       // 1009
     not_utf8,      // 1007
     fragments,     // 1008
     message_rate,  // 1008
     control_rate,  // 1008
   };
-  explicit WebSocketFramer(const WebSocketLimits& limits);
+  /// Which end we are: a client masks what it sends, a server does not (section 5.1).
+  enum class Side : uint8_t { server, client };
+  explicit WebSocketFramer(const WebSocketLimits& limits, Side side = Side::server);
   ~WebSocketFramer();
   WebSocketFramer(const WebSocketFramer&) = delete;
   WebSocketFramer& operator=(const WebSocketFramer&) = delete;
@@ -91,6 +93,7 @@ class WebSocketFramer {
     void operator()(wslay_event_context* context) const;
   };
   const WebSocketLimits limits_;
+  const Side side_;
   std::unique_ptr<wslay_event_context, Free> context_;
   TokenBucket messages_, controls_;
   Instant now_{};

@@ -13,6 +13,7 @@ namespace tandem::port {
 
 enum class Transport : uint8_t { udp, tcp, tls, ws, wss };
 constexpr bool is_reliable(Transport t) { return t != Transport::udp; }
+constexpr bool is_websocket(Transport t) { return t == Transport::ws || t == Transport::wss; }
 constexpr bool is_secure(Transport t) { return t == Transport::tls || t == Transport::wss; }
 const char* to_string(Transport t);  // "UDP", as in a Via
 
@@ -62,6 +63,7 @@ struct Send {
   CommitId after = 0;  // held by the worker until this commit is durable (output commit); drivers see 0
   SendId notify = 0;
   std::string server_name;  // TLS: the name the peer's certificate must carry; empty: the remote address
+  uint32_t lane = 0;        // without a flow: sends of different lanes share no connection
 };
 
 /// A whole message (streams are framed by Content-Length before they get here).

@@ -180,7 +180,7 @@ void Registrar::place(const sip::Message& request, const port::Path& path, const
   const bool contact_is_source =
       contact_ip == path.remote.ip && port_or_default(wanted.parsed, secure) == path.remote.port;
   if (read.vias > 1 || !read.routes.empty()) return;  // a proxy is between us: what we see is the proxy
-  if (path.transport == port::Transport::ws || path.transport == port::Transport::wss) {
+  if (port::is_websocket(path.transport)) {
     binding.fixed = binding.flow_only = true;  // RFC 7118: nobody can open one to a browser
     return;
   }

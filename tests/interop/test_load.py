@@ -9,11 +9,15 @@ suite = Suite()
 node = suite.node("load", options=("--log-level", "warning"), env={"TANDEM_DEMO_PASSWORD": "load-password"})
 
 
+def port_of(transport):
+    return {"tls": node.tls, "wss": node.web}.get(transport, node.sip)
+
+
 def load(mode, *options, transport="udp", expect=0, seconds=90):
     """The figures of one run."""
-    port = node.tls if transport == "tls" else node.sip
+    port = port_of(transport)
     argv = [node.binary, "load", mode, "--target", f"{HOST}:{port}", "--transport", transport, "--quiet", *options]
-    if transport == "tls":
+    if transport in ("tls", "wss"):
         argv += ["--ca", str(node.data / "web.crt")]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds, cwd=node.folder)
     check(done.returncode == expect, f"exit {done.returncode}, {expect} is due: {done.stderr[-600:]} {done.stdout[:600]}")
@@ -30,7 +34,7 @@ def registers(transport):
 def calls(transport, *more, hold="500ms"):
     """40 calls of half a second with media: all complete, all heard, each on record once."""
     total, known = 40, len(node.conversations())
-    port = node.tls if transport == "tls" else node.sip
+    port = port_of(transport)
     figures = load("call", "--from", f"sip:1001@{node.domain}", "--to", f"sip:1002@{node.domain}", "--user", "1001", "--password",
                    "load-password", "--domain", node.domain, "--users", "1002-1002", "--register-at", f"{HOST}:{port}", "--calls", str(total),
                    "--rate", "20", "--hold", hold, "--rtp", "--media-ports", "40000-41999", "--bind", f"{HOST}:{free_port()}",
@@ -51,6 +55,17 @@ def browsers():
     before = node.metric("media_ice_completed_total")
     calls("udp", "--webrtc", "caller", hold="2s")
     check(node.metric("media_ice_completed_total") == before + 40, "selected pairs")
+
+
+def web_sockets():
+    """Browsers whose SIP comes by WebSockets, at both ends."""
+    opened = node.metric("http_websocket_upgrades_total")
+    calls("wss", "--connections", "5", "--webrtc", "both", hold="2s")
+    more = node.metric("http_websocket_upgrades_total") - opened
+    check(more == 6, f"{more} WebSockets: five of callers, one of the only user that is called")
+    said = load("register", "--domain", node.domain, "--users", "1001-1001", "--password", "load-password", "--count", "1", "--path", "/no",
+                "--bind", f"{HOST}:{free_port()}", transport="wss", expect=1)
+    check(sum(said["failures"].values()) == 1, str(said))
 
 
 def failures_are_told():
@@ -77,10 +92,11 @@ def unverified_target():
 
 def main():
     node.start()
-    for transport in ("udp", "tcp", "tls"):
+    for transport in ("udp", "tcp", "tls", "wss"):
         suite.run(f"load register over {transport.upper()}", registers, transport)
     for transport in ("udp", "tcp", "tls"):
         suite.run(f"load call with RTP over {transport.upper()}", calls, transport)
+    suite.run("load call over WebSockets", web_sockets)
     suite.run("load call with browsers as callers", browsers)
     suite.run("load tells failures by its exit code", failures_are_told)
     suite.run("load verifies its target", unverified_target)

@@ -5,6 +5,8 @@
 
 #include <deque>
 #include <functional>
+#include <map>
+#include <set>
 
 #include "dtls/twin_endpoint.h"
 
@@ -62,6 +64,7 @@ class Loop {
     while (!wire.empty()) {
       port::Send s = std::move(wire.front());
       wire.pop_front();
+      if (on_send) on_send(s);
       seen.emplace_back(s.bytes.text());
       if (lose && lose(seen.back())) continue;
       port::Received r;
@@ -114,6 +117,7 @@ class Loop {
   std::vector<std::string> seen;
   std::deque<port::Send> wire;
   std::function<bool(const std::string&)> lose;
+  std::function<void(const port::Send&)> on_send;
   bool lose_media = false;
 
  private:
@@ -140,6 +144,31 @@ class Loop {
  public:
   load::Agent agent;
 };
+
+/// What belongs together leaves by one connection; the work is dealt to all.
+TEST(Lanes, OfCallsAndUsers) {
+  load::Settings s = both();
+  s.transport = port::Transport::ws;
+  s.connections = 3;
+  s.caller->pace = {1000, 6, false};
+  Loop loop(s);
+  std::map<std::string, std::set<uint32_t>> lanes;
+  loop.on_send = [&](const port::Send& send) {
+    if (send.path.realm != load::caller_realm) return;
+    const auto message = sip::Message::parse(Buffer::copy_of(send.bytes.text()));
+    if (message->is_request()) lanes[std::string(message->call_id())].insert(send.lane);
+  };
+  loop.advance(seconds(1));
+  ASSERT_EQ(lanes.size(), 6u);
+  std::set<uint32_t> used;
+  for (const auto& [call, of_call] : lanes) {
+    EXPECT_EQ(of_call.size(), 1u) << call;
+    used.insert(*of_call.begin());
+  }
+  EXPECT_EQ(used, (std::set<uint32_t>{0, 1, 2}));
+  EXPECT_THAT(loop.seen.front(), HasSubstr("Via: SIP/2.0/WS "));
+  EXPECT_THAT(loop.seen.front(), HasSubstr(";transport=ws>"));
+}
 
 TEST(Caller, APlainCall) {
   Loop loop(both());

@@ -110,8 +110,8 @@ class TestWorker final : public port::Worker {
   uint16_t index() const { return index_; }
   port::MediaPorts& media() { return media_; }
   void send(const port::Path& path, std::string_view text, port::SendId notify = 0,
-            std::string server_name = {}) {
-    out.send({path, Buffer::copy_of(text), 0, notify, std::move(server_name)});
+            std::string server_name = {}, uint32_t lane = 0) {
+    out.send({path, Buffer::copy_of(text), 0, notify, std::move(server_name), lane});
   }
 
   port::Outbox out;
@@ -238,7 +238,7 @@ inline void TestWorker::on_timeout(Now) { world_.timeouts.push(std::exchange(tim
 
 /// Sends the same bytes back where they came from.
 inline void echo(TestWorker& worker, Now, port::Received& message) {
-  worker.out.send({message.path, std::move(message.bytes), 0, 0, {}});
+  worker.out.send({message.path, std::move(message.bytes), 0, 0, {}, 0});
 }
 
 // ---- clients ----

@@ -96,7 +96,7 @@ TEST(Tls, OutgoingVerifiesTheName) {
   TempDir dir;
   const TlsFiles files = dir.certificate({"trunk.example", "127.0.0.1"});
   World world;
-  world.config.tls = {{0, files.certificate}};
+  world.config.outgoing = {{0, files.certificate}};
   world.listen(Transport::tls, files).start();
   TlsPeer peer(files);
   const std::string text = message("a");
@@ -126,7 +126,7 @@ TEST(Tls, WithoutANameTheAddressMustBeCertified) {
   TempDir dir;
   const TlsFiles files = dir.certificate({"trunk.example"});
   World world;
-  world.config.tls = {{0, files.certificate}};
+  world.config.outgoing = {{0, files.certificate}};
   world.listen(Transport::tls, files).start();
   TlsPeer peer(files);
   world.on_worker(0, [&](Now, TestWorker& w) { w.send(to(peer), message("a"), 1); });
@@ -137,7 +137,7 @@ TEST(Tls, WithoutANameTheAddressMustBeCertified) {
 TEST(Tls, AnUntrustedIssuerIsRefused) {
   TempDir dir;
   World world;
-  world.config.tls = {{0, dir.certificate({"someone.else"}, "other").certificate}};
+  world.config.outgoing = {{0, dir.certificate({"someone.else"}, "other").certificate}};
   const TlsFiles files = dir.certificate({"trunk.example"});
   world.listen(Transport::tls, files).start();
   TlsPeer peer(files);
@@ -150,7 +150,7 @@ TEST(Tls, AnUntrustedIssuerIsRefused) {
 TEST(Tls, OnlyConfigurationStopsVerification) {
   TempDir dir;
   World world;
-  world.config.tls = {{.realm = 0, .verify = false}};
+  world.config.outgoing = {{.realm = 0, .verify = false}};
   const TlsFiles files = dir.certificate({"trunk.example"});
   world.listen(Transport::tls, files).start();
   TlsPeer peer(files);

@@ -178,5 +178,41 @@ TEST_F(Framer, OurCloseIsAnsweredToo) {
   EXPECT_EQ(output(), "");
 }
 
+/// What one end sends is what the other one takes, and a client's is masked, each frame anew.
+TEST_F(Framer, BothEndsUnderstandEachOther) {
+  WebSocketFramer client(limits, WebSocketFramer::Side::client);
+  std::string sent[2];
+  for (std::string& bytes : sent) {
+    ASSERT_TRUE(client.send(as_bytes("hello")));
+    bytes = client.take_output().text();
+    ASSERT_EQ(bytes.size(), 2 + 4 + 5u);
+    EXPECT_EQ(static_cast<uint8_t>(bytes[1]), 0x80 | 5);
+    feed(bytes);
+    EXPECT_EQ(pop(), "hello");
+  }
+  EXPECT_NE(sent[0].substr(2, 4), sent[1].substr(2, 4));
+  ASSERT_TRUE(framer().send(as_bytes("there")));
+  client.receive(now, framer().take_output().bytes());
+  EXPECT_EQ(client.pop()->text(), "there");
+  client.ping();
+  feed(client.take_output().text());
+  client.receive(now, framer().take_output().bytes());
+  EXPECT_EQ(client.ended(), End::none);
+  framer().close(1001, "going away");
+  client.receive(now, framer().take_output().bytes());
+  EXPECT_EQ(client.ended(), End::by_peer);
+  EXPECT_EQ(client.close_code(), 1001);
+  feed(client.take_output().text());
+  EXPECT_EQ(framer().ended(), End::by_us);
+}
+
+TEST_F(Framer, AServerThatMasksIsRefused) {
+  WebSocketFramer client(limits, WebSocketFramer::Side::client);
+  client.receive(now, as_bytes(frame("hello")));
+  EXPECT_EQ(client.ended(), End::protocol);
+  feed(client.take_output().text());
+  EXPECT_EQ(framer().close_code(), 1002);
+}
+
 }  // namespace
 }  // namespace tandem::net::test

@@ -1,5 +1,9 @@
 // From the HTTP request to a worker's messages: handshakes, Origin, hand-over, limits, keep-alive, the end.
+#include <set>
+
 #include "net/http_server.h"
+#include "net/system_rng.h"
+#include "net/upgrade.h"
 #include "unit/net/websocket_client.h"
 
 namespace tandem::net::test {
@@ -468,6 +472,117 @@ TEST_F(WebSocket, ANodeThatStopsSaysGoodbye) {
   server->stop();
   world.runtime.reset();
   EXPECT_TRUE(client.ended());
+}
+
+// ---- WebSockets that we open ----
+
+/// The same runtime is at both ends.
+class OpenedWebSocket : public WebSocket {
+ protected:
+  void begin_both(const std::string& path, const TlsFiles& tls = {}, const std::string& ca = {}) {
+    world.config.outgoing = {{0, ca, true, path}};
+    world.on_message = [](TestWorker& worker, Now now, port::Received& message) {
+      if (message.bytes.text() == "question") {
+        message.bytes = Buffer::copy_of("answer");
+        echo(worker, now, message);
+      }
+    };
+    secure_ = !tls.certificate.empty();
+    begin(tls);
+  }
+  port::Path to_server() const {
+    return {secure_ ? port::Transport::wss : port::Transport::ws, 0, {}, {}, at()};
+  }
+  void ask(uint32_t lane = 0, port::SendId notify = 0, const std::string& name = {}) {
+    world.on_worker(0, [&](Now, TestWorker& w) { w.send(to_server(), "question", notify, name, lane); });
+  }
+
+ private:
+  bool secure_ = false;
+};
+
+TEST_F(OpenedWebSocket, CarriesMessagesBothWays) {
+  begin_both("/sip");
+  ask();
+  EXPECT_EQ(world.messages.take("question").text, "question");
+  const Message answer = world.messages.take("answer");
+  EXPECT_EQ(answer.text, "answer");
+  EXPECT_EQ(answer.path.transport, port::Transport::ws);
+  EXPECT_EQ(answer.path.remote, at());
+  ask();
+  world.messages.take("question");
+  EXPECT_EQ(world.messages.take("answer").path.flow, answer.path.flow);
+  EXPECT_EQ(world.count("net_connections_total", "connected"), 1u);
+}
+
+TEST_F(OpenedWebSocket, ALaneIsAConnection) {
+  begin_both("/sip");
+  for (const uint32_t lane : {1u, 2u, 1u, 2u}) ask(lane);
+  std::set<uint32_t> slots;
+  for (int i = 0; i < 8; ++i)
+    if (const Message m = world.messages.take("message"); m.text == "answer") slots.insert(m.path.flow.slot);
+  EXPECT_EQ(slots.size(), 2u);
+  EXPECT_EQ(world.count("net_connections_total", "connected"), 2u);
+}
+
+TEST_F(OpenedWebSocket, OverTlsToWhomItIsMeantFor) {
+  TempDir dir;
+  const TlsFiles files = dir.certificate({"tandem.example"});
+  begin_both("/sip", files, files.certificate);
+  ask(0, 0, "tandem.example");
+  world.messages.take("question");
+  EXPECT_EQ(world.messages.take("answer").path.transport, port::Transport::wss);
+  ask(0, 7, "other.example");
+  EXPECT_EQ(world.await_flow(FlowEvent::Kind::send_failed, "failure").event.send, 7u);
+  EXPECT_EQ(world.event_log.take("event"), "tls.peer_untrusted");
+}
+
+TEST_F(OpenedWebSocket, ARefusalFailsWhatWaitsForIt) {
+  begin_both("/other");
+  ask(0, 8);
+  EXPECT_EQ(world.await_flow(FlowEvent::Kind::send_failed, "failure").event.send, 8u);
+  EXPECT_EQ(world.event_log.take("event"), "websocket.refused");
+  EXPECT_EQ(world.count("net_connections_closed_total", "handshake_failed"), 1u);
+}
+
+/// What a server may answer that is no yes.
+TEST(UpgradeAnswerRead, EveryPartOfItCounts) {
+  SystemRng rng;
+  const UpgradeQuestion asked = ask_upgrade("tandem.example", "/sip", "sip", rng);
+  const std::string yes =
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n"
+      "Sec-WebSocket-Accept: " +
+      asked.accept + "\r\nSec-WebSocket-Protocol: sip\r\n\r\n";
+  const auto agreed = [&](const std::string& text) {
+    UpgradeQuestion question = asked;
+    const auto verdict = read_answer(question, as_bytes(text));
+    return verdict && verdict->agreed;
+  };
+  EXPECT_TRUE(agreed(yes));
+  for (const auto& [what, by] : std::initializer_list<std::pair<std::string, std::string>>{
+           {"101 Switching Protocols", "200 OK"},
+           {"Upgrade: WebSocket", "Upgrade: h2c"},
+           {"keep-alive, Upgrade", "keep-alive"},
+           {asked.accept, std::string(sample_accept)},
+           {"Protocol: sip", "Protocol: msrp"},
+           {"\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"},
+           {"HTTP/1.1", "SIP/2.0"},
+       }) {
+    std::string no = yes;
+    no.replace(no.find(what), what.size(), by);
+    EXPECT_FALSE(agreed(no)) << no;
+  }
+  UpgradeQuestion drips = asked;
+  for (size_t i = 0; i + 1 < yes.size(); ++i)
+    ASSERT_FALSE(read_answer(drips, as_bytes(std::string_view(yes).substr(i, 1)))) << i;
+  const auto last = read_answer(drips, as_bytes("\nbehind"));
+  ASSERT_TRUE(last);
+  EXPECT_TRUE(last->agreed);
+  EXPECT_EQ(last->behind, "behind");
+  UpgradeQuestion endless = asked;
+  const auto cut = read_answer(endless, as_bytes("HTTP/1.1 101 " + std::string(10'000, 'x')));
+  ASSERT_TRUE(cut);
+  EXPECT_FALSE(cut->agreed);
 }
 
 }  // namespace
