@@ -19,6 +19,12 @@ void Program::Impl::make_front_desk() {
   parts.ended = [this](const std::string& channel, const std::string& access_key) {
     end_guests(channel, access_key);
   };
+  parts.ice = [this](const std::string& client) {
+    std::vector<channel::IceServer> out;
+    if (const auto made = turn_credentials(client, std::nullopt))
+      out.push_back({made->uris, made->username, made->password, made->ttl});
+    return out;
+  };
   parts.events = [this](const port::Event& e) { log.event(e, net::now().wall, "channels"); };
   front_desk = std::make_unique<channel::FrontDesk>(
       std::move(settings), *control_directory, [] { return net::now(); }, control_counters, std::move(parts));

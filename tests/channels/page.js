@@ -5,8 +5,8 @@ const peers = {};
 let signaling = null;
 const state = {opened: false, closed: false, errors: [], texts: [], offers: 0};
 
-function connection(name, iceServers, send) {
-  const peer = peers[name] = new RTCPeerConnection({iceServers});
+function connection(name, iceServers, iceTransportPolicy, send) {
+  const peer = peers[name] = new RTCPeerConnection({iceServers, iceTransportPolicy});
   peer.onicecandidate = ({candidate}) => candidate && send(candidate);
   return peer;
 }
@@ -29,16 +29,16 @@ async function open(found) {
   state.opened = true;
 }
 
-const media = () => navigator.mediaDevices.getUserMedia({audio: true, video: {width: 320, height: 240}});
+const media = () => navigator.mediaDevices.getUserMedia({audio: true, video: {width: 320, height: 180}});
 
 window.kvs = {
   ask,
-  async master(where, channel) {
+  async master(where, channel, policy) {
     const found = await find(where, channel, 'MASTER');
     const stream = await media();
     found.signaling.on('sdpOffer', async (offer, client) => {
       state.offers += 1;
-      const peer = connection(client, found.iceServers, (c) => signaling.sendIceCandidate(c, client));
+      const peer = connection(client, found.iceServers, policy, (c) => signaling.sendIceCandidate(c, client));
       peer.ondatachannel = ({channel: c}) => use(c).onopen = () => c.send('from the master');
       for (const track of stream.getTracks()) peer.addTrack(track, stream);
       await peer.setRemoteDescription(offer);
@@ -48,10 +48,10 @@ window.kvs = {
     found.signaling.on('iceCandidate', (candidate, client) => peers[client].addIceCandidate(candidate));
     await open(found);
   },
-  async viewer(where, channel, client) {
+  async viewer(where, channel, client, policy) {
     const found = await find(where, channel, 'VIEWER', client);
     const stream = await media();
-    const peer = connection('master', found.iceServers, (c) => signaling.sendIceCandidate(c));
+    const peer = connection('master', found.iceServers, policy, (c) => signaling.sendIceCandidate(c));
     const data = use(peer.createDataChannel('kvs'));
     data.onopen = () => data.send('from ' + client);
     for (const track of stream.getTracks()) peer.addTrack(track, stream);

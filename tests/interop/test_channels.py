@@ -11,13 +11,14 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
 import urllib.parse
 
 from browser import Driver
-from harness import HERE, HOST, Failed, Suite, check, wait_for
+from harness import HERE, HOST, Failed, Suite, check, free_port, wait_for
 from websocket_client import Refused, WebSocket, tls_context
 
 ADDRESS = "10.77.2.1"
@@ -30,6 +31,7 @@ if os.environ.get("TANDEM_NETWORK") is None:
         os.execvp("unshare", ["unshare", "--net", "sh", "-c", links + ' && exec "$@"', "sh", sys.executable, *sys.argv])
     os.environ["TANDEM_NETWORK"] = f"unshare: {own.stderr.strip()}"
 
+TURN_PORT = free_port()
 FOLDER = HERE.parent / "channels"
 suite = Suite()
 
@@ -310,15 +312,29 @@ def restart(node, driver):
     come(node, sign(node, key, arn))
 
 
-def pages(node, driver):
+def ice_servers(node, driver):
+    """A client is told the TURN server with credentials of its own, which are good there."""
+    viewer = make_key(node, viewer=True, channels=["camera"])
+    node.api("PUT", "/channels/camera", {})
+    arn = arn_of(driver, node, viewer, "camera")
+    servers = asked(driver, node, viewer, "GetIceServerConfig", ChannelARN=arn, ClientId="me")["output"]["IceServerList"]
+    check(len(servers) == 1 and servers[0]["Uris"] == [f"turn:{ADDRESS}:{TURN_PORT}?transport=udp"], str(servers))
+    check(servers[0]["Username"].endswith(":camera") and 60 <= servers[0]["Ttl"] <= 86400, str(servers))
+    done = subprocess.run(["turnutils_uclient", "-L", ADDRESS, "-p", str(TURN_PORT), "-u", servers[0]["Username"], "-w", servers[0]["Password"], "-y", "-c", "-m", "2", "-n", "10",
+                           ADDRESS], capture_output=True, text=True, timeout=60)
+    sums = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", done.stdout + done.stderr)
+    check(done.returncode == 0 and sums and sums[-1][0] == sums[-1][1] != "0", (done.stdout + done.stderr)[-800:])
+
+
+def pages(node, driver, policy):
     """A camera and two who look, as pages: sound, pictures and data between them."""
     master, viewer = make_key(node, master=True, channels=["camera"]), make_key(node, viewer=True, channels=["camera"])
     node.api("PUT", "/channels/camera", {})
     for name in ("m", "a", "b"):
         driver.ask(200, do="open", page=name)
-    driver.ask(60, do="call", page="m", name="master", arguments=[where(node, master), "camera"])
-    driver.ask(60, do="call", page="a", name="viewer", arguments=[where(node, viewer), "camera", "viewer-a"])
-    driver.ask(60, do="call", page="b", name="viewer", arguments=[where(node, viewer), "camera", "viewer-b"])
+    driver.ask(60, do="call", page="m", name="master", arguments=[where(node, master), "camera", policy])
+    driver.ask(60, do="call", page="a", name="viewer", arguments=[where(node, viewer), "camera", "viewer-a", policy])
+    driver.ask(60, do="call", page="b", name="viewer", arguments=[where(node, viewer), "camera", "viewer-b", policy])
 
     def state(name):
         return driver.ask(do="call", page=name, name="state")
@@ -334,6 +350,8 @@ def pages(node, driver):
     except Failed as e:
         raise Failed(f"{e}\n" + "\n".join(f"{n}: {state(n)} {driver.ask(do='said', page=n)[-8:]}" for n in ("m", "a", "b"))) from None
     check(len(state("m")["connections"]) == 2, "a connection for each viewer")
+    ways = {c["via"] for n in ("m", "a", "b") for c in state(n)["connections"].values()}
+    check(ways == {"relay"} if policy == "relay" else "relay" not in ways, f"packets travel by {ways}")
     got = driver.ask(do="call", page="a", name="ask", arguments=[where(node, viewer), "DescribeSignalingChannel", {"ChannelName": "hall"}])
     check(got["error"]["name"] == "AccessDeniedException", f"what a page is told: {got}")
     for name in ("m", "a", "b"):
@@ -341,8 +359,14 @@ def pages(node, driver):
         driver.ask(do="close", page=name)
 
 
-def node_of(name, channels=None, **web):
-    return suite.node(name, config={"channels": {"enabled": True, "region": REGION, **(channels or {})}, "web": web}).start()
+def node_of(name, channels=None, turn=None, **web):
+    return suite.node(name, config={"channels": {"enabled": True, "region": REGION, **(channels or {})}, "web": web, **({"turn": turn} if turn else {})}).start()
+
+
+def relay():
+    """TURN whose clients may reach this network: the pages are in it."""
+    return {"host": ADDRESS, "realm": ADDRESS, "peers": {"allow": [f"{ADDRESS}/32"]}, "relay": {"ports": "61000-61099"},
+            "listeners": [{"transport": "udp", "bind": f"{ADDRESS}:{TURN_PORT}"}]}
 
 
 def switched_off(node):
@@ -386,7 +410,14 @@ def main():
     open_node = node_of("pages", websocket={"origins": ["*"]})
     driver = Driver(suite.folder, FOLDER / "driver.mjs", {"NODE_EXTRA_CA_CERTS": str(open_node.data / "web.crt")})
     driver.ask(240, do="start")
-    suite.run("pages", pages, open_node, driver)
+    suite.run("pages", pages, open_node, driver, "all")
+    driver.close()
+    open_node.stop()
+    relayed = node_of("relayed", turn=relay(), websocket={"origins": ["*"]})
+    driver = Driver(suite.folder, FOLDER / "driver.mjs", {"NODE_EXTRA_CA_CERTS": str(relayed.data / "web.crt")})
+    suite.run("SDK: ICE servers", ice_servers, relayed, driver)
+    driver.ask(240, do="start")
+    suite.run("pages by relay alone", pages, relayed, driver, "relay")
     driver.close()
     suite.finish()
 
