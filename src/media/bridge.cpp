@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration event_gap = milliseconds(100);  // between two packets of one key press, at most
 constexpr Duration fax_delay = milliseconds(100);  // T.30 has no use for less, and jitter none for more
+constexpr Duration hear_out = milliseconds(100);   // the rest of what a codec before said, and its fading
 constexpr Duration idle_after = seconds(1);        // without a packet: the sender speaks otherwise, or not
 
 bool is_event(const PayloadFormat& f) { return iequals(f.encoding, "telephone-event"); }
@@ -84,10 +85,13 @@ Bridge::Bridge(const BridgePlan& plan) : plan_(plan) {}
 
 bool Bridge::begin() {
   const uint32_t rate = audio_rate_of(plan_);
-  auto speaker = playout::Speaker::make({plan_.said, rate, plan_.ptime_ms, complexity_});
-  if (!speaker.ok()) return false;
-  speaker_.emplace(std::move(*speaker));
+  if (!speaker_) {
+    auto speaker = playout::Speaker::make({plan_.said, rate, plan_.ptime_ms, complexity_});
+    if (!speaker.ok()) return false;
+    speaker_.emplace(std::move(*speaker));
+  }
   frame_.resize(speaker_->frame_samples());
+  if (player_) return true;
   playout::PlayerConfig config;
   config.formats = plan_.heard;
   config.audio_rate = rate;
@@ -95,6 +99,28 @@ bool Bridge::begin() {
   if (learnt_ > Duration::zero()) player_->learn(learnt_);
   if (keeps_time_) player_->hold(fax_delay);
   return true;
+}
+
+void Bridge::succeed(Bridge&& old) {
+  learnt_ = old.learnt();
+  complexity_ = old.complexity_;
+  keeps_time_ = old.keeps_time_;
+  has_event_ = old.has_event_;
+  event_source_ = old.event_source_;
+  event_own_ = old.event_own_;
+  event_until_ = old.event_until_;
+  if (!old.active_ || audio_rate_of(plan_) != audio_rate_of(old.plan_)) return;
+  last_heard_ = old.last_heard_;
+  if (plan_.said == old.plan_.said && plan_.ptime_ms == old.plan_.ptime_ms)
+    speaker_ = std::move(old.speaker_);
+  if (plan_.heard == old.plan_.heard) {
+    player_ = std::move(old.player_);
+    ssrc_ = old.ssrc_;
+  } else {
+    before_ = std::move(old.player_);
+    before_until_ = last_heard_ + hear_out;
+  }
+  active_ = begin();
 }
 
 void Bridge::set_complexity(uint8_t complexity) {
@@ -119,10 +145,13 @@ bool Bridge::hear(Instant now, const rtp::Header& header, Bytes payload) {
 std::optional<playout::Speaker::Said> Bridge::say(Instant now, const DtmfSent* instead) {
   if (active_ && now - last_heard_ > idle_after) {
     active_ = false;
+    before_.reset();
     player_->restart();
   }
   if (!active_) return std::nullopt;
-  player_->render(now, frame_);
+  const bool talks = player_->render(now, frame_);
+  if (before_ && (talks || now > before_until_)) before_.reset();
+  if (before_) before_->render(now, frame_);
   const auto rate = static_cast<uint32_t>(frame_.size() * 1000 / speaker_->frame_ms());
   fax_.hear(frame_, rate);
   if (instead) instead->render(frame_, rate);

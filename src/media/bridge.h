@@ -41,6 +41,9 @@ std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to);
 class Bridge {
  public:
   explicit Bridge(const BridgePlan& plan);
+  /// In the place of another between the two, whose plan an agreement has ended. What fits the new plan goes
+  /// on; what the sender said in its old codec and nobody has heard yet is heard out.
+  void succeed(Bridge&& before);
 
   const BridgePlan& plan() const { return plan_; }
   /// Lately the sender has sent what has to be decoded.
@@ -93,6 +96,8 @@ class Bridge {
   bool keeps_time_ = false;
   std::optional<playout::Player> player_;
   std::optional<playout::Speaker> speaker_;
+  std::optional<playout::Player> before_;  // of the plan before: heard out
+  Instant before_until_;
   std::vector<int16_t> frame_;
   std::optional<uint32_t> ssrc_;
   bool active_ = false;

@@ -14,9 +14,11 @@ bool EngineState::connect_bridge(Stream& s, const Endpoint& partner, const Strea
   const auto plan = plan_bridge(s, p);
   if (!plan) return false;
   if (!s.bridge || s.bridge->plan() != *plan) {
-    s.bridge = std::make_unique<Bridge>(*plan);
-    s.bridge->learn(s.learnt);
-    if (s.was_fax) s.bridge->keep_time();
+    auto bridge = std::make_unique<Bridge>(*plan);
+    bridge->learn(s.learnt);
+    if (s.was_fax) bridge->keep_time();
+    if (s.bridge) bridge->succeed(std::move(*s.bridge));
+    s.bridge = std::move(bridge);
     s.was_fax = false;
     s.learnt = {};
   }

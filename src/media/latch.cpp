@@ -1,6 +1,7 @@
 #include "media/latch.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tandem::media {
 namespace {
@@ -9,7 +10,15 @@ constexpr Instant never_opened{INT64_MIN};
 constexpr Duration candidate_rest = seconds(1);  // a likely candidate that falls silent is one no more
 }  // namespace
 
+void Latch::announce(Instant now, const SocketAddress& address, Duration window) {
+  if (!s_.confirmed) return expect(now, address, window);
+  if (address == meant()) return;
+  s_.next = address == s_.expected ? SocketAddress{} : address;
+  s_.window_end = now + window;
+}
+
 void Latch::expect(Instant now, const SocketAddress& address, Duration window) {
+  s_.next = {};
   if (address == s_.expected) return;
   if (s_.confirmed && address == s_.source) {  // the SDP catches up with what was learned
     s_.expected = address;
@@ -28,6 +37,10 @@ void Latch::extend(Instant now, Duration window) {
 }
 
 void Latch::confirm(const SocketAddress& source) {
+  if (s_.next && source != s_.source) {  // it has moved before anybody agreed
+    s_.former = s_.source;
+    s_.expected = std::exchange(s_.next, {});
+  }
   s_.source = source;
   s_.confirmed = true;
   s_.provisional = false;
@@ -35,7 +48,7 @@ void Latch::confirm(const SocketAddress& source) {
 }
 
 bool Latch::likely(const SocketAddress& from, const LatchPolicy& policy) const {
-  return from != s_.former && (from.ip == s_.expected.ip || from.ip == policy.signalling);
+  return from != s_.former && (from.ip == meant().ip || from.ip == policy.signalling);
 }
 
 bool Latch::plausible(Instant now, const SocketAddress& from, const LatchPolicy& policy) const {
@@ -48,6 +61,7 @@ bool Latch::plausible(Instant now, const SocketAddress& from, const LatchPolicy&
 bool Latch::gives_way(Instant now, const SocketAddress& from, const LatchPolicy& policy) const {
   // Whoever the SDP had left was believed again only for want of anybody else.
   if (s_.source == s_.former && from == s_.expected) return true;
+  if (s_.next) return from == s_.next || (now <= s_.window_end && likely(from, policy));
   if (!s_.provisional) return false;
   return from == s_.expected || (now <= s_.window_end && likely(from, policy));
 }
@@ -101,7 +115,7 @@ Latch::Verdict Latch::offer(Instant now, const SocketAddress& from, const Eviden
     if (!gives_way(now, from, policy)) return Verdict::refused;
   }
   if (s_.window_end == never_opened && !s_.early) s_.early = from;
-  if (s_.expected && from == s_.expected) {
+  if (meant() && from == meant()) {
     confirm(from);
     return Verdict::confirmed;
   }

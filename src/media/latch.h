@@ -56,6 +56,7 @@ class Latch {
     bool confirmed = false;    // `source` is believed
     bool provisional = false;  // a far source: somebody better may take its place
     SocketAddress expected;    // the SDP's
+    SocketAddress next;        // of an SDP that is offered and not answered yet
     SocketAddress former;      // whom the last SDP change left: a straggler must not win the new window
     SocketAddress early;  // who sent before the leg had said anything: somebody of a call before, whose node
                           // has forgotten it; not kept over a restore
@@ -68,6 +69,9 @@ class Latch {
 
   /// The SDP's address. The same address again changes nothing; a new one forgets who was confirmed.
   void expect(Instant now, const SocketAddress& address, Duration window);
+  /// The address of an offer that is not answered yet. Who was confirmed goes on until the leg is heard from
+  /// there, or expect() says that it is agreed.
+  void announce(Instant now, const SocketAddress& address, Duration window);
   /// Lets a NATed source still be learned until then, if nobody is confirmed yet.
   void extend(Instant now, Duration window);
   /// Believes that source from now on (RTCP that follows its RTP).
@@ -90,6 +94,7 @@ class Latch {
   const State& state() const { return s_; }
 
  private:
+  const SocketAddress& meant() const { return s_.next ? s_.next : s_.expected; }
   bool likely(const SocketAddress& from, const LatchPolicy& policy) const;
   bool may_be_far(const SocketAddress& from, const LatchPolicy& policy) const;
   bool gives_way(Instant now, const SocketAddress& from, const LatchPolicy& policy) const;

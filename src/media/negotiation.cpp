@@ -33,6 +33,18 @@ std::vector<PayloadFormat> owned(const std::vector<sdp::Format>& formats) {
   return out;
 }
 
+std::vector<PayloadFormat> formats_of(const std::optional<sdp::Description>& d, size_t i) {
+  return d && i < d->media_count() ? owned(d->formats(i)) : std::vector<PayloadFormat>{};
+}
+
+/// Those of `more` behind, but where their number means something already.
+void add_formats(std::vector<PayloadFormat>& formats, std::vector<PayloadFormat> more) {
+  for (PayloadFormat& f : more)
+    if (std::none_of(formats.begin(), formats.end(),
+                     [&](const PayloadFormat& known) { return known.payload_type == f.payload_type; }))
+      formats.push_back(std::move(f));
+}
+
 bool is_rtp(const sdp::MediaLine& m) { return m.proto.find("RTP/") != std::string_view::npos; }
 
 /// Whether the first BUNDLE group of `d` names line `i`.
@@ -140,6 +152,15 @@ Status<Reason> EngineState::set_remote(Now now, Endpoint& e, const sdp::Descript
   return Done{};
 }
 
+/// Until an offer is answered the leg goes on as was agreed (RFC 3264 section 8): it takes nothing else yet,
+/// and when we offered, it may send both the old and the new.
+void EngineState::set_formats(const Endpoint& e, Stream& s, size_t i) {
+  const Checkpoint* agreed = e.checkpoint.get();
+  s.remote_formats = formats_of(agreed && agreed->remote ? agreed->remote : e.remote, i);
+  s.local_formats = formats_of(agreed ? agreed->local : std::nullopt, i);
+  add_formats(s.local_formats, formats_of(e.local, i));
+}
+
 void EngineState::apply_terms(Now now, Endpoint& e) {
   const size_t remote_count = e.remote ? e.remote->media_count() : 0;
   const size_t local_count = e.local ? e.local->media_count() : 0;
@@ -161,8 +182,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     s.xr = theirs ? xr_terms(*e.remote, i) : XrTerms{};
     s.xr.round_trip = s.xr.round_trip && ours && xr_terms(*e.local, i).round_trip;
     s.direction = theirs ? e.remote->direction(i) : sdp::Direction::sendrecv;
-    s.remote_formats = theirs ? owned(e.remote->formats(i)) : std::vector<PayloadFormat>{};
-    s.local_formats = ours ? owned(e.local->formats(i)) : std::vector<PayloadFormat>{};
+    set_formats(e, s, i);
     Flow* rtp = flow_of(s.rtp.id);
     Flow* rtcp = flow_of(s.rtcp.id);
     if (!rtp || !rtcp) continue;
@@ -177,10 +197,15 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     rtp->ice = rtcp->ice = false;
     if (!theirs || remote_line.port == 0) continue;
     // "Nowhere" (hold by 0.0.0.0) is no move: the source stays who it was.
-    if (const auto address = e.remote->rtp_address(i))
-      rtp->latch.expect(now.mono, *address, config.learning_window);
-    if (const auto address = e.remote->rtcp_address(i))
-      rtcp->latch.expect(now.mono, *address, config.learning_window);
+    const bool agreed = !e.checkpoint || !e.checkpoint->remote;
+    for (const auto& [flow, address] :
+         {std::pair{rtp, e.remote->rtp_address(i)}, std::pair{rtcp, e.remote->rtcp_address(i)}}) {
+      if (!address) continue;
+      if (agreed)
+        flow->latch.expect(now.mono, *address, config.learning_window);
+      else
+        flow->latch.announce(now.mono, *address, config.learning_window);
+    }
     rtp->latch.extend(now.mono, config.learning_window);
   }
   sort_bundle(e);

@@ -24,6 +24,7 @@ void write(const Latch& latch, Now now, proto::MediaLatch& out) {
   if (l.confirmed) out.set_source(text_of(l.source));
   out.set_provisional(l.provisional);
   out.set_former(text_of(l.former));
+  out.set_next(text_of(l.next));
   // A window that never opened stays closed on every clock.
   out.set_window_end(l.window_end < now.mono ? 0 : deadline_to_wall(now, l.window_end));
   if (l.candidate.packets == 0) return;
@@ -43,6 +44,7 @@ Latch read(const proto::MediaLatch& in, Now now) {
   l.confirmed = static_cast<bool>(l.source);
   l.provisional = l.confirmed && in.provisional();
   l.former = address_of(in.former());
+  l.next = address_of(in.next());
   l.window_end = in.window_end() == 0 ? now.mono - seconds(1) : deadline_from_wall(now, in.window_end());
   if (const auto& c = in.candidate(); c.packets() > 0 && c.packets() <= UINT8_MAX)
     l.candidate = {address_of(c.source()),

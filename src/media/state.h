@@ -292,6 +292,7 @@ class EngineState {
   Result<std::string, Reason> answer(Now now, Endpoint& e, sdp::Direction wanted);
   Result<std::string, Reason> offer(Now now, Endpoint& e, sdp::Direction direction);
   void rollback(Now now, Endpoint& e);
+  static void set_formats(const Endpoint& e, Stream& s, size_t i);
   /// Streams, latches and flows from the two descriptions.
   void apply_terms(Now now, Endpoint& e);
 

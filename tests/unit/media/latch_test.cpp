@@ -280,13 +280,18 @@ TEST(Latch, FixedSourceNeverLearns) {
   EXPECT_EQ(audience(w, c), at("10.0.0.1:4000"));
 }
 
+/// A's next offer and B's answer to it.
+void agree(World& w, const Call& c, const std::string& offer) {
+  ASSERT_TRUE(w.engine->set_remote(w.now, c.a, parsed(offer), SdpRole::offer));
+  ASSERT_TRUE(w.engine->present(w.now, c.a, parsed(phone_sdp("10.0.0.2:5000")), SdpRole::answer).ok());
+}
+
 TEST(Latch, ReInviteMovesTheAddress) {
   World w;
   Call c = establish(w);
   w.talk(c.voice_a, c.a_port, 3);
   w.take_sent();
-  const auto moved = phone_sdp("10.0.0.77:7700");
-  ASSERT_TRUE(w.engine->set_remote(w.now, c.a, parsed(moved), SdpRole::offer));
+  agree(w, c, phone_sdp("10.0.0.77:7700"));
   EXPECT_EQ(audience(w, c), at("10.0.0.77:7700"));
   // The old device's stragglers do not win the new window.
   w.talk(c.voice_a, c.a_port, 10);
@@ -304,7 +309,7 @@ TEST(Latch, FormerSourceIsBelievedAgainOnlyForWantOfAnother) {
   c.voice_a.from = at("198.51.100.7:61000");
   w.talk(c.voice_a, c.a_port, 6);
   // The SDP changes but the phone's socket does not (it learned its public address, say).
-  ASSERT_TRUE(w.engine->set_remote(w.now, c.a, parsed(phone_sdp("198.51.100.8:61000")), SdpRole::offer));
+  agree(w, c, phone_sdp("198.51.100.8:61000"));
   w.take_sent();
   w.talk(c.voice_a, c.a_port, 390);
   EXPECT_TRUE(w.take_sent().empty());
