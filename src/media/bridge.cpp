@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "media/codecs.h"
 #include "media/state.h"
 
 namespace tandem::media {
@@ -17,12 +18,6 @@ constexpr Duration idle_after = seconds(1);        // without a packet: the send
 bool is_event(const PayloadFormat& f) { return iequals(f.encoding, "telephone-event"); }
 bool is_noise(const PayloadFormat& f) { return iequals(f.encoding, "CN"); }
 
-/// Hz of the widest sound the codec has.
-uint32_t sound_rate(const PayloadFormat& f) {
-  if (iequals(f.encoding, "G722")) return 16'000;
-  return f.clock_rate;
-}
-
 const PayloadFormat* event_of(const std::vector<PayloadFormat>& formats, uint32_t like) {
   const PayloadFormat* found = nullptr;
   for (const PayloadFormat& f : formats)
@@ -33,11 +28,9 @@ const PayloadFormat* event_of(const std::vector<PayloadFormat>& formats, uint32_
 uint32_t audio_rate_of(const BridgePlan& plan) {
   uint32_t widest = 8000;
   for (const playout::Format& f : plan.heard)
-    if (!iequals(f.name, "CN"))
-      widest = std::max(widest, sound_rate({f.payload_type, f.name, f.clock_rate, f.channels, {}}));
+    if (!iequals(f.name, "CN")) widest = std::max(widest, traits_of(f.name, f.clock_rate).sound_rate);
   const playout::Format& s = plan.said;
-  return std::min(
-      widest, std::max<uint32_t>(8000, sound_rate({s.payload_type, s.name, s.clock_rate, s.channels, {}})));
+  return std::min(widest, std::max<uint32_t>(8000, traits_of(s.name, s.clock_rate).sound_rate));
 }
 
 }  // namespace
@@ -51,7 +44,7 @@ bool can_code(const PayloadFormat& f) {
   return codec::has_codec({f.encoding, f.clock_rate, f.channels, f.parameters});
 }
 
-std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to) {
+std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to, bool in_order) {
   if (from.wire != Wire::rtp || to.wire != Wire::rtp || !iequals(from.kind, "audio")) return std::nullopt;
   const auto has = [](const std::vector<PayloadFormat>& in, const PayloadFormat& f) {
     return std::any_of(in.begin(), in.end(), [&](const PayloadFormat& t) { return f.same_codec(t); });
@@ -64,8 +57,14 @@ std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to) {
     if (!has(from.remote_formats, f) || has(to.remote_formats, f) || !can_code(f)) continue;
     if (plan.heard.empty() || plan.heard.front().clock_rate == f.clock_rate) plan.heard.push_back(played(f));
   }
-  const auto said = std::find_if(to.remote_formats.begin(), to.remote_formats.end(), can_code);
-  if (plan.heard.empty() || said == to.remote_formats.end()) return std::nullopt;
+  const auto first = std::find_if(to.remote_formats.begin(), to.remote_formats.end(),
+                                  [](const PayloadFormat& f) { return can_code(f); });
+  if (plan.heard.empty() || first == to.remote_formats.end()) return std::nullopt;
+  const playout::Format& h = plan.heard.front();
+  const auto said = in_order ? first
+                             : to.remote_formats.begin() +
+                                   static_cast<ptrdiff_t>(best_made(
+                                       to.remote_formats, traits_of(h.name, h.clock_rate).sound_rate));
   if (noise) plan.heard.push_back(played(*noise));
   plan.said = played(*said);
   plan.ptime_ms = to.ptime_ms;

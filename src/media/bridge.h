@@ -36,7 +36,8 @@ struct BridgePlan {
 };
 
 /// Nothing when packets can go through as they are, or when nothing would help.
-std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to);
+/// `in_order`: the receiver gets the first of its formats, whatever it costs.
+std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to, bool in_order);
 
 class Bridge {
  public:

@@ -11,7 +11,7 @@ constexpr Duration most_catch_up = milliseconds(200);
 }  // namespace
 
 bool EngineState::connect_bridge(Stream& s, const Endpoint& partner, const Stream& p) {
-  const auto plan = plan_bridge(s, p);
+  const auto plan = plan_bridge(s, p, partner.config.only_codecs);
   if (!plan) return false;
   if (!s.bridge || s.bridge->plan() != *plan) {
     auto bridge = std::make_unique<Bridge>(*plan);

@@ -171,6 +171,13 @@ void offer_line(sdp::Description& offer, size_t i, const std::vector<std::string
 
 bool can_code(const sdp::Format& f) { return codec::has_codec({f.encoding, f.clock_rate, f.channels, {}}); }
 
+CodecTraits traits_of(std::string_view encoding, uint32_t clock_rate) {
+  if (iequals(encoding, "G722")) return {16'000, 4};  // its clock says 8000 (RFC 3551 section 4.5.2)
+  if (iequals(encoding, "G729")) return {8000, 20};
+  if (iequals(encoding, "opus")) return {clock_rate, 30};
+  return {clock_rate, 1};
+}
+
 bool accompanies(const sdp::Format& f) {
   return iequals(f.encoding, "telephone-event") || iequals(f.encoding, "CN");
 }
@@ -215,7 +222,7 @@ bool offer_audio(sdp::Description& offer, const std::vector<std::string>& codecs
   return left || !had;
 }
 
-void answer_within(sdp::Description& answer, const sdp::Description& offer) {
+void answer_within(sdp::Description& answer, const sdp::Description& offer, bool in_order) {
   const size_t lines = std::min(answer.media_count(), offer.media_count());
   for (size_t i = 0; i < lines; ++i) {
     if (!is_audio(answer.media(i)) || !is_audio(offer.media(i))) continue;
@@ -233,8 +240,14 @@ void answer_within(sdp::Description& answer, const sdp::Description& offer) {
       if (kept.size() < answered.size()) answer.set_formats(i, kept);
       continue;
     }
-    const auto ours = std::find_if(offered.begin(), offered.end(), can_code);
-    if (ours == offered.end() || !any_codable(answered)) continue;
+    const auto heard = std::find_if(answered.begin(), answered.end(), can_code);
+    if (heard == answered.end()) continue;
+    const auto first = std::find_if(offered.begin(), offered.end(), can_code);
+    const auto ours =
+        in_order ? first
+                 : offered.begin() + static_cast<ptrdiff_t>(best_made(
+                                         offered, traits_of(heard->encoding, heard->clock_rate).sound_rate));
+    if (ours == offered.end()) continue;
     std::vector<sdp::Format> own{*ours};
     if (!iequals(ours->encoding, "G729"))
       own.front().parameters = {};  // theirs say what they receive, not we

@@ -1,8 +1,12 @@
 #pragma once
 // Lists of codecs as an operator writes them ("PCMU", "opus/48000/2": RFC 8866 section 6.6) against what a
 // description has. telephone-event and CN (RFC 4733, RFC 3389) go with any codec and stand in no list.
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sdp/description.h"
@@ -11,6 +15,28 @@ namespace tandem::media {
 
 /// Whether this program can decode and encode it.
 bool can_code(const sdp::Format& format);
+/// Hz of the widest sound a codec carries, and what coding a second of it costs, G.711 being 1
+/// (docs/benchmarks.md).
+struct CodecTraits {
+  uint32_t sound_rate = 8000;
+  uint32_t cost = 1;
+};
+CodecTraits traits_of(std::string_view encoding, uint32_t clock_rate);
+/// Of the formats that can be coded the one to make of sound of `sound_rate`: those that narrow it least, of
+/// these the cheapest, of equal ones the first. Their number: there is none.
+template <class Formats>
+size_t best_made(const Formats& formats, uint32_t sound_rate) {
+  size_t best = formats.size();
+  std::pair<uint32_t, uint32_t> least{};
+  for (size_t i = 0; i < formats.size(); ++i) {
+    if (!can_code(formats[i])) continue;
+    const CodecTraits t = traits_of(formats[i].encoding, formats[i].clock_rate);
+    const std::pair loss{sound_rate - std::min(t.sound_rate, sound_rate), t.cost};
+    if (best == formats.size() || loss < least) best = i, least = loss;
+  }
+  return best;
+}
+
 /// telephone-event and CN.
 bool accompanies(const sdp::Format& format);
 /// What an rtpmap says of a codec named so, its payload type unset. Nothing for a name nobody registered.
@@ -34,8 +60,8 @@ struct Terms {
 bool offer_audio(sdp::Description& offer, const std::vector<std::string>& codecs, Terms terms);
 
 /// An answer holds nothing the offer did not (RFC 3264 section 6.1); where nothing is left of a line, it gets
-/// the first codec of the offer that can be made of what the other leg answered.
-void answer_within(sdp::Description& answer, const sdp::Description& offer);
+/// the codec of the offer that is best made of what the other leg answered, or with `in_order` the first.
+void answer_within(sdp::Description& answer, const sdp::Description& offer, bool in_order);
 
 /// telephone-event in the plain audio lines of an offer made from what another leg described: one for each
 /// clock of their codecs where there is none, or none at all.

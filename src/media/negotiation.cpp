@@ -137,6 +137,11 @@ Status<Reason> EngineState::set_remote(Now now, Endpoint& e, const sdp::Descript
   if (role == SdpRole::answer && e.config.srtp != Srtp::passed && e.local &&
       !keeps_protection(theirs, *e.local))
     return not_protected();
+  const auto& remote_before = e.checkpoint ? e.checkpoint->remote : e.remote;
+  const auto& local_before = e.checkpoint ? e.checkpoint->local : e.local;
+  if (e.config.srtp != Srtp::passed && remote_before && local_before &&
+      !stays_protected(theirs, *remote_before, *local_before))
+    return not_protected();
   // At once, and not when somebody has answered.
   if (role == SdpRole::offer && e.config.srtp != Srtp::passed && !can_protect(theirs, e.config.srtp))
     return not_protected();
@@ -463,7 +468,7 @@ Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp
   } else if (transcode && e.remote) {
     sdp::Description offered = *e.remote;
     if (keyed) lay_open(offered);
-    answer_within(local, offered);
+    answer_within(local, offered, c.only_codecs);
     answer_events(local, offered, takes_events(c));
   }
   if (keyed && !protect(e, local, role, secret)) return not_protected();

@@ -278,6 +278,15 @@ bool keeps_protection(const sdp::Description& answer, const sdp::Description& of
   return true;
 }
 
+bool stays_protected(const sdp::Description& next, const sdp::Description& remote,
+                     const sdp::Description& local) {
+  const size_t lines = std::min({next.media_count(), remote.media_count(), local.media_count()});
+  for (size_t i = 0; i < lines; ++i)
+    if (is_keyed(remote, i) && is_keyed(local, i) && is_rtp(next.media(i)) && !is_keyed(next, i))
+      return false;
+  return true;
+}
+
 bool can_protect(const sdp::Description& offer, Srtp policy) {
   bool had = false;
   for (size_t i = 0; i < offer.media_count(); ++i) {

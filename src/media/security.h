@@ -97,6 +97,10 @@ void protect_offer(sdp::Description& offer, const Protection& how, bool secret, 
 bool protect_answer(sdp::Description& answer, const sdp::Description& offer, const Protection& how, Rng& rng);
 /// Whether an answer of the leg to `offer` of ours keeps what the offer demanded: no silent downgrade.
 bool keeps_protection(const sdp::Description& answer, const sdp::Description& offer);
+/// Whether `next` of the leg leaves encrypted what its last two descriptions, which agree, have encrypted: a
+/// line that goes on in the clear is no choice any more.
+bool stays_protected(const sdp::Description& next, const sdp::Description& remote,
+                     const sdp::Description& local);
 /// Whether one of the RTP lines of an offer can be answered under that policy, or there are none.
 bool can_protect(const sdp::Description& offer, Srtp policy);
 

@@ -302,5 +302,43 @@ TEST_F(Bridging, ReportsAreAboutWhatEachSideHas) {
   EXPECT_EQ(rtp::load32(&to_a->bytes[28]), x.ssrc);  // the block is about what A sends
 }
 
+/// Where nothing passes: of what the leg may be sent the cheapest that narrows the other's sound least; the
+/// first, where an operator has put them in order.
+TEST(BridgePlans, TheCheapestThatCarriesTheSound) {
+  struct Case {
+    const char *offered, *answered, *told_to_a;
+    uint8_t to_b;
+    bool in_order;
+  };
+  const std::string opus = "a=rtpmap:96 opus/48000/2\r\n";
+  for (const Case& c :
+       {Case{"96 0 101", "9 101", "96", 9, false},  // G.722 is wideband, and PCMU is not
+        Case{"96 0 101", "18 101", "0", 18, false}, Case{"96 0 101", "18 101", "96", 18, true},
+        Case{"8 101", "96 0 101", "8", 0, false}, Case{"8 101", "96 0 101", "8", 96, true},
+        Case{"9 101", "0 96 101", "9", 96, false}}) {
+    if (!codec::has_codec({"G729", 8000, 1, {}}) && std::string(c.answered).find("18") == 0) continue;
+    SCOPED_TRACE(std::string(c.offered) + " beside " + c.answered + (c.in_order ? " in order" : ""));
+    EndpointConfig config;
+    config.transcode = true;
+    config.codecs = {"opus", "PCMU", "PCMA", "G722", "G729"};
+    config.only_codecs = c.in_order;
+    World w;
+    Call call = establish(w, phone_sdp("10.0.0.1:4000", c.offered, opus),
+                          phone_sdp("10.0.0.2:5000", c.answered, opus), config);
+    const auto told = parsed(call.to_a);
+    EXPECT_EQ(std::to_string(told.formats(0)[0].payload_type), c.told_to_a);
+    call.voice_a.payload_type = told.formats(0)[0].payload_type;
+    if (call.voice_a.payload_type == 96) continue;  // its payload would have to be Opus
+    w.talk(call.voice_a, call.a_port, 10);
+    bool heard = false;
+    for (const Sent& s : w.take_sent()) {
+      if (s.to != at("10.0.0.2:5000")) continue;
+      heard = true;
+      EXPECT_EQ(s.payload_type(), c.to_b);
+    }
+    EXPECT_TRUE(heard);
+  }
+}
+
 }  // namespace
 }  // namespace tandem::media

@@ -197,6 +197,40 @@ TEST_F(Sdes, AnAnswerWithoutTheKeysThatWereDemandedIsRefused) {
   EXPECT_EQ(taken.reason(), Reason::not_protected);
 }
 
+/// What a leg was free to choose is no choice any more once it is encrypted.
+TEST_F(Sdes, NobodyLeavesTheKeysInMidCall) {
+  const auto plain_a = parsed(phone_sdp("198.51.100.1:4000", "0 101"));
+  const auto plain_b = parsed(phone_sdp("198.51.100.2:5000", "0 101"));
+  for (const Srtp of_a : {Srtp::accepted, Srtp::offered}) {
+    open(of_a, Srtp::offered);
+    set_up(a.sdp("198.51.100.1:4000", "RTP/AVP"), b.sdp("198.51.100.2:5000", "RTP/AVP"));
+    a.told(told_a);
+    b.told(told_b);
+    const auto offered = w.engine->set_remote(w.now, leg_a, plain_a, SdpRole::offer);
+    ASSERT_FALSE(offered.ok());
+    EXPECT_EQ(offered.reason(), Reason::not_protected);
+    EXPECT_EQ(receive(at_a, port_a, a.packet(voice_a)).size(), 1u);
+    // An answer, too: our offer to B has its keys as a choice, as the first one had.
+    ASSERT_TRUE(w.engine->set_remote(w.now, leg_a, parsed(a.sdp("198.51.100.1:4000")), SdpRole::offer).ok());
+    const auto again = w.engine->present(w.now, leg_b, plain_a, SdpRole::offer, leg_a);
+    ASSERT_TRUE(again.ok());
+    EXPECT_THAT(*again, HasSubstr("RTP/AVP "));
+    const auto answered = w.engine->set_remote(w.now, leg_b, plain_b, SdpRole::answer);
+    ASSERT_FALSE(answered.ok());
+    EXPECT_EQ(answered.reason(), Reason::not_protected);
+    w.engine->rollback(w.now, leg_a);
+    w.engine->rollback(w.now, leg_b);
+    EXPECT_EQ(receive(at_a, port_a, a.packet(voice_a)).size(), 1u);
+    // A fax has no keys, and goes in the place of the sound.
+    auto fax = phone_sdp("198.51.100.1:4000", "t38");
+    fax.replace(fax.find("m=audio 4000 RTP/AVP"), 20, "m=image 4000 udptl");
+    EXPECT_TRUE(w.engine->set_remote(w.now, leg_a, parsed(fax), SdpRole::offer).ok());
+    w.engine->close(w.now, leg_a);
+    w.engine->close(w.now, leg_b);
+    w.take_sent();
+  }
+}
+
 TEST_F(Sdes, AReInviteWithTheSameKeysForgetsNothing) {
   one_secret_one_plain();
   const auto old = a.packet(voice_a);
