@@ -303,7 +303,7 @@ TEST_F(Services, WhoIsRecordedIsRecordedInAConferenceToo) {
   EXPECT_NEAR(sw.recorder.recordings[1].samples, 2 * port::sound_rate, port::sound_rate / 10);
   for (Caller* each : {&a, &b}) each->leaves();
   EXPECT_EQ(
-      std::count_if(sw.cdrs.begin(), sw.cdrs.end(), [](const auto& c) { return c.recordings.size() == 1; }),
+      std::count_if(sw.cdrs.begin(), sw.cdrs.end(), [](const auto& cdr) { return cdr.recordings.size() == 1; }),
       1);
   sw.expect_empty();
 }

@@ -240,5 +240,64 @@ TEST_F(OwnTerms, AndNotMoreThanOnce) {
   sw.expect_empty();
 }
 
+/// What a row's policy offers to a telephone or a trunk, from a caller in the clear and from one with keys.
+struct PolicyOfRow {
+  port::SrtpPolicy policy;
+  bool keyed_caller;
+  const char* profile;
+  bool keys;
+};
+
+class RowsSrtp : public ::testing::TestWithParam<PolicyOfRow> {
+ protected:
+  static port::PlanRows rows() {
+    port::PlanRows rows = trunk_rows();
+    for (port::TrunkRow& t : rows.trunks) t.srtp = GetParam().policy;
+    return rows;
+  }
+  Switch sw{OwnTerms::config(), rows()};
+  Phone a{sw, "1001", "198.51.100.1:5060"};
+
+  void call(const std::string& number) {
+    const std::string plain = sdp(a.media, "0 101");
+    a.invite(number, GetParam().keyed_caller ? OwnTerms::keyed(plain) : plain);
+  }
+  static void refuse(Phone& a, Phone& b) {
+    b.reply(b.invite_text, 486);
+    b.expect("ACK");
+    a.expect(486);
+    a.ack_failure();
+  }
+  static void expect_offer(const std::string& offer) {
+    EXPECT_THAT(offer, HasSubstr(std::string(" ") + GetParam().profile + " ")) << offer;
+    EXPECT_EQ(offer.find("a=crypto:") != std::string::npos, GetParam().keys) << offer;
+  }
+};
+
+TEST_P(RowsSrtp, OfASubscriber) {
+  Phone b(sw, "1002", "198.51.100.2:5060");
+  sw.subscriber("1002").srtp = GetParam().policy;
+  call("1002");
+  expect_offer(OwnTerms::body(b.expect("INVITE")));
+  refuse(a, b);
+  sw.expect_empty();
+}
+
+TEST_P(RowsSrtp, OfATrunk) {
+  Phone carrier(sw, "trunk:carrier", "203.0.113.10:5060");
+  call("0301234567");
+  expect_offer(OwnTerms::body(carrier.expect("INVITE")));
+  refuse(a, carrier);
+  sw.expect_empty();
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RowsSrtp,
+                         ::testing::Values(PolicyOfRow{port::SrtpPolicy::refused, true, "RTP/AVP", false},
+                                           PolicyOfRow{port::SrtpPolicy::accepted, false, "RTP/AVP", false},
+                                           PolicyOfRow{port::SrtpPolicy::accepted, true, "RTP/AVP", true},
+                                           PolicyOfRow{port::SrtpPolicy::offered, false, "RTP/AVP", true},
+                                           PolicyOfRow{port::SrtpPolicy::required, false, "RTP/SAVP", true},
+                                           PolicyOfRow{port::SrtpPolicy::required, true, "RTP/SAVP", true}));
+
 }  // namespace
 }  // namespace tandem::call::test
