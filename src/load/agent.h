@@ -151,7 +151,7 @@ class Agent final : public port::Worker {
   /// ACK to a refusal (section 17.1.1.3), made from it alone.
   Buffer write_refusal_ack(const sip::Message& response) const;
   void to_target(SlotId id, Buffer bytes) {
-    send(std::move(bytes), settings_.caller->target, caller_realm, id.slot);
+    send(std::move(bytes), settings_.caller->target, caller_realm, id.slot + id.generation);
   }
   void on_invite_response(Now now, SlotId id, OutgoingCall& call, const sip::Message& response);
   void on_answered(Now now, SlotId id, OutgoingCall& call, const sip::Message& response);

@@ -302,9 +302,9 @@ TEST_F(Services, WhoIsRecordedIsRecordedInAConferenceToo) {
   EXPECT_EQ(sw.recorder.recordings[1].order.sides, 2);
   EXPECT_NEAR(sw.recorder.recordings[1].samples, 2 * port::sound_rate, port::sound_rate / 10);
   for (Caller* each : {&a, &b}) each->leaves();
-  EXPECT_EQ(
-      std::count_if(sw.cdrs.begin(), sw.cdrs.end(), [](const auto& cdr) { return cdr.recordings.size() == 1; }),
-      1);
+  EXPECT_EQ(std::count_if(sw.cdrs.begin(), sw.cdrs.end(),
+                          [](const auto& cdr) { return cdr.recordings.size() == 1; }),
+            1);
   sw.expect_empty();
 }
 

@@ -126,7 +126,7 @@ TEST(MediaPorts, ReopenGivesTheSameNumbers) {
 TEST(MediaPorts, StrangersAreSkippedAndCounted) {
   const auto stranger = bind_udp({loopback, 41503}, {});  // an RTCP number: spoils the pair 41502
   ASSERT_TRUE(stranger.ok());
-  PortRanges ranges(with_range(41500, 41505, Duration{}));
+  PortRanges ranges(with_range(41500, 41505, seconds(1)));
   Plane p(ranges);
   std::set<uint16_t> numbers;
   for (int i = 0; i < 2; ++i) numbers.insert(p.plane.open_pair(0, Family::v4)->rtp.local.port);
