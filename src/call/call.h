@@ -59,6 +59,9 @@ struct Party {
   bool music = false;  // it hears music
   Negotiation negotiation = Negotiation::none;
   Instant negotiation_until = Instant::never();
+  Instant farewell_until = Instant::never();  // it hears that nobody was reached for it, and is hung up
+  Cause farewell;                             // for that
+  port::CommitId farewell_after = 0;          // a restored call has nothing to wait for
   port::LineCall::State line = port::LineCall::State::trying;
   bool line_told = false;
   std::string early_body;  // the early media's description, to notice that the 2xx repeats it

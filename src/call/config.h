@@ -47,6 +47,7 @@ struct CallConfig {
   Duration ring_timeout = seconds(60);    // one target without a ring time of its own
   Duration ask_timeout = seconds(3);
   Duration media_timeout = seconds(60);    // no RTP from a leg that should send; 0: never
+  Duration farewell = seconds(5);          // of tones to who is up when nobody was reached for it
   Duration refresh_timeout = seconds(20);  // an in-dialog offer left unanswered by the other leg
   uint32_t session_expires = 1800;         // RFC 4028; 0: never asked for
   uint32_t min_se = 90;

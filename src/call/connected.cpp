@@ -4,7 +4,6 @@
 
 #include "base/text.h"
 #include "call/flow.h"
-#include "media/ringback.h"
 
 namespace tandem::call {
 
@@ -170,9 +169,9 @@ void CallFlow::gone(Party& p, const Cause& cause, port::Cdr::Side side) {
   layer_.engine.close(turn_.now, p.endpoint);
   p.endpoint = {};
   p.negotiation = Negotiation::none;
-  p.negotiation_until = Instant::never();
+  p.negotiation_until = p.farewell_until = Instant::never();
   if (Party* from = origin(); p.early_media && from && from->state == Party::State::up && !from->partner)
-    play(*from, ringback());  // somebody else rings, or it is over at once
+    play(*from, tones().ringback);  // somebody else rings, or it is over at once
   if (Party* partner = party(p.partner); partner && partner->partner == p.id) partner->partner = 0;
   p.partner = 0;
   touch();
@@ -293,6 +292,7 @@ void CallFlow::on_timeout() {
   for (size_t i = 0; i < call_.parties.size(); ++i) {
     Party& p = *call_.parties[i];
     if (p.leg->next_timeout() <= now) p.leg->on_timeout(turn_);
+    if (p.farewell_until <= now) release(p, p.farewell, p.farewell_after);
     if (p.negotiation_until <= now) {
       LegEvent refused;
       refused.kind = LegEvent::Kind::offer_refused;
@@ -343,7 +343,8 @@ void CallFlow::on_timeout() {
 
 Instant Layer::next_timeout(const Call& call) {
   Instant next = std::min(call.park_until, call.feature_until);
-  for (const auto& p : call.parties) next = std::min({next, p->leg->next_timeout(), p->negotiation_until});
+  for (const auto& p : call.parties)
+    next = std::min({next, p->leg->next_timeout(), p->negotiation_until, p->farewell_until});
   if (call.attendance) {
     next = std::min(next, call.attendance->machine->next_timeout());
     if (call.attendance->recording) next = std::min(next, call.attendance->recording->until);
@@ -377,10 +378,22 @@ void CallFlow::play(Party& p, const codec::ToneSequence& tones) {
   if (!layer_.engine.play(turn_.now, p.endpoint, tones).ok()) event(port::Level::debug, "call.no_tone");
 }
 
-/// As it sounds in the country of the call's domain.
-codec::ToneSequence CallFlow::ringback() const {
+/// As the network sounds in the country of the call's domain.
+codec::CountryTones CallFlow::tones() const {
   const port::DomainRow* domain = layer_.plan->domain(call_.domain);
-  return media::ringback_of(domain ? domain->country_code : std::string{});
+  return media::tones_of(domain ? domain->country_code : std::string{});
+}
+
+/// Nobody could be reached for a party that is up: it hears why, then it is hung up.
+void CallFlow::part_with(Party& p, const Cause& cause, port::CommitId after) {
+  if (p.state != Party::State::up || layer_.config.farewell.count() <= 0) return release(p, cause, after);
+  const bool busy = cause.q850 == 17 || cause.status == 486 || cause.status == 600;
+  play(p, busy ? tones().busy : tones().congestion);
+  p.farewell_until = turn_.now.mono + layer_.config.farewell;
+  p.farewell = cause;
+  p.farewell_after = after;
+  call_.state = Call::State::connected;
+  touch();
 }
 
 /// For who waits: the operator's file, else a melody of our own.

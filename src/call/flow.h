@@ -14,6 +14,7 @@
 
 #include "call/layer.h"
 #include "call/replacement.h"
+#include "media/network_tones.h"
 #include "sip/headers.h"
 
 namespace tandem::call {
@@ -278,7 +279,8 @@ class CallFlow {
   /// Patience of zero: CallConfig::ask_timeout.
   void ask(OpenAsk::What what, port::Question question, int branch = -1, Duration patience = Duration{0});
   void play(Party& party, const codec::ToneSequence& tones);
-  codec::ToneSequence ringback() const;
+  codec::CountryTones tones() const;
+  void part_with(Party& p, const Cause& cause, port::CommitId after);
   void play_music(Party& party);
   void ask_sounds(const Party& party);
   void on_sound(const port::SoundFile& file, const port::Answer& answer);

@@ -269,7 +269,7 @@ void CallFlow::hear_early(Party& from, Party& called, const LegEvent& e) {
   if (called.early_media)
     called.early_body = e.body;
   else
-    play(from, ringback());
+    play(from, tones().ringback);
 }
 
 void CallFlow::on_answered(Party& called, const LegEvent& e) {

@@ -90,7 +90,7 @@ void CallFlow::first_answered(Party& stand_in, Party& first) {
   call_.state = Call::State::ringing;
   line(first, port::LineCall::State::confirmed);
   event(port::Level::info, "call.first_answered", {{"by", first.user}});
-  play(first, ringback());
+  play(first, tones().ringback);
   touch();
   route(false);
 }

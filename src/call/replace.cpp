@@ -225,7 +225,7 @@ bool CallFlow::replace_calling(Party& x, Party& newcomer, const std::string& tra
   if (!accept_newcomer(newcomer, newcomer)) return false;
   call_.setup->origin = newcomer.id;
   call_.setup->transferred_by = transferred_by;
-  play(newcomer, ringback());
+  play(newcomer, tones().ringback);
   release(x, Cause::from_status(487, "Transferred"));
   return true;
 }

@@ -265,7 +265,7 @@ void CallFlow::carry_out(service::Dial& dial) {
   setup.seen.push_back(dial.number);
   call_.setup_until = turn_.now.mono + layer_.config.setup_timeout;
   call_.state = Call::State::transferring;
-  play(p, ringback());
+  play(p, tones().ringback);
   touch();
   route(true);
 }

@@ -306,7 +306,7 @@ void CallFlow::fail_setup(Cause cause) {
   if (setup.purpose != Setup::Purpose::call) return transfer_done(&cause);
   if (!from) return end_setup();
   const port::CommitId commit = fail_attempt(cause, port::Cdr::Side::system);
-  release(*from, cause, commit);
+  part_with(*from, cause, commit);
 }
 
 /// Nobody will answer: whoever rings is hung up. Each leg that was called has its record then; an attempt

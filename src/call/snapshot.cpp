@@ -39,6 +39,8 @@ void write(Now now, const Party& p, proto::CallParty& to) {
   to.set_music(p.music);
   to.set_negotiation(static_cast<uint32_t>(p.negotiation));
   to.set_negotiation_until(deadline_to_wall(now, p.negotiation_until));
+  to.set_farewell_until(deadline_to_wall(now, p.farewell_until));
+  if (!p.farewell_until.is_never()) call::write(p.farewell, *to.mutable_farewell());
   to.set_line(static_cast<uint32_t>(p.line));
   to.set_line_told(p.line_told);
   to.set_early_body(p.early_body);
@@ -71,6 +73,8 @@ void read(Now now, const proto::CallParty& from, Party& p) {
   p.music = from.music();
   p.negotiation = clamp_enum(from.negotiation(), Negotiation::own);
   p.negotiation_until = deadline_from_wall(now, from.negotiation_until());
+  p.farewell_until = deadline_from_wall(now, from.farewell_until());
+  p.farewell = call::read(from.farewell());
   p.line = clamp_enum(from.line(), port::LineCall::State::terminated);
   p.line_told = from.line_told();
   p.early_body = from.early_body();

@@ -58,7 +58,7 @@ void CallFlow::blind_transfer(Party& referrer, Party& from, std::string_view tar
   call_.setup_until = turn_.now.mono + layer_.config.setup_timeout;
   call_.state = Call::State::transferring;
   from.music = true;
-  play(from, ringback());
+  play(from, tones().ringback);
   route(true);
 }
 
@@ -82,7 +82,7 @@ void CallFlow::transfer_done(const Cause* failure) {
   event(port::Level::info, "call.transfer_failed", {{"status", std::to_string(failure->status)}});
   if (waits) referrer->leg->transfer_progress(turn_, failure->status);
   if (!from || from->state != Party::State::up) return;
-  if (!waits) return release(*from, *failure, commit);
+  if (!waits) return part_with(*from, *failure, commit);
   call_.state = Call::State::connected;
   // Back as it was: the two are still joined, and held if the referrer holds.
   from->music = false;

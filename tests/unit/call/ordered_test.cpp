@@ -138,12 +138,30 @@ TEST_F(Orders, TheSecondIsBusy) {
   first_is_up();
   b.reply(b.invite_text, 486);
   b.expect("ACK");
+  sw.media_sent.clear();
+  sw.advance(seconds(2));
+  sw.reboot();
+  sw.advance(milliseconds(2900));
+  EXPECT_TRUE(a.quiet()) << "it hears why first";
+  EXPECT_NEAR(sw.media_sent[*SocketAddress::parse(a.media)], 245, 10);
+  sw.advance(milliseconds(200));
   const auto bye = a.expect("BYE");
   EXPECT_THAT(std::string(bye.header(sip::HeaderId::reason).value_or("")), HasSubstr("cause=17"));
   a.ok();
   ASSERT_EQ(sw.cdrs.size(), 1u);
   EXPECT_EQ(sw.cdrs[0].sip_status, 486);
   EXPECT_EQ(sw.cdrs[0].ordered_by, "token crm");
+  sw.expect_empty();
+}
+
+TEST_F(Orders, WhoHearsThatTheSecondIsBusyMayLeave) {
+  first_is_up();
+  b.reply(b.invite_text, 486);
+  b.expect("ACK");
+  sw.advance(seconds(1));
+  a.bye();
+  a.expect(200);
+  ASSERT_EQ(sw.cdrs.size(), 1u);
   sw.expect_empty();
 }
 
@@ -196,6 +214,7 @@ TEST_F(Orders, EarlyMediaOfTheSecond) {
   EXPECT_EQ(sw.media_sent[*SocketAddress::parse(a.media)], heard);  // what the second sends is what it hears
   b.reply(b.invite_text, 480);
   b.expect("ACK");
+  sw.advance(seconds(5));
   a.expect("BYE");
   a.ok();
   sw.expect_empty();
@@ -274,6 +293,7 @@ TEST_F(OrdersOut, WhatTheCallerMayNotDialIsRefused) {
   a.answer();
   a.expect("ACK");
   EXPECT_TRUE(carrier.quiet());
+  sw.advance(seconds(5));
   a.expect("BYE");
   a.ok();
   ASSERT_EQ(sw.cdrs.size(), 1u);

@@ -40,6 +40,26 @@ TEST_F(Transfers, Blind) {
   sw.expect_empty();
 }
 
+/// Nobody is left that could have it back: it hears what the target said, and is hung up.
+TEST_F(Transfers, WhoseTargetIsBusyAndWhoseReferrerHasGone) {
+  connect(a, b);
+  refer(b, "1003");
+  c.expect("INVITE");
+  b.bye();
+  b.expect(200);
+  sw.media_sent.clear();
+  c.reply(c.invite_text, 486);
+  c.expect("ACK");
+  sw.advance(milliseconds(4900));
+  EXPECT_TRUE(a.quiet());
+  EXPECT_GT(sw.media_sent[*SocketAddress::parse(a.media)], 230);
+  sw.advance(milliseconds(200));
+  const auto bye = a.expect("BYE");
+  EXPECT_THAT(std::string(bye.header(sip::HeaderId::reason).value_or("")), HasSubstr("cause=17"));
+  a.ok();
+  sw.expect_empty();
+}
+
 TEST_F(Transfers,
        OneReportAtATime) {  // UDP may reorder: what comes next waits for the answer to what went before
   connect(a, b);

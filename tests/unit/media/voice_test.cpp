@@ -5,7 +5,7 @@
 #include <numbers>
 
 #include "codec/goertzel.h"
-#include "media/ringback.h"
+#include "media/network_tones.h"
 #include "playout/player.h"
 #include "unit/media/world.h"
 
@@ -210,12 +210,13 @@ TEST(OwnVoice, AfterASnapshotTheProgrammeGoesOnWhereItWas) {
   EXPECT_EQ(before.size() + after.size(), 100u) << "not a sample said twice or left out";
 }
 
-TEST(Ringback, SoundsAsInTheCountryOfTheCallingCode) {
-  EXPECT_EQ(ringback_of("44").steps.size(), 4u) << "twice, and a pause";
-  EXPECT_EQ(ringback_of("1").steps.at(0).frequency1, 440);
-  EXPECT_EQ(ringback_of("82").steps.at(0).frequency2, 480);
+TEST(NetworkTones, SoundAsInTheCountryOfTheCallingCode) {
+  EXPECT_EQ(tones_of("44").ringback.steps.size(), 4u) << "twice, and a pause";
+  EXPECT_EQ(tones_of("1").ringback.steps.at(0).frequency1, 440);
+  EXPECT_EQ(tones_of("82").ringback.steps.at(0).frequency2, 480);
+  EXPECT_EQ(tones_of("1").busy.steps.at(0).frequency2, 620);
   for (const char* unknown : {"", "999", "4", "441"})
-    EXPECT_EQ(ringback_of(unknown), codec::ToneSequence::ringback()) << unknown;
+    EXPECT_EQ(tones_of(unknown).ringback, codec::ToneSequence::ringback()) << unknown;
 }
 
 }  // namespace

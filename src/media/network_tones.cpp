@@ -1,9 +1,7 @@
-#include "media/ringback.h"
+#include "media/network_tones.h"
 
 #include <array>
 #include <utility>
-
-#include "codec/country_tones.h"
 
 namespace tandem::media {
 namespace {
@@ -21,11 +19,13 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 10> countrie
 
 }  // namespace
 
-codec::ToneSequence ringback_of(std::string_view calling_code) {
+codec::CountryTones tones_of(std::string_view calling_code) {
   for (const auto& [code, country] : countries)
     if (code == calling_code)
-      if (auto tones = codec::country_tones(country)) return std::move(tones->ringback);
-  return codec::ToneSequence::ringback();
+      if (auto tones = codec::country_tones(country)) return std::move(*tones);
+  using codec::ToneSequence;
+  return {ToneSequence::steady(425), ToneSequence::ringback(), ToneSequence::busy(),
+          ToneSequence::congestion()};
 }
 
 }  // namespace tandem::media
