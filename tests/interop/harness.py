@@ -412,7 +412,11 @@ class Baresip:
         self.process = subprocess.Popen(["baresip", "-f", str(self.folder), "-6" if ":" in host else "-4"], stdout=self.log, stderr=subprocess.STDOUT,
                                         stdin=subprocess.DEVNULL, cwd=self.folder)
         self.events, self.buffer, self.replies = [], b"", []
-        self.control = wait_for(self._connect, 15, f"{name}: control port")
+        try:
+            self.control = wait_for(self._connect, 15, f"{name}: control port")
+        except Failed:
+            stop(self.process)  # or it answers the calls of the next check
+            raise
         self.control.setblocking(False)
 
     def _connect(self):
