@@ -1,6 +1,5 @@
-// The one translation unit with Beast in it: its parser reads requests, our sessions move the bytes through a
-// ByteStream, so that nothing is instantiated twice for plain and TLS, and a WebSocket's connection can
-// leave.
+// Sessions move the bytes through a ByteStream, so that nothing is instantiated twice for plain and TLS, and
+// a WebSocket's connection can leave. What the bytes say is HttpReader's business.
 #include "net/http_server.h"
 
 #include <fmt/format.h>
@@ -13,8 +12,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/status.hpp>
 #include <csignal>
 #include <deque>
 #include <list>
@@ -23,7 +21,6 @@
 #include <thread>
 #include <unordered_map>
 
-#include "base/text.h"
 #include "net/byte_stream.h"
 #include "net/sockets.h"
 #include "net/source_counts.h"
@@ -42,10 +39,6 @@ constexpr int listen_backlog = 512;
 constexpr Duration accept_pause = milliseconds(100);
 constexpr Duration close_linger = seconds(2);
 
-HttpResponse plain(unsigned status, std::string text) {
-  return {.status = status, .content_type = "text/plain", .body = std::move(text)};
-}
-
 /// What the server needs of a session, whatever it runs over.
 class SessionBase {
  public:
@@ -56,12 +49,6 @@ class SessionBase {
 };
 
 }  // namespace
-
-std::string_view HttpRequest::header(std::string_view name) const {
-  for (const auto& [key, value] : headers)
-    if (iequals(key, name)) return value;
-  return {};
-}
 
 struct HttpServer::Impl {
   struct Listener {
@@ -88,7 +75,7 @@ struct HttpServer::Impl {
   /// The right to answer one request once.
   struct Ticket {
     Ticket(std::shared_ptr<Gate> g, uint64_t id) : gate(std::move(g)), request(id) {}
-    ~Ticket() { use(plain(500, "no answer\n")); }
+    ~Ticket() { use(plain_answer(500, "no answer\n")); }
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
     void use(HttpResponse response) {
@@ -104,6 +91,9 @@ struct HttpServer::Impl {
       refused_upgrades[i] =
           &counters.counter("http_websocket_refused_total", "Requests for a WebSocket that were refused",
                             fmt::format("reason=\"{}\"", to_string(static_cast<UpgradeRefusal>(i))));
+    for (size_t i = 0; i < bad.size(); ++i)
+      bad[i] = &counters.counter("http_bad_requests_total", "HTTP requests refused before a handler saw them",
+                                 fmt::format("reason=\"{}\"", to_string(static_cast<BadRequest>(i))));
   }
   Status<std::string> open(const HttpConfig::Listener& l);
   void accept(Listener& listener);
@@ -130,8 +120,7 @@ struct HttpServer::Impl {
   Counter& upgraded =
       counters.counter("http_websocket_upgrades_total", "Connections that became a WebSocket");
   std::array<Counter*, static_cast<size_t>(UpgradeRefusal::count_)> refused_upgrades{};
-  Counter& bad =
-      counters.counter("http_bad_requests_total", "HTTP requests refused before a handler saw them");
+  std::array<Counter*, static_cast<size_t>(BadRequest::count_)> bad{};
   Counter& late = counters.counter("http_handler_timeouts_total", "HTTP requests whose handler was too slow");
   Counter& thrown = counters.counter("http_handler_exceptions_total", "HTTP handlers that threw");
   size_t open_sessions = 0;
@@ -205,57 +194,37 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
 
   void begin() {
     state_ = State::reading;
-    parser_.emplace();
-    parser_->eager(true);
-    parser_->header_limit(server_.config.header_bytes);
-    parser_->body_limit(server_.config.body_bytes);
-    continued_ = false;
     drop_after(server_.config.read_timeout);
     parse();
   }
 
-  /// Feeds what has come to the parser; reads more when that is not a whole request.
   void parse() {
-    while (!input_.empty()) {
-      Error e;
-      const size_t used = parser_->put(asio::buffer(input_), e);
-      input_.erase(0, used);
-      if (e && e != http::error::need_more) return refuse(e);
-      if (parser_->is_done()) return parsed();
-      if (e || used == 0) break;
-    }
-    const bool expects = parser_->is_header_done() && !continued_ &&
-                         iequals(std::string_view(parser_->get()[http::field::expect]), "100-continue");
-    expects ? go_on() : read();
+    if (auto message = reader_.pop()) return parsed(std::move(*message));
+    if (const auto bad = reader_.bad()) return refuse(*bad);
+    reader_.take_expectation() ? go_on() : read();
   }
 
   void read() {
     stream_.read_some(asio::buffer(area_), [self = shared_from_this()](Error e, size_t n) {
       if (e) return self->drop();
-      self->input_.append(self->area_.data(), n);
+      self->reader_.receive({self->area_.data(), n});
       self->parse();
     });
   }
 
   /// RFC 9110 section 10.1.1.
   void go_on() {
-    continued_ = true;
     output_ = "HTTP/1.1 100 Continue\r\n\r\n";
     stream_.write(asio::buffer(output_),
                   [self = shared_from_this()](Error e, size_t) { e ? self->drop() : self->read(); });
   }
 
-  void parsed() {
+  void parsed(ReadRequest message) {
     spoke();
-    auto message = parser_->release();
-    keep_alive_ = message.keep_alive();
-    http_1_0_ = message.version() < 11;
-    head_ = message.method() == http::verb::head;
-    HttpRequest request;
-    request.method = std::string(message.method_string());
-    request.target = std::string(message.target());
-    for (const auto& field : message) request.headers.emplace_back(field.name_string(), field.value());
-    request.body = std::move(message.body());
+    keep_alive_ = message.keep_alive;
+    http_1_0_ = message.http_1_0;
+    HttpRequest& request = message.request;
+    head_ = request.method == "HEAD";
     request.peer = peer_;
     request.secure = secure_;
     state_ = State::handling;
@@ -266,7 +235,7 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
       if (e || self->state_ != State::handling) return;
       self->server_.late.add();
       self->keep_alive_ = false;  // the late answer must not become the next request's
-      self->write(plain(504, "the answer took too long\n"));
+      self->write(plain_answer(504, "the answer took too long\n"));
     });
     server_.ask(shared_from_this(), request);
   }
@@ -289,7 +258,7 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
     connection.path.remote = peer_;
     connection.request = std::move(granted.request);
     connection.response = std::move(granted.response);
-    connection.input = std::move(input_);
+    connection.input = reader_.take_rest();
     timer_.cancel();
     std::tie(connection.fd, connection.ssl) = stream_.release();
     const auto refusal = server_.adopt ? server_.adopt(connection) : UpgradeRefusal::full;
@@ -304,17 +273,17 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
     switch (refusal) {
       case UpgradeRefusal::not_upgrade:
       case UpgradeRefusal::version: {
-        HttpResponse out = plain(426, "this is a WebSocket (RFC 6455), version 13\n");
+        HttpResponse out = plain_answer(426, "this is a WebSocket (RFC 6455), version 13\n");
         // RFC 9110 section 15.5.22, RFC 6455 section 4.4
         out.headers = {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
         return write(std::move(out));
       }
       case UpgradeRefusal::malformed:
-        return write(plain(400, "not a WebSocket handshake\n"));
+        return write(plain_answer(400, "not a WebSocket handshake\n"));
       case UpgradeRefusal::subprotocol:
-        return write(plain(400, "Sec-WebSocket-Protocol does not name this path's protocol\n"));
+        return write(plain_answer(400, "Sec-WebSocket-Protocol does not name this path's protocol\n"));
       case UpgradeRefusal::origin:
-        return write(plain(403, "pages of this origin may not connect here\n"));
+        return write(plain_answer(403, "pages of this origin may not connect here\n"));
       case UpgradeRefusal::per_source:
       case UpgradeRefusal::full:
       case UpgradeRefusal::busy:
@@ -322,19 +291,17 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
       case UpgradeRefusal::count_:
         break;
     }
-    HttpResponse out = plain(503, "too many connections\n");
+    HttpResponse out = plain_answer(503, "too many connections\n");
     out.headers = {{"Retry-After", "10"}};
     write(std::move(out));
   }
 
   /// The request was not one: say why, and close.
-  void refuse(Error e) {
-    server_.bad.add();
+  void refuse(BadRequest why) {
+    server_.bad[static_cast<size_t>(why)]->add();
     keep_alive_ = false;
     state_ = State::handling;
-    if (e == http::error::header_limit) return write(plain(431, "header fields too large\n"));
-    if (e == http::error::body_limit) return write(plain(413, "body too large\n"));
-    write(plain(400, "not an HTTP request\n"));
+    write(answer_to(why));
   }
 
   void write(HttpResponse from) {
@@ -385,9 +352,9 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   std::list<SessionBase*>::iterator silent_;
   State state_ = State::reading;
   std::array<char, 8192> area_;
-  std::string input_, output_;
-  std::optional<http::request_parser<http::string_body>> parser_;
-  bool keep_alive_ = false, http_1_0_ = false, head_ = false, continued_ = false;
+  std::string output_;
+  HttpReader reader_{server_.config.requests};
+  bool keep_alive_ = false, http_1_0_ = false, head_ = false;
 };
 
 }  // namespace
@@ -458,7 +425,7 @@ void HttpServer::Impl::ask(const std::shared_ptr<SessionBase>& session, const Ht
     handler(request, [ticket](HttpResponse response) { ticket->use(std::move(response)); });
   } catch (const std::exception&) {
     thrown.add();
-    ticket->use(plain(500, "internal error\n"));
+    ticket->use(plain_answer(500, "internal error\n"));
   }
 }
 

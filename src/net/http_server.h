@@ -5,34 +5,16 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/counters.h"
 #include "base/result.h"
 #include "net/config.h"
+#include "net/http_message.h"
+#include "net/http_reader.h"
 #include "net/upgrade.h"
 
 namespace tandem::net {
-
-struct HttpRequest {
-  std::string method;  // "GET"
-  std::string target;  // path and query as sent
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
-  SocketAddress peer;
-  bool secure = false;
-  /// First header of that name (any case); empty when there is none.
-  std::string_view header(std::string_view name) const;
-};
-
-struct HttpResponse {
-  unsigned status = 200;
-  std::string content_type = "application/json";
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
-};
 
 struct HttpConfig {
   struct Listener {
@@ -40,8 +22,7 @@ struct HttpConfig {
     TlsFiles tls;  // without a certificate: plain HTTP
   };
   std::vector<Listener> listeners;
-  size_t body_bytes = 1 << 20;
-  uint32_t header_bytes = 16 << 10;
+  HttpLimits requests;
   // Until it becomes a WebSocket. When all are taken, the one that has kept silent longest before its first
   // request makes room: connections that only stand there must not keep others out.
   size_t connections = 512;

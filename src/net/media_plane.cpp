@@ -12,7 +12,7 @@ namespace tandem::net {
 namespace {
 
 // A stranger on our range costs two system calls each; one open_pair() must not try the whole range.
-constexpr int max_strangers = 256;
+constexpr size_t max_strangers = 256;
 // How many datagrams one port may put into the batch at a time, so that a flood on one call leaves room for
 // others.
 constexpr size_t per_port = 16;
@@ -63,28 +63,30 @@ MediaPlane::~MediaPlane() {
       if (fd >= 0) ::close(fd);
 }
 
-/// A free pair of the range and its sockets; nothing, counted, when there is none.
+/// A free pair of the range and its sockets; nothing, counted, when there is none. Pairs of strangers are
+/// kept until the search is over, so that it does not come to the same ones again and leave others untried.
 std::optional<uint32_t> MediaPlane::bind_free(PortRange& range, Fd& rtp, Fd& rtcp) {
   const Instant t = now().mono;
-  int strangers = 0;
+  std::vector<uint32_t> spoiled;
+  std::optional<uint32_t> found;
+  bool failed = false;
   for (const bool resting : {false, true}) {
-    while (strangers < max_strangers) {
+    while (!found && !failed && spoiled.size() < max_strangers) {
       const auto pair = range.take_any(t, resting, rng_);
       if (!pair) break;
       const Bind result = bind_pair(range, *pair, rtp, rtcp);
-      if (result == Bind::done) return pair;
-      range.give_back(*pair, t);
-      if (result == Bind::failed) {
-        failed_.add();
-        return std::nullopt;
+      if (result == Bind::done) {
+        found = pair;
+        break;
       }
-      strangers_.add();
-      ++strangers;
-      if (resting && strangers >= static_cast<int>(range.pairs()) * 2) break;
+      failed = result == Bind::failed;
+      spoiled.push_back(*pair);
+      if (!failed) strangers_.add();
     }
   }
-  exhausted_.add();
-  return std::nullopt;
+  for (const uint32_t pair : spoiled) range.give_back(pair, t);
+  if (!found) (failed ? failed_ : exhausted_).add();
+  return found;
 }
 
 std::optional<port::MediaPorts::Pair> MediaPlane::open_pair(port::RealmId realm, IpAddress::Family like) {

@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "base/text.h"
-#include "net/http_server.h"
+#include "net/http_message.h"
 
 namespace tandem::net {
 namespace {
@@ -203,10 +203,9 @@ std::optional<UpgradeVerdict> read_answer(UpgradeQuestion& question, Bytes more)
   std::string& answer = question.answer;
   answer.append(as_text(more));
   const size_t head = answer.find("\r\n\r\n");
-  if (head == std::string::npos) {
-    if (answer.size() <= answer_limit) return std::nullopt;
-    return UpgradeVerdict{};
-  }
+  const size_t known = head == std::string::npos ? answer.size() : head + 4;
+  if (known > answer_limit) return UpgradeVerdict{};
+  if (head == std::string::npos) return std::nullopt;
   UpgradeVerdict out{false, answer.substr(0, std::min(answer.find('\r'), size_t{200})),
                      answer.substr(head + 4)};
   http::response_parser<http::empty_body> parser;

@@ -117,6 +117,30 @@ TEST_F(Http, TooLargeIsRefusedWithTheReason) {
   EXPECT_EQ(server->counters().total("http_bad_requests_total"), 3u);
 }
 
+TEST_F(Http, ALastChunkMayComeInPieces) {
+  begin(hello);
+  StreamClient client(at());
+  // Each octet in a segment of its own, as a client without a buffer sends them.
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_TRUE(read_response(client).starts_with("HTTP/1.1 100 "));
+  client.send("0\r\n");
+  EXPECT_FALSE(await_readable(client.fd(), std::chrono::milliseconds(20)));
+  client.send("\r");
+  EXPECT_FALSE(await_readable(client.fd(), std::chrono::milliseconds(20)));
+  client.send("\n");
+  EXPECT_TRUE(read_response(client).ends_with("POST "));
+}
+
+TEST_F(Http, ACodingThatIsNotKnownEndsTheConnection) {
+  begin(hello);
+  StreamClient client(at());
+  client.send(
+      "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(read_response(client).starts_with("HTTP/1.1 501 "));
+  EXPECT_TRUE(client.ended());
+  EXPECT_EQ(server->counters().total("http_requests_total"), 0u);
+}
+
 TEST_F(Http, ConnectionsOverTheLimitAreClosed) {
   config.connections = 1;
   begin(hello);

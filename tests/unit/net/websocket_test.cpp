@@ -583,6 +583,13 @@ TEST(UpgradeAnswerRead, EveryPartOfItCounts) {
   const auto cut = read_answer(endless, as_bytes("HTTP/1.1 101 " + std::string(10'000, 'x')));
   ASSERT_TRUE(cut);
   EXPECT_FALSE(cut->agreed);
+  // A head is too long however it comes: with fields that are whole, in one piece, too.
+  std::string filled = yes;
+  for (int i = 0; i < 20; ++i) filled.insert(filled.size() - 2, "X: " + std::string(395, 'x') + "\r\n");
+  EXPECT_TRUE(agreed(filled));
+  filled.insert(filled.size() - 2, "X: " + std::string(8193 - filled.size() - 5, 'x') + "\r\n");
+  ASSERT_EQ(filled.size(), 8193u);
+  EXPECT_FALSE(agreed(filled));
 }
 
 }  // namespace

@@ -1,0 +1,52 @@
+#pragma once
+// An HTTP request and its answer, as the server and its handlers have them.
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/address.h"
+#include "base/text.h"
+
+namespace tandem::net {
+
+struct HttpRequest {
+  std::string method;  // "GET"
+  std::string target;  // path and query as sent
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  SocketAddress peer;
+  bool secure = false;
+
+  /// First header of that name (any case); empty when there is none.
+  std::string_view header(std::string_view name) const {
+    for (const auto& [key, value] : headers)
+      if (iequals(key, name)) return value;
+    return {};
+  }
+};
+
+struct HttpResponse {
+  unsigned status = 200;
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+};
+
+inline HttpResponse plain_answer(unsigned status, std::string text) {
+  return {.status = status, .content_type = "text/plain", .headers = {}, .body = std::move(text)};
+}
+
+/// Why bytes were no request, or none for us; each is a label of http_bad_requests_total.
+enum class BadRequest : uint8_t {
+  malformed,       // 400
+  head_too_large,  // 431: request line and header fields, or extensions and trailers of a chunked body
+  body_too_large,  // 413
+  coding,          // 501: a transfer coding other than chunked (RFC 9112 section 6.1)
+  count_,
+};
+const char* to_string(BadRequest why);
+HttpResponse answer_to(BadRequest why);
+
+}  // namespace tandem::net
