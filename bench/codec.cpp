@@ -115,10 +115,23 @@ Bare bare_g711(bool mu) {
           }};
 }
 
+Bare bare_l16() {
+  return {[](const int16_t* in, size_t n, uint8_t* out) {
+            for (size_t i = 0; i < n; ++i) {
+              out[2 * i] = static_cast<uint8_t>(in[i] >> 8);
+              out[2 * i + 1] = static_cast<uint8_t>(in[i]);
+            }
+            return 2 * n;
+          },
+          [](const uint8_t* in, size_t n, int16_t* out) {
+            for (size_t i = 0; i < n / 2; ++i) out[i] = static_cast<int16_t>(in[2 * i] << 8 | in[2 * i + 1]);
+          }};
+}
+
 // The states below live as long as the program.
-Bare bare_g722() {
-  auto* e = g722_encode_init(nullptr, 64000, 0);
-  auto* d = g722_decode_init(nullptr, 64000, 0);
+Bare bare_g722(int options) {
+  auto* e = g722_encode_init(nullptr, 64000, options);
+  auto* d = g722_decode_init(nullptr, 64000, options);
   return {[e](const int16_t* in, size_t n, uint8_t* out) {
             return static_cast<size_t>(g722_encode(e, out, in, static_cast<int>(n)));
           },
@@ -158,7 +171,9 @@ Bare bare_g729() {
 int main() {
   bool pass = compare("PCMU", {"PCMU", 8000}, {}, bare_g711(true));
   pass &= compare("PCMA", {"PCMA", 8000}, {}, bare_g711(false));
-  pass &= compare("G722", {"G722", 8000}, {}, bare_g722());
+  pass &= compare("G722", {"G722", 8000}, {}, bare_g722(0));
+  pass &= compare("G722 at 8000 Hz", {"G722", 8000}, {8000, 5}, bare_g722(G722_SAMPLE_RATE_8000));
+  pass &= compare("L16", {"L16", 16000}, {}, bare_l16());
 #ifdef TANDEM_G729
   pass &= compare("G729", {"G729", 8000, 1, "annexb=no"}, {}, bare_g729());
 #endif
