@@ -54,7 +54,8 @@ std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to, bool
   for (const PayloadFormat& f : from.local_formats) {
     if (is_noise(f)) noise = &f;
     // What the sender was told of and does not have it never sends; what the receiver takes goes as it is.
-    if (!has(from.remote_formats, f) || has(to.remote_formats, f) || !can_code(f)) continue;
+    if (!has(from.remote_formats, f) || !can_code(f)) continue;
+    if (has(to.remote_formats, f) && !(from.too_long && to.maxptime_ms > 0)) continue;
     if (plan.heard.empty() || plan.heard.front().clock_rate == f.clock_rate) plan.heard.push_back(played(f));
   }
   const auto first = std::find_if(to.remote_formats.begin(), to.remote_formats.end(),

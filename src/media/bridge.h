@@ -37,6 +37,7 @@ struct BridgePlan {
 
 /// Nothing when packets can go through as they are, or when nothing would help.
 /// `in_order`: the receiver gets the first of its formats, whatever it costs.
+/// What the sender packs longer than the receiver takes is among what is heard, whoever has the codec.
 std::optional<BridgePlan> plan_bridge(const Stream& from, const Stream& to, bool in_order);
 
 class Bridge {

@@ -53,7 +53,8 @@ inline constexpr size_t grade_count = 6;
 
 struct Clock {
   uint8_t payload_type = 0;
-  bool event = false;  // telephone-event
+  bool event = false;         // telephone-event
+  uint16_t longest = 0xFFFF;  // octets of a packet of it that the partner takes (a=maxptime)
   uint32_t rate = 8000;
 };
 

@@ -74,16 +74,18 @@ void set_clocks(Flow& f, const Stream& s) {
   for (const auto* formats : {&s.local_formats, &s.remote_formats})
     for (const PayloadFormat& p : *formats)
       if (f.clock_count < f.clocks.size() && !f.clock_of(p.payload_type))
-        f.clocks[f.clock_count++] = {p.payload_type, is_event(p), p.clock_rate};
+        f.clocks[f.clock_count++] = {p.payload_type, is_event(p), 0xFFFF, p.clock_rate};
+}
+
+uint32_t number_of(const sdp::Description& d, size_t i, std::string_view name, uint32_t absent) {
+  const auto text = d.attribute(i, name);
+  return text ? parse_u32(trim(*text)).value_or(absent) : absent;
 }
 
 /// What the leg wishes its packets to last, and not longer than it can take (RFC 8866 section 6.4).
 uint32_t ptime_of(const sdp::Description& d, size_t i) {
-  const auto number = [&](std::string_view name, uint32_t absent) {
-    const auto text = d.attribute(i, name);
-    return text ? parse_u32(trim(*text)).value_or(absent) : absent;
-  };
-  return std::clamp<uint32_t>(std::min(number("ptime", frame_ms), number("maxptime", 60)), 10, 60);
+  const uint32_t most = number_of(d, i, "maxptime", 60);
+  return std::clamp<uint32_t>(std::min(number_of(d, i, "ptime", frame_ms), most), 10, 60);
 }
 
 }  // namespace
@@ -184,6 +186,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     s.live = !e.direct && s.has_ports && theirs && ours && can_anchor(remote_line) && local_line.port != 0;
     s.mux = theirs && ours && e.remote->has_attribute(i, "rtcp-mux") && e.local->has_attribute(i, "rtcp-mux");
     s.ptime_ms = theirs ? ptime_of(*e.remote, i) : frame_ms;
+    s.maxptime_ms = theirs ? number_of(*e.remote, i, "maxptime", 0) : 0;
     s.xr = theirs ? xr_terms(*e.remote, i) : XrTerms{};
     s.xr.round_trip = s.xr.round_trip && ours && xr_terms(*e.local, i).round_trip;
     s.direction = theirs ? e.remote->direction(i) : sdp::Direction::sendrecv;

@@ -1,6 +1,7 @@
 // The hot path: one receive batch in, the packets to send out, rewritten where they lie.
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "ice/glimpse.h"
 #include "media/state.h"
@@ -298,6 +299,8 @@ void EngineState::take_rtp(Batch& batch, Flow& f, const rtp::Header& h, port::Me
   if (!f.active) accepted_first(f);
   if (f.received.packets % graded_packets == 0) [[unlikely]]
     grade(f);
+  if (clock && octets > clock->longest) [[unlikely]]
+    pack_anew(f);
   if (f.tapped) tap_packet(batch.now, f, Tap::says, p.bytes);
   if (clock && clock->event && f.wire == Wire::rtp) {
     if (!hear_event(batch.now, f, *clock, *header, p)) {
@@ -311,6 +314,13 @@ void EngineState::take_rtp(Batch& batch, Flow& f, const rtp::Header& h, port::Me
     if (taken) return;
   }
   pass_on(batch, f, *header, Bytes(p.bytes).subspan(header->payload_offset, octets), p);
+}
+
+/// What the leg sends lasts longer than its partner takes: from now on it goes over a bridge.
+void EngineState::pack_anew(const Flow& f) {
+  Endpoint* e = endpoints.find(f.endpoint);
+  if (!e || f.stream >= e->streams.size() || std::exchange(e->streams[f.stream].too_long, true)) return;
+  reroute(*e);
 }
 
 /// Packets that had to wait, from copies of ours.

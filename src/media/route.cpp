@@ -1,4 +1,6 @@
 // Which flow leads where. Runs when a description, a latch or a path changes, never per packet.
+#include <algorithm>
+
 #include "base/text.h"
 #include "media/state.h"
 
@@ -39,6 +41,26 @@ Rewrite rewrite_between(const Stream& from, const Stream& to) {
     r.identity = false;
   }
   return r;
+}
+
+/// Octets a millisecond of it has; 0: that depends.
+uint32_t octets_per_ms(const PayloadFormat& f) {
+  if (iequals(f.encoding, "PCMU") || iequals(f.encoding, "PCMA") || iequals(f.encoding, "G722")) return 8;
+  if (iequals(f.encoding, "G729")) return 1;
+  if (iequals(f.encoding, "L16")) return f.clock_rate / 1000 * 2 * f.channels;
+  return 0;
+}
+
+/// How long a packet of each payload type may be for the partner.
+void set_longest(Flow& f, const Stream& from, const Stream* to) {
+  for (size_t i = 0; i < f.clock_count; ++i) {
+    Clock& c = f.clocks[i];
+    c.longest = 0xFFFF;
+    if (!to || to->maxptime_ms == 0 || !iequals(from.kind, "audio")) continue;
+    for (const PayloadFormat& p : from.local_formats)
+      if (p.payload_type == c.payload_type && octets_per_ms(p) > 0)
+        c.longest = static_cast<uint16_t>(std::min(octets_per_ms(p) * to->maxptime_ms, 0xFFFFU));
+  }
 }
 
 }  // namespace
@@ -84,6 +106,7 @@ void EngineState::route(Endpoint& e) {
     Exits to;
     Rewrite rewrite;
     bool bridged = false;
+    set_longest(*rtp, s, nullptr);
     if (e.feed == Feed::echo) {
       to = exits_to(s);
       to.rtcp.on = false;  // its own reports would be about a stream it does not know
@@ -97,7 +120,9 @@ void EngineState::route(Endpoint& e) {
         // One is decrypted here and the other is not: neither could make anything of what the other sends.
         if ((s.wire == Wire::rtp) != (p->wire == Wire::rtp)) to = {};
         rewrite = rewrite_between(s, *p);
-        bridged = e.config.transcode && partner->config.transcode && connect_bridge(s, *partner, *p);
+        const bool transcode = e.config.transcode && partner->config.transcode;
+        if (transcode && s.wire == Wire::rtp && p->wire == Wire::rtp) set_longest(*rtp, s, p);
+        bridged = transcode && connect_bridge(s, *partner, *p);
         if (bridged && s.bridge->active()) to.rtcp.on = false;  // its reports are about what only we hear
       }
     }

@@ -123,6 +123,8 @@ struct Stream {
   std::string kind;
   sdp::Direction direction = sdp::Direction::sendrecv;  // the leg's own
   uint32_t ptime_ms = frame_ms;                         // the leg's wish (RFC 8866 section 6.4)
+  uint32_t maxptime_ms = 0;  // the longest packet it takes (section 6.4); 0: it has not said
+  bool too_long = false;     // it has sent longer ones than a partner takes: they are cut anew
   std::vector<PayloadFormat> local_formats;
   std::vector<PayloadFormat> remote_formats;
 
@@ -547,6 +549,7 @@ class EngineState {
   bool admit_rtcp(Batch& batch, Flow& f, const SocketAddress& from, uint32_t ssrc);
   void accepted_first(Flow& f);
   void pass_on(Batch& batch, Flow& f, const rtp::Header& header, Bytes payload, port::MediaPacket& p);
+  void pack_anew(const Flow& f);
   void pass_released(Batch& batch, Flow& f, std::vector<DtmfEar::Held>& released);
   bool cross_bridge(Batch& batch, Flow& f, const rtp::Header& header, Bytes payload);
   void send_event(Batch& batch, const Flow& f, const Bridge& bridge, const Bridge::Event& event,

@@ -340,5 +340,32 @@ TEST(BridgePlans, TheCheapestThatCarriesTheSound) {
   }
 }
 
+/// A partner's maxptime is kept to, also where the codec passes; who keeps to it is passed on.
+TEST(BridgePlans, PacketsLongerThanTheReceiverTakesAreCutAnew) {
+  for (const int length : {20, 40, 60}) {
+    SCOPED_TRACE(length);
+    EndpointConfig config;
+    config.transcode = true;
+    config.codecs = {"PCMU"};
+    World w;
+    Call call = establish(w, phone_sdp("10.0.0.1:4000", "0 101"),
+                          phone_sdp("10.0.0.2:5000", "0 101", "a=ptime:20\r\na=maxptime:20\r\n"), config);
+    size_t packets = 0;
+    for (int ms = 0; ms < 2400; ms += length) {
+      auto packet = call.voice_a.packet(static_cast<size_t>(length) * 8);
+      call.voice_a.timestamp += static_cast<uint32_t>(length - 20) * 8;
+      w.receive(call.voice_a.from, call.a_port, std::move(packet));
+      w.pass(milliseconds(length));
+      for (const Sent& s : w.take_sent()) {
+        if (s.to != at("10.0.0.2:5000")) continue;
+        EXPECT_EQ(s.bytes.size(), 12 + 160u) << "at " << ms << " ms";
+        ++packets;
+        EXPECT_EQ(s.ssrc() == call.voice_a.ssrc, length == 20) << "passed on, or packed by us";
+      }
+    }
+    EXPECT_NEAR(static_cast<double>(packets), 120, 3);
+  }
+}
+
 }  // namespace
 }  // namespace tandem::media
