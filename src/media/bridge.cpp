@@ -87,6 +87,7 @@ bool Bridge::begin() {
   auto speaker = playout::Speaker::make({plan_.said, rate, plan_.ptime_ms, complexity_});
   if (!speaker.ok()) return false;
   speaker_.emplace(std::move(*speaker));
+  if (expected_loss_) speaker_->set_expected_loss(*expected_loss_);
   frame_.resize(speaker_->frame_samples());
   playout::PlayerConfig config;
   config.formats = plan_.heard;
@@ -99,6 +100,10 @@ bool Bridge::begin() {
 
 void Bridge::set_complexity(uint8_t complexity) {
   if (std::exchange(complexity_, complexity) != complexity && speaker_) speaker_->set_complexity(complexity);
+}
+
+void Bridge::set_expected_loss(uint8_t percent) {
+  if (std::exchange(expected_loss_, percent) != percent && speaker_) speaker_->set_expected_loss(percent);
 }
 
 void Bridge::keep_time() {

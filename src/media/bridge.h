@@ -66,6 +66,8 @@ class Bridge {
 
   /// Of Opus, from the next frame on.
   void set_complexity(uint8_t complexity);
+  /// Percent of what is said that the receiver is likely to miss; for FEC, from the next frame on.
+  void set_expected_loss(uint8_t percent);
 
   /// The sender's sound is a modem's.
   bool hears_fax() const { return fax_.heard(); }
@@ -89,6 +91,7 @@ class Bridge {
   BridgePlan plan_;
   Duration learnt_{};
   uint8_t complexity_ = Effort::steps[0];
+  std::optional<uint8_t> expected_loss_;  // nothing: what the encoder begins with
   FaxEar fax_;
   bool keeps_time_ = false;
   std::optional<playout::Player> player_;

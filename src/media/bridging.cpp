@@ -42,6 +42,7 @@ void EngineState::play_bridge(Now now, Endpoint& e, Stream& s, Endpoint& partner
         {dtmf_way(partner, p) == DtmfWay::event, p.own.clock_rate, plan.event_to_rate, s.bridge->frame_ms()},
         p.own.timestamp);
   s.bridge->set_complexity(effort.complexity());
+  if (p.own.expected_loss) s.bridge->set_expected_loss(*p.own.expected_loss);
   auto said = s.bridge->say(now.mono, press);
   if (press && !frame.sound) said.reset();
   if (s.bridge->hears_fax()) {  // tones are heard from one side at a time, modems from both
