@@ -12,6 +12,7 @@ namespace {
 constexpr Duration event_gap = milliseconds(100);  // between two packets of one key press, at most
 constexpr Duration fax_delay = milliseconds(100);  // T.30 has no use for less, and jitter none for more
 constexpr Duration idle_after = seconds(1);        // without a packet: the sender speaks otherwise, or not
+constexpr Duration silence_ends = minutes(1);      // when it said before that it would be silent
 
 bool is_event(const PayloadFormat& f) { return iequals(f.encoding, "telephone-event"); }
 bool is_noise(const PayloadFormat& f) { return iequals(f.encoding, "CN"); }
@@ -121,11 +122,17 @@ bool Bridge::hear(Instant now, const rtp::Header& header, Bytes payload) {
   return true;
 }
 
+void Bridge::rest() {
+  active_ = false;
+  player_->restart();
+}
+
+void Bridge::passed_by() {
+  if (active_ && player_->in_silence()) rest();
+}
+
 std::optional<playout::Speaker::Said> Bridge::say(Instant now, const DtmfSent* instead) {
-  if (active_ && now - last_heard_ > idle_after) {
-    active_ = false;
-    player_->restart();
-  }
+  if (active_ && now - last_heard_ > (player_->in_silence() ? silence_ends : idle_after)) rest();
   if (!active_) return std::nullopt;
   player_->render(now, frame_);
   const auto rate = static_cast<uint32_t>(frame_.size() * 1000 / speaker_->frame_ms());

@@ -52,6 +52,8 @@ class Bridge {
   /// A packet of the sender's. Buffers and codecs are made with the first: most legs that could send what the
   /// other does not take never do. False: a description's parameters leave no codec.
   bool hear(Instant now, const rtp::Header& header, Bytes payload);
+  /// A packet went past the bridge: the sender speaks what the receiver takes, and its silence is over.
+  void passed_by();
   /// The next frame for the receiver. Nothing: not now. `instead`: a press is sent to it, and its tones are
   /// heard in place of the sender.
   std::optional<playout::Speaker::Said> say(Instant now, const DtmfSent* instead = nullptr);
@@ -87,6 +89,7 @@ class Bridge {
 
  private:
   bool begin();
+  void rest();
 
   BridgePlan plan_;
   Duration learnt_{};
