@@ -81,6 +81,7 @@ void EngineState::play_bridges(Now now, Endpoint& e, port::MediaOut& out) {
   }
   arm_bridge(e, next);
   begin_reports(now, *partner);
+  begin_reports(now, e);  // even if the partner never says a word: who speaks is told how it arrives
 }
 
 }  // namespace tandem::media
