@@ -113,6 +113,9 @@ class Decoder {
   /// lost one in it when the sender used forward error correction. `next` is decoded afterwards as usual. All
   /// of `out` is written.
   virtual void decode_lost(std::span<int16_t> out, Bytes next = {}) = 0;
+  /// The last payload ended in a silence descriptor (G.729 Annex B): until the next one nothing is missing,
+  /// and decode_lost gives the background that was described, for as long as is asked.
+  virtual bool in_silence() const { return false; }
   /// As just made.
   virtual void reset() = 0;
 

@@ -86,6 +86,7 @@ class G729Decoder final : public Decoder {
       bcg729Decoder(state_.get(), payload.data() + at, static_cast<uint8_t>(octets), 0,
                     octets == silence_octets, 0, out.data() + to);
     }
+    silent_ = rest == silence_octets;
     return samples;
   }
   // After a silence descriptor the decoder goes on with comfort noise instead.
@@ -98,9 +99,14 @@ class G729Decoder final : public Decoder {
       out = out.subspan(n);
     }
   }
-  void reset() override { state_.reset(initBcg729DecoderChannel()); }
+  bool in_silence() const override { return silent_; }
+  void reset() override {
+    state_.reset(initBcg729DecoderChannel());
+    silent_ = false;
+  }
 
  private:
+  bool silent_ = false;
   std::unique_ptr<bcg729DecoderChannelContextStruct, Close> state_;
 };
 

@@ -14,6 +14,7 @@ constexpr Duration event_gap = milliseconds(100);  // between two packets of one
 constexpr Duration fax_delay = milliseconds(100);  // T.30 has no use for less, and jitter none for more
 constexpr Duration hear_out = milliseconds(100);   // the rest of what a codec before said, and its fading
 constexpr Duration idle_after = seconds(1);        // without a packet: the sender speaks otherwise, or not
+constexpr Duration silence_ends = minutes(1);      // when it said before that it would be silent
 
 bool is_event(const PayloadFormat& f) { return iequals(f.encoding, "telephone-event"); }
 bool is_noise(const PayloadFormat& f) { return iequals(f.encoding, "CN"); }
@@ -89,6 +90,7 @@ bool Bridge::begin() {
     auto speaker = playout::Speaker::make({plan_.said, rate, plan_.ptime_ms, complexity_});
     if (!speaker.ok()) return false;
     speaker_.emplace(std::move(*speaker));
+    if (expected_loss_) speaker_->set_expected_loss(*expected_loss_);
   }
   frame_.resize(speaker_->frame_samples());
   if (player_) return true;
@@ -104,6 +106,7 @@ bool Bridge::begin() {
 void Bridge::succeed(Bridge&& old) {
   learnt_ = old.learnt();
   complexity_ = old.complexity_;
+  expected_loss_ = old.expected_loss_;
   keeps_time_ = old.keeps_time_;
   has_event_ = old.has_event_;
   event_source_ = old.event_source_;
@@ -127,6 +130,10 @@ void Bridge::set_complexity(uint8_t complexity) {
   if (std::exchange(complexity_, complexity) != complexity && speaker_) speaker_->set_complexity(complexity);
 }
 
+void Bridge::set_expected_loss(uint8_t percent) {
+  if (std::exchange(expected_loss_, percent) != percent && speaker_) speaker_->set_expected_loss(percent);
+}
+
 void Bridge::keep_time() {
   if (std::exchange(keeps_time_, true)) return;
   if (player_) player_->hold(fax_delay);
@@ -142,12 +149,18 @@ bool Bridge::hear(Instant now, const rtp::Header& header, Bytes payload) {
   return true;
 }
 
+void Bridge::rest() {
+  active_ = false;
+  before_.reset();
+  player_->restart();
+}
+
+void Bridge::passed_by() {
+  if (active_ && player_->in_silence()) rest();
+}
+
 std::optional<playout::Speaker::Said> Bridge::say(Instant now, const DtmfSent* instead) {
-  if (active_ && now - last_heard_ > idle_after) {
-    active_ = false;
-    before_.reset();
-    player_->restart();
-  }
+  if (active_ && now - last_heard_ > (player_->in_silence() ? silence_ends : idle_after)) rest();
   if (!active_) return std::nullopt;
   const bool talks = player_->render(now, frame_);
   if (before_ && (talks || now > before_until_)) before_.reset();

@@ -57,6 +57,8 @@ class Bridge {
   /// A packet of the sender's. Buffers and codecs are made with the first: most legs that could send what the
   /// other does not take never do. False: a description's parameters leave no codec.
   bool hear(Instant now, const rtp::Header& header, Bytes payload);
+  /// A packet went past the bridge: the sender speaks what the receiver takes, and its silence is over.
+  void passed_by();
   /// The next frame for the receiver. Nothing: not now. `instead`: a press is sent to it, and its tones are
   /// heard in place of the sender.
   std::optional<playout::Speaker::Said> say(Instant now, const DtmfSent* instead = nullptr);
@@ -71,6 +73,8 @@ class Bridge {
 
   /// Of Opus, from the next frame on.
   void set_complexity(uint8_t complexity);
+  /// Percent of what is said that the receiver is likely to miss; for FEC, from the next frame on.
+  void set_expected_loss(uint8_t percent);
 
   /// The sender's sound is a modem's.
   bool hears_fax() const { return fax_.heard(); }
@@ -90,10 +94,12 @@ class Bridge {
 
  private:
   bool begin();
+  void rest();
 
   BridgePlan plan_;
   Duration learnt_{};
   uint8_t complexity_ = Effort::steps[0];
+  std::optional<uint8_t> expected_loss_;  // nothing: what the encoder begins with
   FaxEar fax_;
   bool keeps_time_ = false;
   std::optional<playout::Player> player_;

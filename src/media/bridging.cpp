@@ -44,6 +44,7 @@ void EngineState::play_bridge(Now now, Endpoint& e, Stream& s, Endpoint& partner
         {dtmf_way(partner, p) == DtmfWay::event, p.own.clock_rate, plan.event_to_rate, s.bridge->frame_ms()},
         p.own.timestamp);
   s.bridge->set_complexity(effort.complexity());
+  if (p.own.expected_loss) s.bridge->set_expected_loss(*p.own.expected_loss);
   auto said = s.bridge->say(now.mono, press);
   if (press && !frame.sound) said.reset();
   if (s.bridge->hears_fax()) {  // tones are heard from one side at a time, modems from both
@@ -82,6 +83,7 @@ void EngineState::play_bridges(Now now, Endpoint& e, port::MediaOut& out) {
   }
   arm_bridge(e, next);
   begin_reports(now, *partner);
+  begin_reports(now, e);  // even if the partner never says a word: who speaks is told how it arrives
 }
 
 }  // namespace tandem::media

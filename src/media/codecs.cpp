@@ -71,6 +71,15 @@ std::optional<uint8_t> payload_type_for(const sdp::Format& f, const std::vector<
 
 bool is_event(const sdp::Format& f) { return iequals(f.encoding, "telephone-event"); }
 
+/// What our own fmtp says of a codec that is decoded here. What the other side's said is what it receives,
+/// and no more ours than its address; but whether G.729 has Annex B is agreed by both (RFC 4856
+/// section 2.1.9). The sender of Opus is asked for a copy of each packet in the next one (RFC 7587
+/// section 6.1).
+std::string_view own_parameters(const sdp::Format& f) {
+  if (iequals(f.encoding, "opus")) return "useinbandfec=1";
+  return iequals(f.encoding, "G729") ? f.parameters : std::string_view{};
+}
+
 /// telephone-event of `formats` for each clock that `chosen` has (RFC 4733 section 2.1), behind it; of
 /// another clock, as some phones have beside Opus, where there is no better one.
 void add_events(std::vector<sdp::Format>& chosen, const std::vector<sdp::Format>& formats) {
@@ -149,6 +158,7 @@ void offer_line(sdp::Description& offer, size_t i, const std::vector<std::string
       const auto type = payload_type_for(*f, taken);
       if (!type) break;
       f->payload_type = *type;
+      f->parameters = own_parameters(*f);
       own.push_back(*f);
       taken.push_back(*f);
     }
@@ -249,8 +259,7 @@ void answer_within(sdp::Description& answer, const sdp::Description& offer, bool
                                          offered, traits_of(heard->encoding, heard->clock_rate).sound_rate));
     if (ours == offered.end()) continue;
     std::vector<sdp::Format> own{*ours};
-    if (!iequals(ours->encoding, "G729"))
-      own.front().parameters = {};  // theirs say what they receive, not we
+    own.front().parameters = own_parameters(*ours);
     for (const sdp::Format& event : offered) {
       if (!iequals(event.encoding, "telephone-event") || event.clock_rate != ours->clock_rate) continue;
       own.push_back(event);
@@ -299,8 +308,7 @@ bool add_own_answer(sdp::Description& out, const sdp::Description& offer, size_t
   });
   if (chosen.empty()) std::copy_if(formats.begin(), formats.end(), std::back_inserter(chosen), can_code);
   if (chosen.empty()) return false;
-  for (sdp::Format& f : chosen)
-    if (!iequals(f.encoding, "G729")) f.parameters = {};  // theirs say what they receive, not we
+  for (sdp::Format& f : chosen) f.parameters = own_parameters(f);
   if (events) add_events(chosen, formats);
   const size_t at = out.add_media("audio", 1, m.proto, "0");
   out.replace_formats(at, chosen);
@@ -316,6 +324,7 @@ size_t add_own_offer(sdp::Description& out, const std::vector<std::string>& code
     const auto type = payload_type_for(*f, own);
     if (!type) return;
     f->payload_type = *type;
+    f->parameters = own_parameters(*f);
     own.push_back(*f);
   };
   for (const std::string& name : codecs) add(name);

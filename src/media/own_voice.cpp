@@ -85,6 +85,10 @@ void OwnVoice::set_complexity(uint8_t complexity) {
   if (std::exchange(complexity_, complexity) != complexity && speaker_) speaker_->set_complexity(complexity);
 }
 
+void OwnVoice::set_expected_loss(uint8_t percent) {
+  if (std::exchange(expected_loss_, percent) != percent && speaker_) speaker_->set_expected_loss(percent);
+}
+
 std::optional<playout::Speaker::Said> OwnVoice::say(const playout::Format& format, uint32_t ptime_ms) {
   const uint32_t rate = tones() ? tone_rate : port::sound_rate;
   if (!speaker_ || spoken_ != format || spoken_rate_ != rate || spoken_ptime_ != ptime_ms) {
@@ -95,6 +99,7 @@ std::optional<playout::Speaker::Said> OwnVoice::say(const playout::Format& forma
     frame_.resize(rate / 1000 * 20);
     if (auto made = playout::Speaker::make({format, rate, ptime_ms, complexity_}); made.ok()) {
       speaker_.emplace(std::move(*made));
+      if (expected_loss_) speaker_->set_expected_loss(*expected_loss_);
       frame_.resize(speaker_->frame_samples());
       if (std::exchange(goes_on_, false)) speaker_->go_on();
     }

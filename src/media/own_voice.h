@@ -41,6 +41,8 @@ class OwnVoice {
 
   /// Of Opus, from the next frame on.
   void set_complexity(uint8_t complexity);
+  /// Percent of it that the leg is likely to miss; for FEC, from the next frame on.
+  void set_expected_loss(uint8_t percent);
 
   /// A file that was waited for; null: there is none, and its cue is passed over.
   void supply(const port::SoundFile& file, const port::SoundPtr& sound);
@@ -62,6 +64,7 @@ class OwnVoice {
   uint32_t spoken_rate_ = 0, spoken_ptime_ = 0;
   bool goes_on_ = false;  // after a restore: its stream has begun
   uint8_t complexity_ = Effort::steps[0];
+  std::optional<uint8_t> expected_loss_;  // nothing: what the encoder begins with
   std::vector<int16_t> frame_;
 };
 

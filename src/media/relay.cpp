@@ -387,6 +387,7 @@ bool EngineState::cross_bridge(Batch& batch, Flow& f, const rtp::Header& header,
     return true;
   }
   const Clock* clock = f.clock_of(header.payload_type);
+  if (clock && !clock->event) bridge.passed_by();
   if (!bridge.active() || !clock || !clock->event) return false;
   ++batch.bridged;
   if (bridge.plan().event_to == BridgePlan::no_type) return true;

@@ -73,6 +73,13 @@ Stream* EngineState::stream_of(const Destination& to) {
   return e && exit->stream < e->streams.size() ? &e->streams[exit->stream] : nullptr;
 }
 
+/// Up at once and down by halves: who has lost packets will soon lose more, and a report is about five
+/// seconds. `fraction_lost` in 1/256; the least there is counts as one percent.
+void EngineState::expect_loss(OwnStream& own, uint8_t fraction_lost) {
+  const auto percent = static_cast<uint8_t>((fraction_lost * 100 + 255) / 256);
+  own.expected_loss = std::max(percent, static_cast<uint8_t>(own.expected_loss.value_or(0) / 2));
+}
+
 void EngineState::read_report(Now now, Stream& s, Stream* reader, const rtp::Report& report) {
   if (report.sender) {
     const uint32_t ntp = rtp::ntp_middle(report.sender->ntp);
@@ -84,6 +91,7 @@ void EngineState::read_report(Now now, Stream& s, Stream* reader, const rtp::Rep
     const rtp::ReportBlock& block = report.blocks[i];
     s.has_report = true;
     s.report = block;
+    if (s.own.ssrc != 0 && block.ssrc == s.own.ssrc) expect_loss(s.own, block.fraction_lost);
     if (const auto ms = s.sent_reports.round_trip(block.last_sr, block.delay_since_last_sr, now.mono))
       s.round_trip_ms = *ms;
   }

@@ -183,6 +183,7 @@ void EngineState::play_voice(Now now, Endpoint& e, port::MediaOut& out) {
     begin_own(s.own, f->clock_rate);
     effort.frame(e.voice_at, now.mono);
     e.voice.set_complexity(effort.complexity());
+    if (s.own.expected_loss) e.voice.set_expected_loss(*s.own.expected_loss);
     const auto said = e.voice.say(played(*f), s.ptime_ms);
     const Duration frame = milliseconds(e.voice.frame_ms());
     next = e.voice_at + frame;

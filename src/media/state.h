@@ -69,6 +69,8 @@ struct OwnStream {
   uint64_t packets = 0;
   uint64_t octets = 0;
   uint64_t reported = 0, reported_before = 0;  // packets sent at our last two reports
+  /// Percent of it that the peer is likely to miss, by its reports; nothing: it has sent none.
+  std::optional<uint8_t> expected_loss;
   // of the peer's last SR, for our reports
   uint32_t peer_report_ntp = 0;
   Instant peer_report_at;
@@ -565,6 +567,7 @@ class EngineState {
   Status<rtp::RtcpReason> read_extended(Now now, Stream& s, Stream* reader, const rtp::RtcpPacket& packet);
   void read_report(Now now, Stream& s, Stream* reader, const rtp::Report& report);
   Stream* stream_of(const Destination& to);
+  static void expect_loss(OwnStream& own, uint8_t fraction_lost);
   bool reports_to(const Endpoint& e, size_t index) const;
   void send_reports(Now now, Endpoint& e, port::MediaOut& out);
   void send_report(Now now, const Endpoint& e, Stream& s, Flow& f, const Destination& to,

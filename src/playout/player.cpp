@@ -153,11 +153,12 @@ void Player::play_packet() {
     ++counts_.refused;
     return fill(frame_ticks_, {});
   }
-  silent_ = concealing_ = false;
+  silent_ = s->decoder->in_silence();
+  concealing_ = false;
   playing_ = s;
   frame_ticks_ = static_cast<uint32_t>(*samples / shape.channels * shape.clock_rate / shape.audio_rate);
   buffer_.played(frame_ticks_);
-  push(*s, std::span(decoded_).first(*samples));
+  push(*s, std::span(decoded_).first(*samples), true);
 }
 
 /// Sound in place of what is missing.
@@ -165,27 +166,36 @@ void Player::fill(uint32_t ticks, Bytes next) {
   buffer_.concealed(ticks);
   concealing_ = true;
   if (silent_ || !playing_ || held_) return background(ticks);
+  counts_.concealed += stand_in(ticks, next, true);
+}
+
+/// What the decoder makes without a payload; samples of it.
+size_t Player::stand_in(uint32_t ticks, Bytes next, bool voice) {
   const codec::Shape& shape = playing_->decoder->shape();
   const size_t samples = size_t{ticks} * shape.audio_rate / shape.clock_rate * shape.channels;
   const std::span<int16_t> sound = std::span(decoded_).first(std::min(samples, decoded_.size()));
   playing_->decoder->decode_lost(sound, next);
   const size_t before = queued();
-  push(*playing_, sound);
-  counts_.concealed += queued() - before;
+  push(*playing_, sound, voice);
+  return queued() - before;
 }
 
 /// Nobody talks.
 void Player::background(uint32_t ticks) {
+  if (silent_ && config_.comfort_noise && playing_ && playing_->decoder->in_silence()) {
+    counts_.noise += stand_in(std::max<uint32_t>(1, ticks), {}, false);
+    return;
+  }
   const size_t samples = std::max<size_t>(1, size_t{ticks} * config_.audio_rate / clock_of(config_));
   const std::span<int16_t> sound = std::span(resampled_).first(std::min(samples, resampled_.size()));
   std::fill(sound.begin(), sound.end(), int16_t{0});
   if (silent_ && config_.comfort_noise) noise_.render(sound);
   counts_.noise += sound.size();
   Source none;
-  push(none, sound);
+  push(none, sound, false);
 }
 
-void Player::push(Source& source, std::span<int16_t> sound) {
+void Player::push(Source& source, std::span<int16_t> sound, bool voice) {
   if (source.decoder && source.decoder->shape().channels == 2) {
     codec::to_mono(sound, sound.first(sound.size() / 2));
     sound = sound.first(sound.size() / 2);
@@ -201,7 +211,7 @@ void Player::push(Source& source, std::span<int16_t> sound) {
   const size_t room = std::min(sound.size(), queue_.size() - end_);
   std::copy_n(sound.begin(), room, queue_.begin() + static_cast<std::ptrdiff_t>(end_));
   end_ += room;
-  if (source.decoder) voice_end_ = end_;
+  if (voice) voice_end_ = end_;
 }
 
 /// Brings the delay to what is wanted, and follows the sender's clock: a period at a time, where it is not

@@ -61,6 +61,9 @@ class Player {
   Duration delay(Instant now) const;
   Duration wanted_delay() const;
 
+  /// The source has described its background and says nothing since: no packets are missing.
+  bool in_silence() const { return silent_; }
+
   /// What a successor needs to begin with the right delay.
   Duration learnt() const { return wanted_delay(); }
   void learn(Duration wanted);
@@ -79,8 +82,9 @@ class Player {
   void make(Instant now, size_t samples);
   void play_packet();
   void fill(uint32_t ticks, Bytes next);
+  size_t stand_in(uint32_t ticks, Bytes next, bool voice);
   void background(uint32_t ticks);
-  void push(Source& source, std::span<int16_t> sound);
+  void push(Source& source, std::span<int16_t> sound, bool voice);
   void steer(Instant now);
   size_t queued() const { return end_ - begin_; }
   uint32_t ticks_of(size_t samples) const;

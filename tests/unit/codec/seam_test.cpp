@@ -5,6 +5,8 @@
 
 #include "base/rng.h"
 #include "codec/codec.h"
+#include "codec/goertzel.h"
+#include "codec/resampler.h"
 #include "speech.h"
 
 namespace tandem::codec {
@@ -190,6 +192,41 @@ TEST(Opus, ObeysBitRateAndStereo) {
   EXPECT_EQ(octets("maxaveragebitrate=12000;cbr=1", 1), 199U * 30);
   EXPECT_GT(octets("", 1), 199U * 40);
   EXPECT_GT(octets("stereo=1", 2), 0U);
+}
+
+TEST(Opus, LeftAndRightStayApart) {
+  const auto e = std::move(make_encoder({"opus", 48000, 2, "stereo=1"})).value();
+  const auto d = std::move(make_decoder({"opus", 48000, 2, "sprop-stereo=1"})).value();
+  ASSERT_EQ(e->shape().channels, 2);
+  ASSERT_EQ(d->shape(), e->shape());
+  constexpr double hertz[] = {440, 1000};
+  const uint32_t rate = e->shape().audio_rate;
+  Samples both(samples_in(e->shape(), 20)), heard(samples_in(e->shape(), longest_payload_ms)), side[2];
+  std::vector<uint8_t> payload(largest_payload);
+  for (size_t n = 0, at = 0; n < 100; ++n) {
+    for (size_t i = 0; i < both.size(); i += 2, ++at)
+      for (size_t c = 0; c < 2; ++c)
+        both[i + c] =
+            static_cast<int16_t>(8000 * std::sin(2 * M_PI * hertz[c] * static_cast<double>(at) / rate));
+    const auto octets = e->encode(both, payload)->octets;
+    EXPECT_NE(payload[0] & 0x04, 0) << "the TOC says stereo (RFC 6716 section 3.1)";
+    ASSERT_EQ(d->decode(Bytes(payload).first(octets), heard).value(), both.size());
+    for (size_t i = 0; n >= 50 && i < both.size(); ++i) side[i % 2].push_back(heard[i]);
+  }
+  // tone_level measures at 8 kHz.
+  const auto down = [&](const Samples& s) {
+    const auto r = Resampler::make(rate, 8000);
+    Samples narrow(r->room_for(s.size()));
+    narrow.resize(r->process(s, narrow));
+    return narrow;
+  };
+  for (const size_t c : {0, 1}) {
+    const Samples narrow = down(side[c]);
+    const auto steady = std::span(narrow).subspan(800, 4000);
+    const double own = tone_level(steady, hertz[c]);
+    EXPECT_GT(own, -16) << c;
+    EXPECT_LT(tone_level(steady, hertz[1 - c]), own - 30) << c;
+  }
 }
 
 TEST(L16, IsNetworkOrder) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <set>
 
 #include "codec/codec.h"
 #include "media/bridge.h"
@@ -282,6 +283,48 @@ TEST_F(Bridging, ASnapshotInTheMiddle) {
     EXPECT_EQ(y.packets[i].ssrc(), y.packets[0].ssrc());
     EXPECT_EQ(y.packets[i].sequence(), static_cast<uint16_t>(y.packets[i - 1].sequence() + 1));
   }
+}
+
+TEST_F(Bridging, WhoTalksToSomebodySilentIsToldHowItArrives) {
+  set_up(phone_sdp("198.51.100.1:4000", "0 101"), phone_sdp("198.51.100.2:5000", "8 101"));
+  Talker x("PCMU", 8000, 1, 0, 440, at_a);
+  std::vector<Sent> reports;
+  for (int i = 0; i < 400; ++i) {
+    if (i % 10 == 5) x.packet();  // lost
+    w.receive(at_a, port_a, x.packet());
+    w.pass(milliseconds(20));
+    for (const Sent& s : w.take_sent())
+      if (s.to == at("198.51.100.1:4001")) reports.push_back(s);
+  }
+  ASSERT_FALSE(reports.empty());
+  EXPECT_EQ(reports[0].bytes[1], 201) << "RR: nothing has been said to it";
+  EXPECT_EQ(rtp::load32(&reports[0].bytes[8]), x.ssrc);
+  EXPECT_NEAR(reports[0].bytes[12], 256 / 11, 4) << "fraction lost";
+}
+
+/// RFC 6716 section 3.1: the configuration stands in the first five bits of a packet.
+std::set<int> configurations(const std::vector<Sent>& packets) {
+  std::set<int> all;
+  for (const Sent& s : packets) all.insert(s.bytes.at(12) >> 3);
+  return all;
+}
+
+TEST_F(Bridging, OpusMadeOfPcmuIsNarrowband) {
+  set_up(phone_sdp("198.51.100.1:4000", "0 101"),
+         phone_sdp("198.51.100.2:5000", "96 101", "a=rtpmap:96 opus/48000/2\r\n"));
+  Talker x("PCMU", 8000, 1, 0, 440, at_a), y("opus", 48000, 2, 96, 620, at_b);
+  talk(&x, &y, 50);
+  ASSERT_GT(y.packets.size(), 40u);
+  for (const int c : configurations(y.packets)) EXPECT_TRUE(c <= 3 || (c >= 16 && c <= 19)) << c;
+}
+
+TEST_F(Bridging, OpusMadeOfG722IsWideband) {
+  set_up(phone_sdp("198.51.100.1:4000", "9 101"),
+         phone_sdp("198.51.100.2:5000", "96 101", "a=rtpmap:96 opus/48000/2\r\n"));
+  Talker x("G722", 8000, 1, 9, 440, at_a), y("opus", 48000, 2, 96, 620, at_b);
+  talk(&x, &y, 50);
+  ASSERT_GT(y.packets.size(), 40u);
+  for (const int c : configurations(y.packets)) EXPECT_TRUE((c >= 8 && c <= 11) || (c >= 20 && c <= 23)) << c;
 }
 
 TEST_F(Bridging, ReportsAreAboutWhatEachSideHas) {

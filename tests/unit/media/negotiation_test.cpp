@@ -14,7 +14,9 @@ TEST(Negotiation, AnswersWithWhatCanBeCodedAndEvents) {
   EXPECT_EQ(answer.media(0).formats, "9 8 0 96 101");
   EXPECT_EQ(answer.media(0).proto, "RTP/AVP");
   EXPECT_EQ(answer.attributes(0, "rtpmap").size(), 5u);
-  EXPECT_EQ(*answer.attribute(0, "fmtp"), "101 0-15");
+  ASSERT_EQ(answer.attributes(0, "fmtp").size(), 2u);
+  EXPECT_EQ(answer.attributes(0, "fmtp")[0], "96 useinbandfec=1");
+  EXPECT_EQ(answer.attributes(0, "fmtp")[1], "101 0-15");
   EXPECT_EQ(answer.direction(0), sdp::Direction::sendrecv);
   EXPECT_EQ(answer.connection(0)->to_string(), "192.0.2.100");
 }

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "world.h"
 
 namespace tandem::media {
@@ -175,6 +177,90 @@ TEST(Relay, VideoAndFaxAreAnchoredRefusedLinesStay) {
   ASSERT_EQ(w.sent.size(), 2u);
   EXPECT_EQ(w.sent[1].to, at("10.0.0.2:5004"));
   EXPECT_EQ(w.sent[1].bytes, (std::vector<uint8_t>{0, 1, 2, 3}));
+}
+
+/// What a camera says of its pictures, and what it is told about them.
+constexpr const char* pictures_sdp =
+    "RTP/AVPF 98 45\r\na=rtpmap:98 VP9/90000\r\na=fmtp:98 profile-id=2\r\n"
+    "a=rtcp-fb:98 nack\r\na=rtcp-fb:98 nack pli\r\na=rtcp-fb:98 ccm fir\r\na=rtcp-fb:98 goog-remb\r\n"
+    "a=rtpmap:45 AV1/90000\r\na=fmtp:45 profile=0;level-idx=8;tier=0\r\na=rtcp-fb:45 ccm fir\r\n";
+
+TEST(Relay, WhatIsSaidOfPicturesGoesThrough) {
+  World w;
+  const std::string lines = pictures_sdp;
+  const Call c = establish(w, phone_sdp("10.0.0.1:4000") + "m=video 4002 " + lines,
+                           phone_sdp("10.0.0.2:5000") + "m=video 5002 " + lines);
+  const auto line_of = [](const std::string& text) {
+    const auto d = parsed(text);
+    std::vector<std::string> all{std::string(d.media(1).proto), std::string(d.media(1).formats)};
+    for (const char* name : {"rtpmap", "fmtp", "rtcp-fb"})
+      for (const std::string_view value : d.attributes(1, name)) all.emplace_back(value);
+    return all;
+  };
+  const std::vector<std::string> all{"RTP/AVPF",     "98 45",           "98 VP9/90000",
+                                     "45 AV1/90000", "98 profile-id=2", "45 profile=0;level-idx=8;tier=0",
+                                     "98 nack",      "98 nack pli",     "98 ccm fir",
+                                     "98 goog-remb", "45 ccm fir"};
+  EXPECT_EQ(line_of(c.to_b), all);
+  EXPECT_EQ(line_of(c.to_a), all);
+  for (const uint8_t type : {98, 45}) {
+    Voice video{at("10.0.0.1:4002"), 0xEEEE};
+    video.payload_type = type;
+    const auto packet = video.packet(1000);
+    w.receive(video.from, parsed(c.to_a).media(1).port, packet);
+    const auto sent = w.take_sent();
+    ASSERT_EQ(sent.size(), 1u);
+    EXPECT_EQ(sent[0].to, at("10.0.0.2:5002"));
+    EXPECT_EQ(sent[0].bytes, packet);
+  }
+}
+
+/// One feedback packet (RFC 4585 section 6.1).
+std::vector<uint8_t> feedback(uint8_t type, uint8_t format, uint32_t media,
+                              const std::vector<uint8_t>& control) {
+  std::vector<uint8_t> bytes(12 + control.size());
+  bytes[0] = static_cast<uint8_t>(0x80 | format);
+  bytes[1] = type;
+  rtp::store16(&bytes[2], static_cast<uint16_t>(2 + control.size() / 4));
+  rtp::store32(&bytes[4], 0xFFFF);  // who says so
+  rtp::store32(&bytes[8], media);
+  std::copy(control.begin(), control.end(), bytes.begin() + 12);
+  return bytes;
+}
+
+TEST(Relay, FeedbackOnPicturesGoesBackWithoutBundle) {
+  World w;
+  const std::string lines = pictures_sdp;
+  const Call c = establish(w, phone_sdp("10.0.0.1:4000") + "m=video 4002 " + lines,
+                           phone_sdp("10.0.0.2:5000") + "m=video 5002 " + lines);
+  Voice video{at("10.0.0.1:4002"), 0xEEEE};
+  video.payload_type = 98;
+  w.talk(video, parsed(c.to_a).media(1).port);
+  w.take_sent();
+  constexpr uint8_t rtpfb = 205, psfb = 206;
+  const std::pair<const char*, std::vector<uint8_t>> all[] = {
+      {"NACK, RFC 4585 section 6.2.1", feedback(rtpfb, 1, 0xEEEE, {0, 100, 0, 0})},
+      {"TMMBR, RFC 5104 section 4.2.1", feedback(rtpfb, 3, 0, {0, 0, 0xEE, 0xEE, 0x1A, 0, 0, 40})},
+      {"PLI, RFC 4585 section 6.3.1", feedback(psfb, 1, 0xEEEE, {})},
+      {"FIR, RFC 5104 section 4.3.1: its SSRC is in the control information",
+       feedback(psfb, 4, 0, {0, 0, 0xEE, 0xEE, 1, 0, 0, 0})},
+      {"REMB, draft-alvestrand-rmcat-remb section 2.2",
+       feedback(psfb, 15, 0, {'R', 'E', 'M', 'B', 1, 0x0B, 0xD0, 0x90, 0, 0, 0xEE, 0xEE})}};
+  for (const auto& [what, bytes] : all) {
+    // Of reduced size (RFC 5506), and behind a report.
+    std::vector<uint8_t> compound(160);
+    rtp::ReportBlock block;
+    block.ssrc = 0xEEEE;
+    compound.resize(rtp::write_report(compound, 0xFFFF, std::nullopt, block, "b"));
+    compound.insert(compound.end(), bytes.begin(), bytes.end());
+    for (const auto& packet : {bytes, compound}) {
+      w.receive(at("10.0.0.2:5003"), static_cast<uint16_t>(parsed(c.to_b).media(1).port + 1), packet);
+      const auto sent = w.take_sent();
+      ASSERT_EQ(sent.size(), 1u) << what;
+      EXPECT_EQ(sent[0].to, at("10.0.0.1:4003")) << what << ": to the camera, not to the microphone";
+      EXPECT_EQ(sent[0].bytes, packet) << what;
+    }
+  }
 }
 
 TEST(Relay, Ipv6) {
