@@ -223,11 +223,11 @@ class Node:
         wait_for(enough, seconds, f"{count} CDRs")
         return rows
 
-    def metric(self, name):
-        """Sum of that metric over workers and labels."""
+    def metric(self, name, label=""):
+        """Sum of that metric over workers and labels; of those with that label, such as 'reason="origin"', if one is given."""
         found = [line for line in self.get_plain("/metrics")[1].splitlines() if line.startswith((f"tandem_{name}{{", f"tandem_{name} "))]
         check(found, f"no metric tandem_{name}")
-        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+        return sum(float(line.rsplit(" ", 1)[1]) for line in found if label in line)
 
     def subscriber(self, user, **members):
         return self.api("PUT", f"/subscribers/{self.domain}/{user}", members)
