@@ -137,7 +137,7 @@ class Ua:
                 self.send(self.request_text("ACK", uri, to=answer.get("to"), branch=branch))
             if answer.status not in (401, 407) or extra:
                 return answer
-            challenges = answer.all("www-authenticate") + answer.all("proxy-authenticate")
+            challenges = [c for c in answer.all("www-authenticate") + answer.all("proxy-authenticate") if c.startswith("Digest ")]
             wanted = [c for c in challenges if not self.algorithm or f"algorithm={self.algorithm}" in c.replace('"', "")]
             check(wanted, f"no challenge with {self.algorithm}: {challenges}")
             name = "Authorization" if answer.status == 401 else "Proxy-Authorization"
