@@ -66,10 +66,13 @@ Authenticator::Authenticator(Config config, Now started, Rng& rng, CounterSet& c
     nobody_[i] = ha1_hex(static_cast<Algorithm>(i), "", "", as_text(config_.key));
 }
 
+bool Authenticator::knows_one_challenge(std::string_view user_agent) const {
+  return std::any_of(config_.md5_only_agents.begin(), config_.md5_only_agents.end(),
+                     [&](const std::string& agent) { return user_agent.starts_with(agent); });
+}
+
 const std::vector<Algorithm>& Authenticator::offered_to(std::string_view user_agent, bool secure) const {
-  if (!only_md5_.empty())
-    for (const std::string& agent : config_.md5_only_agents)
-      if (user_agent.starts_with(agent)) return only_md5_;
+  if (!only_md5_.empty() && knows_one_challenge(user_agent)) return only_md5_;
   return secure ? config_.algorithms : in_clear_;
 }
 

@@ -63,6 +63,9 @@ class Authenticator {
   void challenge(Now now, std::string_view realm, Role role, bool stale, bool secure, sip::Writer& response,
                  std::string_view user_agent = {});
 
+  /// Whether phones of that User-Agent give up as soon as a challenge is another than what they know.
+  bool knows_one_challenge(std::string_view user_agent) const;
+
   /// Who the request says it is from: the user of its credentials for `realm`, before anything is checked.
   /// The domain is the realm when the username carries none. Nothing: no credentials for us, so challenge.
   std::optional<port::AddressOfRecord> claimed(const sip::Message& request, std::string_view realm,

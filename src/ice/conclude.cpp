@@ -174,6 +174,7 @@ void AgentState::ask_consent(Now now, Generation& g, Selection& selection, Outbo
     t.role = role;
     t.tie_breaker = tie_breaker;
     t.rto = config.rto;
+    consent.asked = std::min(consent.asked, now.mono);
     std::move_backward(consent.sent.begin(), consent.sent.end() - 1, consent.sent.end());
     consent.sent[0] = t.id;
   }
@@ -232,7 +233,7 @@ bool AgentState::on_consent_response(Now now, StreamId id, Generation& g, BaseId
       return true;
     }
     *sent = {};  // one answer each
-    consent.latest.next = Instant::never();
+    consent.latest.next = consent.asked = Instant::never();
     if (m.message_class() == stun::Class::success) {
       consent.expires = now.mono + config.consent_expiry;
     } else if (const auto error = m.error(); error && error->code == 403) {

@@ -172,13 +172,21 @@ bool AgentState::on_request(Now now, BaseId base, const SocketAddress& from, con
 
 /// Whether a pair may take the place of the selected one. A peer that keeps to RFC 8445 nominates once, and
 /// again only when that has failed for it: its last word counts. One of RFC 5245 may nominate everything that
-/// works: then both sides go by priority (section 8.1.1).
-bool AgentState::accepts_nomination(const Generation& g, const Pair& pair) const {
-  const auto& selection = g.components[pair.component - 1].selection;
+/// works: then both sides go by priority (section 8.1.1). But Chromium says no more than RFC 5245 and moves
+/// to a lesser pair when the network of the better is gone: what is selected is asked at once, and gives way
+/// unless it answers.
+bool AgentState::accepts_nomination(Now now, Generation& g, const Pair& pair) const {
+  auto& selection = g.components[pair.component - 1].selection;
   if (!selection) return true;
-  if (selection->consent.lost || (selection->base == pair.base && selection->remote == pair.remote))
+  Consent& consent = selection->consent;
+  if (consent.lost || (selection->base == pair.base && selection->remote == pair.remote)) return false;
+  if (g.remote_ice2 || pair.priority > selection->priority) return true;
+  if (config.mode == Mode::lite) return false;
+  if (consent.asked.is_never()) {
+    consent.next = now.mono;
     return false;
-  return g.remote_ice2 || pair.priority > selection->priority;
+  }
+  return now.mono >= consent.asked + 2 * config.rto;
 }
 
 /// Sections 7.3.1.4, 7.3.1.5 and 7.3.2: triggered checks, and nominations by the peer.
@@ -199,7 +207,7 @@ void AgentState::act_on(Now now, StreamId id, BaseId base, size_t remote, const 
   const stun::TransactionId transaction = m.transaction();
   if (pair->trigger == transaction) return;  // a retransmission
   pair->trigger = transaction;
-  const bool nominated = nominates && accepts_nomination(g, *pair);
+  const bool nominated = nominates && accepts_nomination(now, g, *pair);
   if (config.mode == Mode::lite) {
     // No check of ours: what the peer sent from is what it is reached at.
     pair->mapped = mapped_candidate(

@@ -82,6 +82,7 @@ struct Pair {
 struct Consent {
   Instant next = Instant::never();
   Instant expires = Instant::never();
+  Instant asked = Instant::never();  // the first time since the last answer; never: all were answered
   bool lost = false;
   Transaction latest;                         // sent again until it is answered or the next is due
   std::array<stun::TransactionId, 8> sent{};  // the latest first; all zeros: none, or answered
@@ -249,7 +250,7 @@ class AgentState {
   std::optional<size_t> remote_of(Generation& g, const Base& base, const SocketAddress& from,
                                   uint32_t priority);
   void act_on(Now now, StreamId id, BaseId base, size_t remote, const stun::Message& m, Outbox& out);
-  bool accepts_nomination(const Generation& g, const Pair& pair) const;
+  bool accepts_nomination(Now now, Generation& g, const Pair& pair) const;
 
   // conclude.cpp
   void conclude(Now now, StreamId id, Outbox& out);

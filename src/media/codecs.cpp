@@ -296,6 +296,24 @@ void answer_events(sdp::Description& answer, const sdp::Description& offer, bool
   }
 }
 
+void forget_sources(sdp::Description& told, const sdp::Description& from, const sdp::Description* takes) {
+  constexpr std::string_view by_browsers[] = {"opus", "G722", "PCMU", "PCMA"};
+  for (size_t i = 0; i < std::min(told.media_count(), from.media_count()); ++i) {
+    if (!is_audio(told.media(i))) continue;
+    const auto taken = takes && i < takes->media_count() ? takes->formats(i) : std::vector<sdp::Format>{};
+    const auto spoken = from.formats(i);
+    const bool kept = std::any_of(spoken.begin(), spoken.end(), [&](const sdp::Format& f) {
+      if (accompanies(f) || iequals(f.encoding, "red")) return false;
+      return taken.empty() ? std::any_of(std::begin(by_browsers), std::end(by_browsers),
+                                         [&](std::string_view name) { return iequals(f.encoding, name); })
+                           : has(taken, f);
+    });
+    if (kept) continue;
+    told.remove_attribute(i, "ssrc");
+    told.remove_attribute(i, "ssrc-group");
+  }
+}
+
 bool add_own_answer(sdp::Description& out, const sdp::Description& offer, size_t i,
                     const std::vector<std::string>& codecs, bool events) {
   const sdp::MediaLine m = offer.media(i);

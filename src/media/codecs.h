@@ -69,6 +69,13 @@ void offer_events(sdp::Description& offer, bool wanted);
 /// Likewise in an answer, where the offer had any.
 void answer_events(sdp::Description& answer, const sdp::Description& offer, bool wanted);
 
+/// Takes a=ssrc (RFC 5576) out of the audio lines of what a leg is about to be `told` of another, `from`,
+/// where it `takes` nothing that the other speaks (null: it has not said yet, and takes what browsers do):
+/// what it hears is a stream of ours then, and a browser plays no source but those that are named. Elsewhere
+/// they are needed: without them a browser follows the latest source, and does not go back to the one before
+/// music.
+void forget_sources(sdp::Description& told, const sdp::Description& from, const sdp::Description* takes);
+
 /// An answer of ours to audio line `i` of an offer, appended to `out`: what can be coded of it and `codecs`
 /// name (nothing: whatever can be coded), in its order, and telephone-event where `events`. False: nothing
 /// can, and nothing was appended.

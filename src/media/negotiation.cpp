@@ -468,11 +468,13 @@ Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp
     if (!c.codecs.empty() && !offer_audio(local, c.codecs, {.only = c.only_codecs, .more = transcode}))
       return Failure{Reason::no_common_codec};
     if (transcode && other) offer_events(local, takes_events(c));
+    if (transcode) forget_sources(local, from, e.remote ? &*e.remote : nullptr);
   } else if (transcode && e.remote) {
     sdp::Description offered = *e.remote;
     if (keyed) lay_open(offered);
     answer_within(local, offered, c.only_codecs);
     answer_events(local, offered, takes_events(c));
+    forget_sources(local, from, &local);
   }
   if (keyed && !protect(e, local, role, secret)) return not_protected();
   return publish(now, e, std::move(local), role, direct);

@@ -267,12 +267,19 @@ void Worker::Impl::challenge(Now now, sip::ServerTxId server, const sip::Message
   sip::Writer w = sip::response_to(
       m, path.remote, auth::challenge_status(role),
       repeatable ? transactions.repeatable_tag(server) : mint.mint(shard_of(m, mint, *plan)));
-  authenticator.challenge(now, realm, role, stale, port::is_secure(path.transport), w,
-                          m.header(sip::HeaderId::user_agent).value_or(std::string_view{}));
-  if (tokens.enabled())
+  const std::string_view agent = m.header(sip::HeaderId::user_agent).value_or(std::string_view{});
+  const bool bearer = tokens.enabled() && (token_refused || !authenticator.knows_one_challenge(agent));
+  const auto ask_for_token = [&] {
     w.header(
         role == auth::Role::user_agent ? sip::HeaderId::www_authenticate : sip::HeaderId::proxy_authenticate,
         tokens.challenge(realm, token_refused));
+  };
+  // Of several challenges many telephones read the topmost alone, JsSIP and SIP.js the last: passwords have
+  // it.
+  const bool on_top = port::is_websocket(path.transport);
+  if (bearer && on_top) ask_for_token();
+  authenticator.challenge(now, realm, role, stale, port::is_secure(path.transport), w, agent);
+  if (bearer && !on_top) ask_for_token();
   Buffer response = std::move(w).finish();
   if (repeatable)
     transactions.respond_repeatable(now, server, std::move(response), out);

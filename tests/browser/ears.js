@@ -33,8 +33,9 @@ export function remoteStream(connection) {
 export async function connectionFacts(connection) {
   const facts = {local: connection.localDescription?.sdp, remote: connection.remoteDescription?.sdp,
                  state: connection.connectionState, ice: connection.iceConnectionState};
-  for (const report of (await connection.getStats()).values()) {
-    if (report.type === 'inbound-rtp' && report.kind === 'audio') Object.assign(facts, {received: report.packetsReceived, lost: report.packetsLost, inboundCodec: report.codecId});
+  const stats = await connection.getStats();
+  for (const report of stats.values()) {
+    if (report.type === 'inbound-rtp' && report.kind === 'audio') Object.assign(facts, {received: report.packetsReceived, lost: report.packetsLost, codec: stats.get(report.codecId)?.mimeType});
     if (report.type === 'outbound-rtp' && report.kind === 'audio') facts.sent = report.packetsSent;
     if (report.type === 'transport') Object.assign(facts, {dtls: report.dtlsState, cipher: report.srtpCipher});
   }

@@ -6,6 +6,21 @@ import {connectionFacts, listenTo} from './ears.js';
 const note = (kind, facts = {}) => window.log.push({kind, ...facts});
 let client, call, measure, connection, media;
 
+/** It offers and takes these codecs alone, by kind: {audio: ['opus'], video: ['H264']}. What carries no sound or picture of its own stays. */
+function speaking(made, codecs) {
+  for (const name of ['createOffer', 'createAnswer']) {
+    const plain = made[name].bind(made);
+    made[name] = (...options) => {
+      for (const t of made.getTransceivers()) {
+        const {kind} = t.receiver.track, wanted = codecs[kind];
+        if (wanted) t.setCodecPreferences(RTCRtpReceiver.getCapabilities(kind).codecs.filter(({mimeType}) => [...wanted, 'rtx', 'telephone-event'].includes(mimeType.split('/')[1])));
+      }
+      return plain(...options);
+    };
+  }
+  return made;
+}
+
 function take(next) {
   call = next;
   measure = null;
@@ -16,11 +31,11 @@ function take(next) {
 }
 
 window.phone = {
-  async start({url, uri, password, jwt, iceServers, relayOnly, video}) {
+  async start({url, uri, password, jwt, iceServers, relayOnly, video, codecs = {}}) {
     media = {relayOnly, ...(iceServers ? {iceServers} : {}), constraints: {audio: true, video: video ? {width: 320, height: 180} : false}};
     client = new Client({
       url: url.replace(/sip$/, 'rtc'), user: uri.replace('sip:', ''), ...(jwt ? {token: () => jwt} : {password}), media,
-      createConnection: (configuration) => (connection = new RTCPeerConnection(configuration)),
+      createConnection: (configuration) => (connection = speaking(new RTCPeerConnection(configuration), codecs)),
     });
     client.on('state', (state) => note(state === 'online' ? 'connected' : state));
     client.on('registered', (e) => note('registered', e));
@@ -79,7 +94,7 @@ window.phone = {
     for (const report of stats.values())
       if (report.type === 'transport' && report.selectedCandidatePairId) {
         const local = stats.get(stats.get(report.selectedCandidatePairId).localCandidateId);
-        path = {candidate: local.candidateType, relay: local.relayProtocol, url: local.url,
+        path = {candidate: local.candidateType, address: local.address, relay: local.relayProtocol, url: local.url,
                 outgoingBitrate: stats.get(report.selectedCandidatePairId).availableOutgoingBitrate};
       }
     let pictures = {};

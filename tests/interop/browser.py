@@ -23,9 +23,9 @@ def missing():
 class Driver:
     """The Node program that holds the browsers."""
 
-    def __init__(self, folder, script=FOLDER / "driver.mjs", env=None):
-        self.log_path = pathlib.Path(folder) / "browser.log"
-        self.process = subprocess.Popen(["node", str(script)], env={**os.environ, **(env or {})}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    def __init__(self, folder, script=FOLDER / "driver.mjs", env=None, prefix=()):
+        self.log_path = pathlib.Path(folder) / f"browser-{time.monotonic_ns()}.log"
+        self.process = subprocess.Popen([*prefix, "node", str(script)], env={**os.environ, **(env or {})}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=open(self.log_path, "wb"), text=True, cwd=folder)
         self.answers, self.changed, self.next = {}, threading.Condition(), 0
         threading.Thread(target=self._read, daemon=True).start()

@@ -223,11 +223,11 @@ class Node:
         wait_for(enough, seconds, f"{count} CDRs")
         return rows
 
-    def metric(self, name):
-        """Sum of that metric over workers and labels."""
+    def metric(self, name, label=""):
+        """Sum of that metric over workers and labels; of those with that label, such as 'reason="origin"', if one is given."""
         found = [line for line in self.get_plain("/metrics")[1].splitlines() if line.startswith((f"tandem_{name}{{", f"tandem_{name} "))]
         check(found, f"no metric tandem_{name}")
-        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+        return sum(float(line.rsplit(" ", 1)[1]) for line in found if label in line)
 
     def subscriber(self, user, **members):
         return self.api("PUT", f"/subscribers/{self.domain}/{user}", members)
@@ -395,7 +395,7 @@ class Baresip:
         (self.folder / "accounts").write_text(
             f"<{server}>;auth_user={user};auth_pass={password};regint=300;answermode={answer};audio_codecs={codec}{f';video_codecs={video}' if video else ''}{options}\n")
         config = ["poll_method epoll", f"sip_listen {at}:0", "call_max_calls 4", "call_local_timeout 60", f"net_interface {host}",
-                  "module_path /usr/lib/baresip/modules", "module g711.so", "module g722.so", "module opus.so", "module srtp.so", "module dtls_srtp.so", "module stun.so", "module ice.so", "module aufile.so", "module aubridge.so",
+                  "module_path /usr/lib/baresip/modules", "module g711.so", "module g722.so", "module l16.so", "module opus.so", "module srtp.so", "module dtls_srtp.so", "module stun.so", "module ice.so", "module aufile.so", "module aubridge.so",
                   "module sndfile.so", "module ctrl_tcp.so", "module_tmp account.so", "module_app menu.so",
                   f"audio_source aufile,{self.folder}/tone.wav", f"audio_player aubridge,none-{name}", f"audio_alert aubridge,none-{name}",
                   f"audio_channels {channels}", f"audio_srate {rate}", f"ctrl_tcp_listen {HOST}:{self.control_port}", f"snd_path {self.folder}",

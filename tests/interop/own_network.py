@@ -1,7 +1,10 @@
 """A network namespace of the test's own, for what neither browsers nor ICE do over a loopback address."""
+import itertools
 import os
 import subprocess
 import sys
+
+from harness import check, stop, wait_for
 
 ADDRESS = "10.77.0.1"
 ON_LOOPBACK = f"ip link set lo up && ip address add {ADDRESS}/24 dev lo"
@@ -20,3 +23,46 @@ def enter(links=ON_LOOPBACK, python=sys.executable):
         return os.environ["TANDEM_NETWORK"]
     os.environ["TANDEM_NETWORK"] = "own"
     os.execvp("unshare", ["unshare", "--net", "sh", "-c", links + ' && exec "$@"', "sh", python, *sys.argv])
+
+
+class Elsewhere:
+    """A machine besides, in a network namespace that a wire leads to; its addresses come and go. `prefix` runs a program there."""
+    wires = itertools.count(2, 2)
+
+    def __init__(self, networks):
+        """For each of these numbers N there is a network 10.78.N.0/24, with our end at .1."""
+        self.process = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+        space = f"/proc/{self.process.pid}/ns/net"
+        wait_for(lambda: os.readlink(space) != os.readlink("/proc/self/ns/net"), 10, "a network namespace")
+        self.prefix = ["nsenter", f"--net={space}"]
+        wire = next(self.wires)
+        self.here, self.there = f"wire{wire}", f"wire{wire + 1}"
+        self._run("ip", "link", "add", self.here, "type", "veth", "peer", "name", self.there, "netns", str(self.process.pid))
+        for n in networks:
+            self._run("ip", "address", "add", f"10.78.{n}.1/24", "dev", self.here)
+        self._run("ip", "link", "set", self.here, "up")
+        self._run(*self.prefix, "sh", "-c", f"ip link set lo up && ip link set {self.there} up")
+
+    @staticmethod
+    def _run(*words):
+        done = subprocess.run(words, capture_output=True, text=True)
+        check(done.returncode == 0, f"{' '.join(words)}: {done.stderr}")
+
+    @staticmethod
+    def address(network):
+        return f"10.78.{network}.2"
+
+    def come(self, network):
+        """It has an address in that network."""
+        self._run(*self.prefix, "ip", "address", "add", f"{self.address(network)}/24", "dev", self.there)
+
+    def go(self, network):
+        self._run(*self.prefix, "ip", "address", "del", f"{self.address(network)}/24", "dev", self.there)
+
+    def reach(self, network):
+        """It is by that network that it reaches all others from now on."""
+        self._run(*self.prefix, "ip", "route", "replace", "default", "via", f"10.78.{network}.1")
+
+    def close(self):
+        stop(self.process)
+        subprocess.run(["ip", "link", "del", self.here], capture_output=True)  # the namespace lingers, and its wire with it

@@ -19,8 +19,8 @@ class Rtc:
     def open(self, **hello):
         options = {"server": self.server} if self.server else {}
         self.web = WebSocket(self.node, path="/rtc", protocol="tandem.rtc.v1", **options)
-        if not hello:
-            hello = {"user": f"{self.user}@{self.node.domain}", "password": self.node.users[self.user]}
+        if "resume" not in hello:
+            hello = {"user": f"{self.user}@{self.node.domain}", **(hello or {"password": self.node.users[self.user]})}
         self.welcome = self.ask("hello", versions=[1], **hello)
         self.session = self.welcome.get("session")
 

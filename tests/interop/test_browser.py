@@ -3,12 +3,15 @@
 at both ends.
 
 Chromium takes no loopback address for a candidate, so this runs in a network namespace with a pair of Ethernet ends of its own."""
+import re
 import shutil
+import time
 
 import own_network
 from browser import Driver, Page, missing
 from harness import Baresip, Suite, check, free_port, wait_for
-from own_network import ADDRESS
+from own_network import ADDRESS, Elsewhere
+from tokens import taking_tokens, token_of
 
 NO_NETWORK = own_network.enter(own_network.ON_A_WIRE)
 
@@ -111,6 +114,88 @@ def video(node, driver, codec):
     b.command("hangup")
     a.event("ended")
     node.wait_no_calls()
+
+
+def two_codecs(node, driver, of_page, of_phone, codec, called):
+    """A page and a phone that share no codec hear each other, also after a hold with music; `called`: whoever calls."""
+    def both_hear():
+        a.heard(620), b.heard(440, since=len(b.recording()[0]))
+        wait_for(lambda: (a.do("facts").get("codec") or "").lower() == f"audio/{of_page}".lower(), 5, f"sound in {of_page} at the page")
+
+    def over(spoken_by_page):
+        node.wait_no_calls()
+        row = wait_for(lambda: (rows := node.conversations()) and len(rows) > known and rows, 10, "a record")[0]
+        spoken = {row[side]["user"]: row[side]["codec"].lower() for side in ("caller", "callee")}
+        check(spoken == {"1001": spoken_by_page.lower(), "1002": of_phone.lower()}, f"what was spoken: {spoken}")
+
+    b = phone(node, "1002", 620, codec)
+    a = page(node, driver, "tandem", "1001", 440, codecs={"audio": [of_page]})
+    known = len(node.conversations())
+    a.do("call", f"sip:1002@{node.domain}")
+    a.event("confirmed")
+    both_hear()
+    b.command("hold")
+    # Music is no tone of ours, nor silence.
+    wait_for(lambda: (got := a.do("heard"))["level"] and got["level"] > -70 and abs(got["hertz"] - 620) > 15, 15, "music on hold in the page")
+    b.command("resume")
+    a.heard(620)  # baresip records no more once it has held
+    a.do("hangup")
+    over(of_page)
+    if not called:
+        return
+    known, mark = len(node.conversations()), b.mark()
+    b.command("dial", f"sip:1001@{node.domain}")
+    a.event("incoming")
+    a.do("answer")
+    b.event("CALL_ESTABLISHED", since=mark)
+    both_hear()
+    b.command("hangup")
+    a.event("ended")
+    over(of_phone)  # Chromium sends the first codec of an offer that it has, L16 too, whatever it answers that it takes
+
+
+def pages_see(node, driver, codec):
+    """Two pages that speak no other codec for pictures than that one see and hear each other."""
+    a, b = (page(node, driver, "tandem", user, hertz, video=True, codecs={"video": [codec]}) for user, hertz in (("1001", 440), ("1002", 620)))
+    a.do("call", f"sip:1002@{node.domain}")
+    b.event("incoming")
+    b.do("answer")
+    a.event("confirmed"), b.event("confirmed")
+    a.heard(620), b.heard(440)
+    for p in (a, b):
+        wait_for(lambda: (got := p.do("picture"))["width"] > 0 and got["spread"] > 10, 20, f"a picture in the page of {p.user}")
+        before = p.do("facts")["pictures"]
+        check(before["codec"] == f"video/{codec}", str(before))
+        after = wait_for(lambda: (f := p.do("facts")["pictures"])["frames"] > before["frames"] + 30 and f, 15, "30 more pictures")
+        check(after["sentFrames"] > before["sentFrames"], str(after))
+    a.do("hangup")
+    b.event("ended")
+    node.wait_no_calls()
+
+
+def by_token(node, driver):
+    """JsSIP signs in with a JSON Web Token and never knows a password; one that is old lets nobody in."""
+    b = phone(node, "1002", 620)
+    a = page(node, driver, "jssip", "1001", 440, token=token_of("1001"))
+    a.do("call", f"sip:1002@{node.domain}")
+    a.event("confirmed")
+    a.heard(620), b.heard(440)
+    a.do("hangup")
+    node.wait_no_calls()
+    mark = b.mark()
+    b.command("dial", f"sip:1001@{node.domain}")
+    a.event("incoming")
+    a.do("answer")
+    b.event("CALL_ESTABLISHED", since=mark)
+    a.heard(620), b.heard(440, since=len(b.recording()[0]))
+    b.command("hangup")
+    a.event("ended")
+    node.wait_no_calls()
+    check(node.metric("auth_tokens_total", 'outcome="ok"') >= 2, "it was not the token that let the page in")
+    old = suite.closing(Page(driver, node, "jssip", "1003", 880, ADDRESS, node.folder, token=token_of("1003", seconds=-60)))
+    old.do("register")
+    check(old.event("registrationFailed")["status"] == 401, "an old token")
+    check(node.metric("auth_tokens_total", 'outcome="expired"') >= 1, "the old token was not counted")
 
 
 def relay_node():
@@ -245,12 +330,50 @@ def relayed(node, driver, transport=None):
     node.wait_no_calls()
 
 
+def changes_network(node, known):
+    """The machine of a page leaves the network that its media uses in mid-call, for one that it had as well (`known`) or for a new one:
+    the page finds another way to the node by itself, and sound goes on both ways from another address."""
+    elsewhere = suite.closing(Elsewhere((1, 2)))
+    elsewhere.come(1), elsewhere.reach(1)
+    if known:
+        elsewhere.come(2)
+    b = phone(node, "1002", 620)
+    a = page(node, suite.closing(Driver(suite.folder, prefix=elsewhere.prefix)), "tandem", "1001", 440)
+    a.do("call", f"sip:1002@{node.domain}")
+    a.event("confirmed")
+    a.heard(620), b.heard(440)
+    before = a.do("facts")
+    old, new = sorted((1, 2), key=lambda n: before["address"] != elsewhere.address(n))
+    check(before["address"] == elsewhere.address(old), f"the page uses {before['address']}")
+    cut = time.monotonic()
+    elsewhere.go(old)
+    if not known:
+        elsewhere.come(new)
+    elsewhere.reach(new)
+    there = wait_for(lambda: (f := a.do("facts")).get("address") == elsewhere.address(new) and f["ice"] in ("connected", "completed") and f, 60,
+                     f"a way from {elsewhere.address(new)}: {before['address']}")
+    a.heard(620), b.heard(440, since=len(b.recording()[0]))
+    restarted = ufrag(there) != ufrag(before)
+    print(f"    {there['address']} after {before['address']} in {time.monotonic() - cut:.1f} s, {'by an ICE restart' if restarted else 'without an ICE restart'}", flush=True)
+    check(restarted or known, "a candidate of the new network came without an ICE restart")
+    # Its session comes after it, and has the call.
+    a.event("reconnecting", 40), a.event("connected", 30)
+    a.do("hangup")
+    b.event("CALL_CLOSED")
+    node.wait_no_calls()
+
+
+def ufrag(facts):
+    return re.search(r"a=ice-ufrag:(\S+)", facts["local"])[1]
+
+
 def main():
     why = missing() or NO_NETWORK or (None if shutil.which("baresip") else "baresip is not installed")
     if why:
         suite.cannot("browser", why)
         suite.finish()
-    node = node_of(suite.node("node", config={}))
+    node = node_of(suite.node("node", config={}), sip={"tokens": taking_tokens(suite.folder)},
+                   media={"codecs": ["PCMU", "PCMA", "G722", "opus", "L16/16000"]})
     driver = Driver(suite.folder)
     for kind in ("jssip", "sipjs"):
         suite.run(f"{kind} calls a phone, holds", calls_a_phone, node, driver, kind)
@@ -263,10 +386,17 @@ def main():
     suite.run("tandem is called", is_called, node, driver, "tandem")
     for codec in ("VP8", "H264"):
         suite.run(f"a SIP phone with a camera, {codec}", video, node, driver, codec)
+    for of_page, of_phone, codec, called in (("opus", "G722", "G722/16000/1", False), ("G722", "opus", "opus/48000/2", False), ("PCMU", "opus", "opus/48000/2", False),
+                                             ("opus", "L16", "L16/16000/1", True)):
+        suite.run(f"a page that speaks {of_page} and a phone that speaks {of_phone}", two_codecs, node, driver, of_page, of_phone, codec, called)
+    suite.run("pages that see each other by H264", pages_see, node, driver, "H264")
+    suite.run("jssip signs in with a token", by_token, node, driver)
     relay = relay_node()
     suite.run("nothing but the node's TURN, as it tells it", relayed, relay, driver)
     for transport in ("udp", "tcp", "tls"):
         suite.run(f"nothing but TURN over {transport}", relayed, relay, driver, transport)
+    suite.run("a page whose network changes to a new one", changes_network, node, False)
+    suite.run("a page that loses one of two networks", changes_network, node, True)
     suite.run("a page calls a page", page_calls_page, node, driver)
     suite.run("messages", messages, node, driver)
     suite.run("a page reconnects in a call", reconnects, node, driver)

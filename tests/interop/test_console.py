@@ -172,7 +172,7 @@ def main():
     try:
         suite.run("calls that go on", lambda: wait_for(lambda: len([c for c in node.api("GET", "/calls")["items"] if c["state"] == "connected"]) == 8, 30, "8 calls"))
         # The pictures take as long as all the rest: with --all only.
-        pictures = [("screens", "light, dark, telephone, Korean")] if suite.args.all else []
+        pictures = [("screens", "light, dark, on a telephone, Korean")] if suite.args.all else []
         for scenario, name in (("sign_in", "signing in and out"), ("forged", "a forged change is refused"), ("pages", "each page with live data"),
                                ("records", "records, filters and CSV"), ("hang_up", "an operator hangs up, a viewer does not"),
                                ("admins", "accounts and sessions"), *pictures,

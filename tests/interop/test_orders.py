@@ -106,6 +106,39 @@ def by_ctl():
     node.wait_no_calls()
 
 
+def transfer():
+    """To another phone over REST: who stays hears the third, the third hears him, the one who was transferred away is gone."""
+    a, b, c = phone("1001", 440), phone("1002", 620, answer="manual"), phone("1003", 880, answer="manual")
+    call = place(**{"from": address("1001"), "to": "1002"})
+    b.event("CALL_INCOMING", since=0)
+    a.heard(425, seconds=15, blocks=5)  # long enough for baresip's jitter buffer (see by_ctl)
+    b.command("accept")
+    a.heard(620), b.heard(440)
+    legs = {leg["party"]: leg["id"] for leg in node.api("GET", f"/calls/{call}")["legs"]}
+    for status, body in ((404, {"leg": 99, "target": "1003"}), (400, {"leg": legs[address("1002")], "target": "10\r\n03"})):
+        try:
+            node.api("POST", f"/calls/{call}/transfer", body)
+        except RestError as e:
+            check(e.status == status, f"{body}: {e.status}")
+        else:
+            check(False, f"{body}: it was taken")
+    mark = b.mark()
+    node.api("POST", f"/calls/{call}/transfer", {"leg": legs[address("1002")], "target": "1003"})
+    c.event("CALL_INCOMING", since=0)
+    c.command("accept")
+    c.event("CALL_ESTABLISHED")
+    b.event("CALL_CLOSED", since=mark)
+    a.heard(880), c.heard(440)
+    left = wait_for(lambda: (calls := node.api("GET", "/calls")["items"]) and len(calls) == 1 and {leg["party"] for leg in node.api("GET", f"/calls/{calls[0]['id']}")["legs"]} == {address("1001"), address("1003")} and calls,
+                    10, "one call of 1001 and 1003")
+    mark = a.mark()
+    node.api("DELETE", f"/calls/{left[0]['id']}")
+    a.event("CALL_CLOSED", since=mark), c.event("CALL_CLOSED")
+    node.wait_no_calls()
+    pairs = wait_for(lambda: (p := {(r["caller"]["user"], r["callee"]["user"]) for r in node.conversations()[:2]}) >= {("1001", "1003")} and p, 10, f"a record of 1001 and 1003: {node.conversations()[:2]}")
+    check(("1001", "1002") in pairs, f"records: {pairs}")
+
+
 def play():
     """To one, to both, over and over until it is stopped; and what cannot be played."""
     a, b = phone("1001", 440), phone("1002", 620, answer="manual")
@@ -143,6 +176,7 @@ suite.run("one after the other, ringing heard, tones at both ends", talk)
 suite.run("a second party who is away", second_is_away)
 suite.run("a first party who does not answer", first_does_not_answer)
 suite.run("refusals", permissions)
+suite.run("transferred over REST, tones at both ends", transfer)
 suite.run("sounds played to those who talk", play)
 suite.run("tandem ctl calls place", by_ctl)
 suite.finish()

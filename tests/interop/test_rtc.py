@@ -10,6 +10,7 @@ import threading
 import own_network
 from harness import Baresip, Suite, check, tone_share, wait_for
 from own_network import ADDRESS
+from tokens import taking_tokens, token_of
 
 NO_NETWORK = own_network.enter(python="/usr/bin/python3")
 
@@ -44,7 +45,7 @@ def make_node():
     node = suite.node("node", config={})
     node.config = {"realms": [{"name": "default", "listeners": [{"transport": "udp", "bind": f"{ADDRESS}:{node.sip}"}],
                                "media": {"bind_v4": ADDRESS, "ports": f"{node.media[0]}-{node.media[1]}", "webrtc_port": node.webrtc}}],
-                   "web": {"bind": f"0.0.0.0:{node.web}"}}
+                   "web": {"bind": f"0.0.0.0:{node.web}"}, "sip": {"tokens": taking_tokens(suite.folder)}}
     return node.start()
 
 
@@ -178,6 +179,25 @@ def nonsense(i):
             ('{"id":1,"op":"hello","versions":[7],"user":"1001","password":"x"}', "unsupported_version"), ("x" * 70_000, 1009), (b"\xff\xfe{}", 1007)][i % 9]
 
 
+def abused_credentials(node, open_):
+    """A session that was left, whoever has its name, and a token whose time is over, again and again: refused and counted, each of them."""
+    from rtc_client import Rtc
+    b = Rtc(node, "1003", server=ADDRESS, token=token_of("1003"))
+    kept = b.session
+    b.ask("bye")
+    refused, old, times = node.metric("rtc_unauthorized_total"), node.metric("auth_tokens_total", 'outcome="expired"'), 100
+    for i in range(times):
+        for who in ({"resume": kept}, {"user": "1003", "token": token_of("1003", seconds=-60)}):
+            web = open_(i)
+            web.send(json.dumps({"id": 1, "op": "hello", "versions": [1], **who}))
+            answer = json.loads(web.receive()[1])
+            check(answer.get("error", {}).get("code") == "unauthorized", f"{who}: {answer}")
+            web.close()
+    check(node.metric("rtc_unauthorized_total") == refused + 2 * times, "refusals were not counted")
+    counted = node.metric("auth_tokens_total", 'outcome="expired"') - old
+    check(counted == times, f"of {times} expired tokens {counted} were counted")
+
+
 def hostile(node):
     """Who says nothing, nonsense, or lies about who he is, hundreds at a time beside a call that loses nothing."""
     from rtc_client import Rtc
@@ -218,14 +238,7 @@ def hostile(node):
     check(json.loads(other.receive()[1])["error"]["code"] == "unauthorized", "somebody else's ticket")
     other.close()
     check(node.metric("rtc_unauthorized_total") >= before + 5, "wrong credentials were not counted")
-    # A session that was left cannot be come back to, whoever has its name.
-    b = Rtc(node, "1003", server=ADDRESS)
-    kept = b.session
-    b.ask("bye")
-    again = open_(170)
-    again.send(json.dumps({"id": 1, "op": "hello", "versions": [1], "resume": kept}))
-    wait_for(lambda: json.loads(again.receive()[1]).get("error", {}).get("code") == "unauthorized", 5, "a session that was left")
-    again.close()
+    abused_credentials(node, open_)
     wait_for(lambda: node.metric("rtc_silent_total") >= len(silent), 20, "silent WebSockets to be closed")
     check(all(web.close_code() >= 0 for web in silent), "silent ones are closed")
     hears(a, 440)

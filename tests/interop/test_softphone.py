@@ -509,6 +509,54 @@ def devices(node, driver):
     node.wait_no_calls()
 
 
+def cameras_and_speakers(node, driver):
+    """Another camera and another loudspeaker in a call, which goes on; the next call begins with what was chosen."""
+    a, b = desk(driver, node, "1001", 440), desk(driver, node, "1002", 620)
+
+    def talk():
+        a.call("1002", "Video call")
+        b.see("calls you with video", ".line.ringing")
+        b.click("Answer with video")
+        a.connected(), b.connected()
+        a.heard(620), b.heard(440)
+        for d in (a, b):
+            check(0 < d.sees()["width"] <= 320, "pictures are larger than the test asks for")
+
+    def comes_from(camera):
+        wait_for(lambda: a.do("camera") == camera, 10, f"pictures of {camera}, not of {a.do('camera')}")
+
+    def goes_to(speaker):
+        wait_for(lambda: a.do("speakers") == [speaker], 10, f"sound through {speaker!r}, not {a.do('speakers')}")
+
+    talk()
+    a.do("tap", selector=".devices summary")
+    cameras, speakers = ([i for i in a.do("options", label=label) if i] for label in ("Camera", "Loudspeaker"))
+    check(len(cameras) == 4 and len(speakers) >= 2, f"cameras: {cameras}, loudspeakers: {speakers}")
+    goes_to("")
+    first = a.do("camera")
+    check(first == cameras[0], f"{first} is not the first of {cameras}")
+    other, speaker = cameras[3], speakers[1]
+    a.do("choose", label="Camera", value=other)
+    comes_from(other)
+    b.sees(), a.sees("video.own")
+    a.do("choose", label="Loudspeaker", value=speaker)
+    goes_to(speaker)
+    a.heard(620), b.heard(440)
+    check(all(a.do("heard")["playing"]), "the other side is not played any more")
+    a.do("choose", label="Loudspeaker", value=speakers[0])
+    goes_to(speakers[0])
+    a.click("Hang up")
+    b.idle()
+    node.wait_no_calls()
+    talk()
+    comes_from(other), goes_to(speakers[0])
+    a.do("choose", label="Loudspeaker", value="")
+    goes_to("")
+    a.heard(620)
+    a.click("Hang up")
+    node.wait_no_calls()
+
+
 def missing():
     if not pathlib.Path(os.environ.get("TANDEM_CHROMIUM", "/usr/bin/chromium")).exists():
         return "chromium is not installed"
@@ -533,7 +581,8 @@ def main():
     for name, body in (("calls a phone, holds, mutes, calls back", calls_a_phone), ("is called", is_called), ("keys both ways", keys),
                        ("several calls, connected with each other", several), ("connects a caller", connects_a_caller),
                        ("transfers", transfers), ("messages", messages), ("pictures", pictures),
-                       ("another microphone", devices), ("comes back", comes_back), ("leaves", leaves)):
+                       ("another microphone", devices),
+                       ("another camera, another loudspeaker", cameras_and_speakers), ("comes back", comes_back), ("leaves", leaves)):
         suite.run(name, without_troubles, body, node, driver)
     driver.close()
     suite.finish()

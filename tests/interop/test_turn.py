@@ -7,6 +7,7 @@ import subprocess
 from harness import HOST, Failed, RestError, Suite, check, free_port, stop, wait_for
 
 suite = Suite()
+HOST6 = "::1"
 SECRET = "a secret of more than sixteen octets"
 
 
@@ -15,18 +16,18 @@ def tool(name, *words, seconds=60):
     return done.returncode, done.stdout + done.stderr
 
 
-def client(*words, port, user, password=None, seconds=90):
+def client(*words, port, user, password=None, seconds=90, host=HOST):
     """turnutils_uclient; its sum of messages as (sent, received), and what it printed."""
     # Its secure connections draw a protocol version each until one is drawn that both have; TLS 1.0 and 1.1 are refused.
     login = ["-u", user, "-w", password] if password else ["-u", user, "-W", SECRET]
-    code, text = tool("turnutils_uclient", "-L", HOST, "-p", port, *login, *words, HOST, seconds=seconds)
+    code, text = tool("turnutils_uclient", "-L", host, "-p", port, *login, *words, host, seconds=seconds)
     sums = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", text)
     sent, received = (int(n) for n in sums[-1]) if sums else (0, 0)
     return sent, received, text, code
 
 
-def arrives(name, *words, port, user, password=None, count=40, most_lost=0):
-    sent, received, text, _ = client(*words, port=port, user=user, password=password)
+def arrives(name, *words, port, user, password=None, count=40, most_lost=0, host=HOST):
+    sent, received, text, _ = client(*words, port=port, user=user, password=password, host=host)
     check(sent >= count, f"{name}: {sent} messages sent: {text[-800:]}")
     check(sent - most_lost <= received <= sent, f"{name}: {received} of {sent} came back: {text[-800:]}")
 
@@ -109,6 +110,47 @@ def ended():
     check(SECRET not in node.log_text(), "the secret stands in the log")
 
 
+def six_node():
+    """Clients on both families, relays on both."""
+    ports = {"udp": free_port(), "tls": free_port()}
+    ports["tcp"], ports["dtls"] = ports["udp"], ports["tls"]
+    listeners = [{"transport": t, "bind": f"{h}:{p}"} for h in (f"[{HOST6}]", HOST) for t, p in ports.items()]
+    one = suite.node("six", config={"turn": {"listeners": listeners, "realm": HOST, "secrets": [{"secret": SECRET}],
+                                             "relay": {"bind_v4": HOST, "bind_v6": HOST6, "ports": "62000-62199"}, "peers": {"allow": ["127.0.0.0/8", f"{HOST6}/128"]}},
+                                    "limits": {"auth_failures": 0}})
+    return one.start(), ports
+
+
+def six(one, port, transport, here, there):
+    """A client of one family whose relay and peer are of the same or of the other; all messages come back."""
+    peer = subprocess.Popen(["turnutils_peer", "-L", there, "-p", str(peer_port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    made, packets = one.metric("turn_allocations_total"), one.metric("turn_packets_total")
+    ways = ([], ["-s"]) if transport == "udp" else ([],)  # by channels, by indications
+    try:
+        family = "-x" if there == HOST6 else "-X"
+        for how in ways:
+            arrives(f"{transport} {here} {there}", *{"udp": [], "tcp": ["-t"], "tls": ["-t", "-S"], "dtls": ["-S"]}[transport], *how, family, "-e", there, "-r", peer_port, "-n", 20, "-m", 2, "-c",
+                    port=port, user="alice", host=here)
+    finally:
+        stop(peer)
+    check(one.metric("turn_allocations_total") >= made + 2 * len(ways), "it had no allocations")
+    check(one.metric("turn_packets_total") >= packets + 80 * len(ways), "the messages did not pass through the relay")
+
+
+def denied_six():
+    """Without an allow list no IPv6 address of this machine, its network or the metadata services is a peer."""
+    port = free_port()
+    strict = suite.node("strict6", config={"turn": {"listeners": [{"transport": "udp", "bind": f"[{HOST6}]:{port}"}], "realm": HOST,
+                                                    "secrets": [{"secret": SECRET}], "relay": {"ports": "62400-62499"}}})
+    suite.closing(Ending(strict))
+    strict.start()
+    for where in (HOST6, "fe80::1", "fd00::1", "::ffff:127.0.0.1"):
+        before = strict.metric("turn_denied_peers_total")
+        _, received, _, _ = client("-x", "-e", where, "-r", peer_port, "-n", 2, "-c", port=port, user="alice", host=HOST6)
+        check(received == 0 and strict.metric("turn_denied_peers_total") > before, f"{where} was not denied")
+    check(strict.metric("turn_packets_total") == 0, "something was relayed")
+
+
 def denied():
     """Without the tests' own allow list nothing of this machine is a peer."""
     port = free_port()
@@ -150,6 +192,20 @@ def off():
     raise Failed("credentials of a server that is off")
 
 
+def six_checks():
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind((HOST6, 0))
+    except OSError as e:
+        return suite.cannot("IPv6", f"no IPv6 on the loopback: {e}")
+    one, ports = six_node()
+    for transport in ("udp", "tcp", "tls", "dtls"):
+        suite.run(f"IPv6 client, relay and peer, {transport}", six, one, ports[transport], transport, HOST6, HOST6)
+    suite.run("IPv4 client, IPv6 relay and peer", six, one, ports["udp"], "udp", HOST, HOST6)
+    suite.run("IPv6 client, IPv4 relay and peer", six, one, ports["udp"], "udp", HOST6, HOST)
+    suite.run("denied IPv6 peers", denied_six)
+
+
 def login():
     return next(iter(node.users.items()))
 
@@ -181,6 +237,7 @@ def main():
         suite.run("credentials by REST", rest)
         suite.run("allocations end with their clients", ended)
         suite.run("denied peers", denied)
+        six_checks()
         suite.run("the demo opens no loopback peer", demo)
         suite.run("a demo without TURN", off)
     finally:

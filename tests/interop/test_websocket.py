@@ -1,11 +1,7 @@
 #!/usr/bin/env python3
 """SIP over WebSocket (RFC 7118) at the protocol's level: handshakes, frames, bearer tokens, a phone that loses its connection in a call,
 and crowds of hostile clients beside a call that loses nothing."""
-import base64
-import hashlib
-import hmac
 import json
-import os
 import re
 import socket
 import subprocess
@@ -13,16 +9,12 @@ import threading
 import time
 
 from harness import HOST, Failed, Suite, check, wait_for
+from tokens import claims, hs256, taking_tokens, token, token_of
 from ua import Ua
 from websocket_client import BINARY, CLOSE, PING, PONG, Refused, WebSocket, WsUa, tls_context
 
 suite = Suite()
-
-
-def labelled(node, name, label):
-    """Sum over workers of that metric with that label."""
-    lines = node.get_plain("/metrics")[1].splitlines()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"tandem_{name}{{") and label in line)
+HALF_OPEN = 2000
 
 
 def refused(node, status, **options):
@@ -44,7 +36,7 @@ def handshakes(node):
     WebSocket(node, origin=f"https://{HOST}:{node.web}").close()
     check(node.get_plain("/sip")[0] == 426, "GET /sip")
     for reason, n in (("origin", 2), ("subprotocol", 2), ("not_upgrade", 1)):
-        check(labelled(node, "http_websocket_refused_total", f'reason="{reason}"') == n, f"{reason}: {node.metric('http_websocket_refused_total')}")
+        check(node.metric("http_websocket_refused_total", f'reason="{reason}"') == n, f"{reason}: {node.metric('http_websocket_refused_total')}")
 
 
 def frames(node):
@@ -72,21 +64,7 @@ def frames(node):
         web.close()
 
 
-def base64url(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def token(sign, header, claims):
-    text = base64url(json.dumps(header).encode()) + "." + base64url(json.dumps(claims).encode())
-    return text + "." + base64url(sign(text.encode()))
-
-
-SECRET = os.urandom(48).hex()
 KEYS = {}
-
-
-def hs256(text, key=SECRET):
-    return hmac.new(key.encode() if isinstance(key, str) else key, text, hashlib.sha256).digest()
 
 
 def by_openssl(name, elliptic=False):
@@ -101,22 +79,16 @@ def by_openssl(name, elliptic=False):
 
 def token_node():
     folder = suite.folder
-    (folder / "secret").write_text(SECRET + "\n")
     for name, how in (("rsa", ["genrsa", "2048"]), ("ec", ["ecparam", "-name", "prime256v1", "-genkey", "-noout"])):
         private, public = folder / f"{name}.key", folder / f"{name}.pub"
         private.write_bytes(subprocess.run(["openssl", *how], capture_output=True, check=True).stdout)
         public.write_bytes(subprocess.run(["openssl", "pkey", "-in", private, "-pubout"], capture_output=True, check=True).stdout)
         KEYS[name] = (str(private), str(public))
-    keys = [{"id": "", "algorithm": "HS256", "file": str(folder / "secret")}, {"id": "2026", "algorithm": "RS256", "file": KEYS["rsa"][1]},
-            {"id": "2027", "algorithm": "ES256", "file": KEYS["ec"][1]}]
-    return suite.node("tokens", config={"sip": {"tokens": {"keys": keys, "issuer": "https://id.example", "audience": "tandem", "server": "https://id.example/get"}},
-                                        "limits": {"auth_failures": 0}}).start()
+    keys = [{"id": "2026", "algorithm": "RS256", "file": KEYS["rsa"][1]}, {"id": "2027", "algorithm": "ES256", "file": KEYS["ec"][1]}]
+    return suite.node("tokens", config={"sip": {"tokens": taking_tokens(folder, keys)}, "limits": {"auth_failures": 0}}).start()
 
 
 def tokens(node):
-    def claims(**more):
-        return {"iss": "https://id.example", "aud": ["other", "tandem"], "sub": "1001", "exp": int(time.time()) + 300, **more}
-
     def registers(what):
         phone = suite.closing(WsUa(node, "1001", password="wrong", token=what))
         phone.cseq += 1
@@ -144,9 +116,9 @@ def tokens(node):
             ("algorithm", token(lambda t: hs256(t, public), {"alg": "HS256", "kid": "2026"}, claims())),
             ("key", token(hs256, {"alg": "HS256", "kid": "1999"}, claims())),
             ("malformed", "a.b"), ("malformed", token(hs256, hs, {k: v for k, v in claims().items() if k != "exp"}))):
-        before = labelled(node, "auth_tokens_total", f'outcome="{why}"')
+        before = node.metric("auth_tokens_total", f'outcome="{why}"')
         check(not registers(bad), f"{why}: let in")
-        check(labelled(node, "auth_tokens_total", f'outcome="{why}"') == before + 1, f"{why} was not counted")
+        check(node.metric("auth_tokens_total", f'outcome="{why}"') == before + 1, f"{why} was not counted")
     check(not registers(token(hs256, hs, claims(sub="1099"))), "nobody's token")
     # Another secret, without a restart; one that cannot be used changes nothing.
     file = suite.folder / "secret"
@@ -156,7 +128,7 @@ def tokens(node):
     file.write_text("y" * 40 + "\n")
     check(node.ctl("reload")[0] == 0, "the new secret was refused")
     check(not registers(token(hs256, hs, claims())) and registers(token(lambda t: hs256(t, "y" * 40), hs, claims())), "the new secret")
-    file.write_text(SECRET + "\n")
+    taking_tokens(suite.folder)
     check(node.ctl("reload")[0] == 0, "the old secret was refused")
     # A token speaks for its subject only, in calls too.
     phone = suite.closing(WsUa(node, "1002", token=token(hs256, hs, claims())))
@@ -211,14 +183,46 @@ def rebinding(node):
     node.wait_no_calls()
 
 
+def hello(node, source, **who):
+    """Signs in to the JSON API; the WebSocket and the answer."""
+    web = WebSocket(node, path="/rtc", protocol="tandem.rtc.v1", source=source)
+    web.send(json.dumps({"id": 1, "op": "hello", "versions": [1], **who}))
+    return web, json.loads(web.receive()[1])
+
+
+def left_session(node):
+    """The name of a session whose client has said goodbye."""
+    web, welcome = hello(node, None, user="1001", token=token_of("1001"))
+    check(welcome.get("ok"), f"a good token was refused: {welcome}")
+    web.send(json.dumps({"id": 2, "op": "bye"}))
+    wait_for(lambda: json.loads(web.receive()[1]).get("id") == 2, 5, "the answer to bye")
+    web.close()
+    return welcome["session"]
+
+
+def abused_credentials(node, left, source):
+    """A token that has expired, over SIP and over the API, and a session that was left: nobody is let in."""
+    phone = WsUa(node, "1001", password="wrong", token=token_of("1001", seconds=-60), web=WebSocket(node, source=source))
+    phone.cseq += 1
+    phone.send(phone.request_text("REGISTER", f"sip:{node.domain}", headers=["Expires: 300"]))
+    check(phone.response("REGISTER").status == 401, "an expired token registers a phone")
+    phone.close()
+    for who in ({"user": "1001", "token": token_of("1001", seconds=-60)}, {"resume": left}):
+        web, answer = hello(node, source, **who)
+        check(answer.get("error", {}).get("code") == "unauthorized", f"{who}: {answer}")
+        web.close()
+
+
 def crowds(node):
-    """Half-open sockets, slow handshakes, oversize frames, wrong Origins and bad tokens by the thousand beside a call."""
+    """Half-open sockets, slow handshakes, oversize frames, wrong Origins, old tokens and sessions by the thousand beside a call that loses nothing."""
+    left = left_session(node)
+    expired, unauthorized = node.metric("auth_tokens_total", 'outcome="expired"'), node.metric("rtc_unauthorized_total")
     phone = call_in_progress(node)
-    heard, crowd = [], []
-    talking = threading.Thread(target=lambda: heard.append(phone.talk(400)), daemon=True)
+    packets, heard, crowd = 400, [], []
+    talking = threading.Thread(target=lambda: heard.append(phone.talk(packets, late=2)), daemon=True)
     talking.start()
     started = time.monotonic()
-    for i in range(1500):
+    for i in range(HALF_OPEN):
         s = socket.socket()
         s.bind((f"127.0.1.{i % 200 + 1}", 0))
         s.connect((HOST, node.web))
@@ -228,24 +232,31 @@ def crowds(node):
     rounds = 0
     while time.monotonic() < started + 6:
         rounds += 1
-        refused(node, 403, origin="https://evil.example", source=f"127.0.2.{rounds % 200 + 1}")
-        web = WebSocket(node, source=f"127.0.2.{rounds % 200 + 1}")
+        source = f"127.0.2.{rounds % 200 + 1}"
+        refused(node, 403, origin="https://evil.example", source=source)
+        web = WebSocket(node, source=source)
         web.socket.sendall(WebSocket.frame("x" * 66000)[:2000])
         check(web.close_code() == 1009, "an oversize frame")
         web.close()
+        abused_credentials(node, left, source)
     talking.join(30)
-    check(heard and heard[0] >= 398, f"of 400 packets {heard} came back")
+    check(heard == [packets], f"of {packets} packets {heard} came back")
+    legs = node.api("GET", f"/calls/{node.api('GET', '/calls')['items'][0]['id']}")["legs"]
+    check(legs[0]["media"]["packets_received"] == packets and legs[0]["media"]["packets_lost"] == 0, str(legs[0]["media"]))
     check(phone.bye().status == 200, "BYE")
-    dropped = labelled(node, "http_connections_refused_total", 'reason="half_open"')
-    check(dropped >= 900, f"half-open connections dropped: {dropped}")
-    check(labelled(node, "net_connections_closed_total", 'reason="websocket_too_big"') >= rounds, "oversize frames were not counted")
+    print(f"    {HALF_OPEN} half-open connections and {rounds} rounds of the others", flush=True)
+    dropped = node.metric("http_connections_refused_total", 'reason="half_open"')
+    check(dropped >= HALF_OPEN * 0.6, f"half-open connections dropped: {dropped}")
+    check(node.metric("net_connections_closed_total", 'reason="websocket_too_big"') >= rounds, "oversize frames were not counted")
+    check(node.metric("auth_tokens_total", 'outcome="expired"') == expired + 2 * rounds, "expired tokens were not counted")
+    check(node.metric("rtc_unauthorized_total") == unauthorized + 2 * rounds, "refused clients of the API were not counted")
     for s in crowd:
         s.close()
     node.wait_no_calls()
 
 
 def main():
-    node = suite.node("node", config={"limits": {"auth_failures": 0}}).start()
+    node = suite.node("node", config={"limits": {"auth_failures": 0}, "sip": {"tokens": taking_tokens(suite.folder)}}).start()
     suite.run("handshakes", handshakes, node)
     suite.run("frames", frames, node)
     suite.run("a phone moves in a call", rebinding, node)

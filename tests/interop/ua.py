@@ -137,7 +137,7 @@ class Ua:
                 self.send(self.request_text("ACK", uri, to=answer.get("to"), branch=branch))
             if answer.status not in (401, 407) or extra:
                 return answer
-            challenges = answer.all("www-authenticate") + answer.all("proxy-authenticate")
+            challenges = [c for c in answer.all("www-authenticate") + answer.all("proxy-authenticate") if c.startswith("Digest ")]
             wanted = [c for c in challenges if not self.algorithm or f"algorithm={self.algorithm}" in c.replace('"', "")]
             check(wanted, f"no challenge with {self.algorithm}: {challenges}")
             name = "Authorization" if answer.status == 401 else "Proxy-Authorization"
@@ -183,8 +183,8 @@ class Ua:
 
     # -- media
 
-    def talk(self, packets=25):
-        """Sends that many RTP packets, 20 ms apart, and counts what comes back."""
+    def talk(self, packets=25, late=0.0):
+        """Sends that many RTP packets, 20 ms apart, and counts what comes back; `late`: seconds to wait for those that are still on their way."""
         ssrc, heard, start = random.randrange(1 << 32), 0, time.monotonic()
         for i in range(packets):
             self.rtp.sendto(struct.pack("!BBHII", 0x80, 0, i + 1, 160 * i, ssrc) + bytes([i & 0x7F]) * 160, (HOST, self.media))
@@ -195,6 +195,14 @@ class Ua:
                     heard += 1
                 except TimeoutError:
                     pass
+        deadline = time.monotonic() + late
+        while heard < packets and time.monotonic() < deadline:
+            self.rtp.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                self.rtp.recv(2048)
+                heard += 1
+            except TimeoutError:
+                pass
         return heard
 
     def close(self):

@@ -17,7 +17,8 @@ const browserFor = (tone) => {
         args: [
           '--headless=new',
           '--no-sandbox',
-          '--use-fake-device-for-media-stream',
+          // Of its cameras the second measures depth, the third speaks MJPEG; the fourth is like the first.
+          '--use-fake-device-for-media-stream=device-count=4',
           '--use-fake-ui-for-media-stream',
           `--use-file-for-fake-audio-capture=${tone}`,
           '--ignore-certificate-errors',
@@ -31,6 +32,16 @@ const browserFor = (tone) => {
 
 const pages = new Map();
 const of = (name) => pages.get(name).page;
+
+/** In the page: cameras give small pictures, since many browsers share what processors a test has. */
+function small() {
+  const devices = navigator.mediaDevices;
+  if (!devices || devices.small) return;
+  devices.small = true;
+  const plain = devices.getUserMedia.bind(devices);
+  devices.getUserMedia = (wish) =>
+    plain(wish?.video ? { ...wish, video: { ...(wish.video === true ? {} : wish.video), width: 320, height: 180 } } : wish);
+}
 
 /** In the page: a function that measures what one of its lines plays. */
 function ears() {
@@ -82,6 +93,10 @@ function ears() {
         await new Promise((done) => setTimeout(done, 2));
       }
     },
+    /** Through which loudspeakers lines are heard; an empty one is the system's. */
+    speakers: () => lines().map((e) => e.sinkId),
+    /** Which device what a video shows of ourselves comes from. */
+    camera: (selector) => document.querySelector(selector)?.srcObject?.getVideoTracks()[0]?.getSettings().deviceId ?? null,
     /** What is seen: how many frames of how many pixels, and whether there is more than one colour in them. */
     seen(selector) {
       const video = document.querySelector(selector);
@@ -100,8 +115,10 @@ function ears() {
 const doing = {
   async open({ page: name, tone, url, options }) {
     const made = await open(await browserFor(tone), url, { permissions: ['microphone', 'camera'], ...options });
-    await made.page.addInitScript(ears);
-    await made.page.evaluate(ears);
+    for (const script of [small, ears]) {
+      await made.page.addInitScript(script);
+      await made.page.evaluate(script);
+    }
     pages.set(name, made);
   },
   signIn: ({ page, account, password }) => signIn(of(page), { account, password }),
@@ -127,6 +144,8 @@ const doing = {
   count: ({ page, selector }) => of(page).locator(selector).count(),
   heard: ({ page }) => of(page).evaluate(() => window.ears.heard()),
   seen: ({ page, selector }) => of(page).evaluate((s) => window.ears.seen(s), selector),
+  speakers: ({ page }) => of(page).evaluate(() => window.ears.speakers()),
+  camera: ({ page, selector = 'video.own' }) => of(page).evaluate((s) => window.ears.camera(s), selector),
   untilHeard: ({ page, name }) => of(page).getByRole('button', { name, exact: true }).first().evaluate((button) => window.ears.untilHeard(button)),
   reload: async ({ page }) => {
     of(page).once('dialog', (dialog) => dialog.accept());

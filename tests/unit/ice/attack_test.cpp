@@ -467,39 +467,65 @@ TEST(Nomination, OfALitePeerThatChangesItsMind) {
   }
 }
 
-TEST(Nomination, OfAnAggressivePeerIsCheckedOnlyWhenItIsBetter) {
-  Victim v;
-  v.start();
-  Description peer;
-  peer.credentials = {"peer", std::string(22, 'p')};
-  v.side.hear(peer);
-  std::vector<SocketAddress> checked;
-  v.w.net.watch = [&](const SocketAddress& from, const SocketAddress& to, const Octets& bytes) {
-    const auto m = stun::Message::parse(bytes);
-    if (from != at("192.0.2.1:5000") || m->message_class() != stun::Class::request) return false;
-    checked.push_back(to);
-    stun::Writer w(stun::Class::success, stun::method::binding, m->transaction());
-    w.add_xor_address(attribute::xor_mapped_address, from)
-        .add_integrity(as_bytes(std::string(22, 'p')))
-        .add_fingerprint();
-    v.side.receive(0, to, w.octets());
-    return false;
-  };
-  const auto nominate = [&](uint32_t priority, const char* from) {
+/// A peer of RFC 5245 that controls us and answers what it is asked, but where it is `gone`.
+struct Aggressive {
+  Aggressive() {
+    v.start();
+    Description peer;
+    peer.credentials = {"peer", std::string(22, 'p')};
+    v.side.hear(peer);
+    v.w.net.watch = [this](const SocketAddress& from, const SocketAddress& to, const Octets& bytes) {
+      const auto m = stun::Message::parse(bytes);
+      if (from != at("192.0.2.1:5000") || m->message_class() != stun::Class::request) return false;
+      checked.push_back(to);
+      if (to == gone) return false;
+      stun::Writer w(stun::Class::success, stun::method::binding, m->transaction());
+      w.add_xor_address(attribute::xor_mapped_address, from)
+          .add_integrity(as_bytes(std::string(22, 'p')))
+          .add_fingerprint();
+      v.side.receive(0, to, w.octets());
+      return false;
+    };
+  }
+  void nominate(uint32_t priority, const char* from) {
     Forge f(v.side.says(), "peer");
     f.use_candidate = true;
     f.priority = priority;
     v.side.receive(0, at(from), f.octets());
     v.w.pass(milliseconds(120));
-  };
-  nominate(1000, "198.51.100.7:7");
-  EXPECT_EQ(v.side.state(), State::completed);
-  nominate(900, "198.51.100.8:8");
-  EXPECT_EQ(checked, (std::vector{at("198.51.100.7:7")}));
-  nominate(1100, "198.51.100.9:9");
-  EXPECT_EQ(checked.size(), 2u);
-  EXPECT_EQ(v.side.agent->path(0, 1)->remote, at("198.51.100.9:9"));
-  EXPECT_EQ(v.side.count(Event::Kind::selected), 2u);
+  }
+  SocketAddress path() { return v.side.agent->path(0, 1)->remote; }
+
+  Victim v;
+  SocketAddress gone;
+  std::vector<SocketAddress> checked;
+};
+
+TEST(Nomination, OfAnAggressivePeerIsCheckedOnlyWhenItIsBetter) {
+  Aggressive a;
+  a.nominate(1000, "198.51.100.7:7");
+  EXPECT_EQ(a.v.side.state(), State::completed);
+  a.nominate(900, "198.51.100.8:8");
+  EXPECT_EQ(a.checked, (std::vector{at("198.51.100.7:7"), at("198.51.100.7:7")})) << "is it still there?";
+  a.nominate(1100, "198.51.100.9:9");
+  EXPECT_EQ(a.checked.size(), 3u);
+  EXPECT_EQ(a.path(), at("198.51.100.9:9"));
+  EXPECT_EQ(a.v.side.count(Event::Kind::selected), 2u);
+}
+
+TEST(Nomination, OfALesserPairCountsOnceTheBetterIsGone) {
+  Aggressive a;
+  a.nominate(1000, "198.51.100.7:7");
+  for (int i = 0; i < 20; ++i) a.nominate(900, "198.51.100.8:8");
+  EXPECT_EQ(a.path(), at("198.51.100.7:7")) << "it answers whenever it is asked";
+  a.gone = at("198.51.100.7:7");
+  const Instant left = a.v.w.now.mono;
+  while (a.path() != at("198.51.100.8:8") && a.v.w.now.mono < left + seconds(10))
+    a.nominate(900, "198.51.100.8:8");
+  EXPECT_EQ(a.path(), at("198.51.100.8:8"));
+  EXPECT_LE(a.v.w.now.mono - left, seconds(2));
+  EXPECT_EQ(a.v.side.state(), State::completed);
+  EXPECT_EQ(a.v.side.count(Event::Kind::consent_lost), 0u);
 }
 
 TEST(Nomination, IsTheControllingSidesOnly) {

@@ -21,6 +21,36 @@ TEST(Negotiation, AnswersWithWhatCanBeCodedAndEvents) {
   EXPECT_EQ(answer.connection(0)->to_string(), "192.0.2.100");
 }
 
+TEST(Negotiation, SourcesAreNamedOnlyWhereTheyAreWhatIsHeard) {  // RFC 5576
+  EndpointConfig c;
+  c.transcode = true;
+  c.codecs = {"opus", "G722", "PCMU", "L16/16000"};
+  const std::string opus = "a=rtpmap:96 opus/48000/2\r\n", l16 = "a=rtpmap:96 L16/16000\r\n",
+                    ssrc = "a=ssrc:776 cname:x\r\n";
+  const auto told_the_caller = [&](const std::string& answer) {
+    World w;
+    const EndpointId a = w.engine->open(c).value(), b = w.engine->open(c).value();
+    const auto offer = parsed(phone_sdp("10.0.0.1:4000", "96 0", opus + ssrc));
+    EXPECT_TRUE(w.engine->set_remote(w.now, a, offer, SdpRole::offer).ok());
+    (void)w.engine->present(w.now, b, offer, SdpRole::offer, a).value();
+    EXPECT_TRUE(w.engine->set_remote(w.now, b, parsed(answer), SdpRole::answer).ok());
+    return parsed(w.engine->present(w.now, a, parsed(answer), SdpRole::answer, b).value());
+  };
+  EXPECT_TRUE(told_the_caller(phone_sdp("10.0.0.2:4000", "0", ssrc)).has_attribute(0, "ssrc"));
+  const auto changed = told_the_caller(phone_sdp("10.0.0.2:4000", "9", ssrc));
+  EXPECT_FALSE(changed.has_attribute(0, "ssrc")) << changed.to_string();
+  EXPECT_EQ(changed.media(0).formats.substr(0, 2), "96") << "it hears Opus of ours";
+  // Before the called one has said what it takes, it takes what every browser does.
+  const auto told_the_called = [&](const std::string& offer) {
+    World w;
+    const EndpointId a = w.engine->open(c).value(), b = w.engine->open(c).value();
+    EXPECT_TRUE(w.engine->set_remote(w.now, a, parsed(offer), SdpRole::offer).ok());
+    return parsed(w.engine->present(w.now, b, parsed(offer), SdpRole::offer, a).value());
+  };
+  EXPECT_TRUE(told_the_called(phone_sdp("10.0.0.1:4000", "9", ssrc)).has_attribute(0, "ssrc"));
+  EXPECT_FALSE(told_the_called(phone_sdp("10.0.0.1:4000", "96", l16 + ssrc)).has_attribute(0, "ssrc"));
+}
+
 TEST(Negotiation, OwnAnswerFollowsTheDirection) {
   World w;
   const auto direction = [&](const std::string& theirs, sdp::Direction wanted) {

@@ -439,6 +439,16 @@ TEST_F(Workers, ATokenStandsForAPassword) {  // RFC 8898
   EXPECT_NE(old.find("WWW-Authenticate: Digest "), std::string::npos);
   const std::string none = tried("REGISTER", "sip:example.com", user, "");
   EXPECT_NE(none.find("WWW-Authenticate: Bearer realm=\"example.com\"\r\n"), std::string::npos) << none;
+  const std::string choosy =
+      tried("REGISTER", "sip:example.com", user, "User-Agent: baresip v1.0.0 (x86_64/linux)\r\n");
+  EXPECT_LT(none.find("WWW-Authenticate: Digest "), none.find("Bearer")) << "telephones read the topmost";
+  EXPECT_EQ(choosy.find("Bearer"), std::string::npos) << choosy;
+  EXPECT_NE(choosy.find("WWW-Authenticate: Digest "), std::string::npos) << choosy;
+  path.transport = port::Transport::wss;
+  path.flow = {1, 0, 5, 1};
+  const std::string page = tried("REGISTER", "sip:example.com", user, "");
+  EXPECT_LT(page.find("Bearer"), page.find("WWW-Authenticate: Digest "))
+      << "libraries for pages read the last";
 }
 
 TEST_F(Workers, WhoGuessesTokensIsBannedAndWhoseTokensAreOldIsNot) {

@@ -336,7 +336,11 @@ export class Call extends Emitter<CallEvents> {
       this.emit('stream', this.remote);
     };
     pc.oniceconnectionstatechange = () => {
-      if (pc.iceConnectionState === 'failed' && pc === this.connection && this.state === 'up') this.restart();
+      if (pc !== this.connection || this.state !== 'up') return;
+      const state = pc.iceConnectionState;
+      // The network that media is lost with may be the session's, too: then the restart comes when that is back.
+      if (state === 'disconnected' || state === 'failed') this.world.link.hurry();
+      if (state === 'failed') this.restart();
     };
     return pc;
   }

@@ -45,6 +45,7 @@ const pingEvery = 20_000;
 const answerWithin = 30_000;
 /** A ping is answered by the server itself: who takes longer is not there any more. */
 const pingWithin = 8_000;
+const openWithin = 10_000;
 const firstPause = 250;
 const longestPause = 10_000;
 /** Refusals that another attempt would only repeat. */
@@ -104,7 +105,7 @@ export class Link extends Emitter<LinkEvents> {
       const timer = setTimeout(() => {
         if (this.pending.delete(id)) reject(new RequestError('disconnected', `no answer to ${request.op}`));
         // A socket that answers nothing is dead, whatever it says.
-        if (request.op === 'ping' || request.op === 'hello') socket.close();
+        if (request.op === 'ping' || request.op === 'hello') this.drop(socket);
       }, request.op === 'ping' ? pingWithin : answerWithin);
       const done = () => clearTimeout(timer);
       this.pending.set(id, {
@@ -134,8 +135,8 @@ export class Link extends Emitter<LinkEvents> {
     this.emit('state', state);
   }
 
-  /** The network has changed: a connection that still looks alive is tried, one that is gone is opened. */
-  private readonly hurry = (): void => {
+  /** The network may have changed: a connection that still looks alive is tried, one that is gone is opened. */
+  readonly hurry = (): void => {
     if (this.state === 'online') this.ping();
     if (this.state !== 'reconnecting' || this.socket) return;
     this.pause = firstPause;
@@ -194,13 +195,22 @@ export class Link extends Emitter<LinkEvents> {
     const socket = new Socket(this.options.url, subprotocol);
     this.socket = socket;
     return new Promise((resolve, reject) => {
-      socket.onopen = () => resolve();
-      socket.onmessage = (m) => this.received(socket, m.data);
-      socket.onclose = () => {
+      const timer = setTimeout(() => this.drop(socket, over), openWithin);
+      const over = () => {
+        clearTimeout(timer);
         reject(new RequestError('disconnected', 'no connection to the server'));
         this.lost(socket);
       };
+      socket.onopen = () => (clearTimeout(timer), resolve());
+      socket.onmessage = (m) => this.received(socket, m.data);
+      socket.onclose = over;
     });
+  }
+
+  /** Its end is not waited for: where the network is gone a browser takes a minute to close a socket. */
+  private drop(socket: WebSocket, over = () => this.lost(socket)): void {
+    socket.close();
+    over();
   }
 
   private received(socket: WebSocket, data: unknown): void {
@@ -251,7 +261,7 @@ export class Link extends Emitter<LinkEvents> {
       this.attempt().catch((e: unknown) => {
         if (e instanceof RequestError && final.has(e.code)) this.end(e);
         // A socket that is still there has nothing to offer: its end leads here again.
-        else this.socket?.close();
+        else if (this.socket) this.drop(this.socket);
       });
     }, after * (1 + Math.random() / 2));
   }

@@ -168,6 +168,43 @@ describe('a session', () => {
     expect(client.state).toBe('reconnecting');
   });
 
+  it('does not wait for the end of a socket whose network is gone', async () => {
+    const client = await open();
+    FakeSocket.closes = false;
+    FakeSocket.answer = () => null;
+    await vi.advanceTimersByTimeAsync(28_100);
+    expect(client.state).toBe('reconnecting');
+    FakeSocket.reset();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(client.state).toBe('online');
+    expect(sent('hello')).toMatchObject({ resume: 'token-1' });
+  });
+
+  it('gives up a socket that does not come up, and makes another', async () => {
+    const client = await open();
+    FakeSocket.opens = false;
+    FakeSocket.closes = false;
+    FakeSocket.last().drop();
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(client.state).toBe('reconnecting');
+    expect(FakeSocket.all.length).toBe(3);
+    FakeSocket.opens = true;
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(client.state).toBe('online');
+  });
+
+  it('asks whether the server is there when media is lost', async () => {
+    const client = await open();
+    await client.call('1002');
+    FakeSocket.last().say({ event: 'answered', call: 'c1', sdp: 'theirs' });
+    await settled();
+    FakeConnection.last.become('disconnected');
+    expect(ops()).toContain('ping');
+    expect(FakeConnection.last.restarts).toBe(0);
+    FakeConnection.last.become('failed');
+    expect(FakeConnection.last.restarts).toBe(1);
+  });
+
   it('leaves nobody waiting, and takes no harm from what it does not understand', async () => {
     const client = await open();
     FakeSocket.answer = () => null;

@@ -7,6 +7,10 @@ export class FakeSocket {
   static all: FakeSocket[] = [];
   /** Whether new sockets open; else they close at once. */
   static reachable = true;
+  /** Whether a socket that is closed says so: on a network that is gone it takes a minute. */
+  static closes = true;
+  /** Whether anything comes of new sockets at all. */
+  static opens = true;
   static answer: (request: Json, socket: FakeSocket) => Json | null = () => ({ ok: true });
 
   readyState = 0;
@@ -21,6 +25,7 @@ export class FakeSocket {
   ) {
     FakeSocket.all.push(this);
     queueMicrotask(() => {
+      if (!FakeSocket.opens) return;
       if (!FakeSocket.reachable) return this.drop();
       this.readyState = 1;
       this.onopen?.();
@@ -36,7 +41,8 @@ export class FakeSocket {
     this.onmessage?.({ data: typeof message === 'string' ? message : JSON.stringify(message) });
   }
   close(): void {
-    this.drop();
+    if (FakeSocket.closes) this.drop();
+    else this.readyState = 2;
   }
   drop(): void {
     if (this.readyState === 3) return;
@@ -49,6 +55,8 @@ export class FakeSocket {
   static reset(): void {
     FakeSocket.all = [];
     FakeSocket.reachable = true;
+    FakeSocket.closes = true;
+    FakeSocket.opens = true;
     FakeSocket.answer = (r) =>
       r['op'] === 'hello'
         ? { ok: true, version: 1, session: 'token-1', linger: 60, registered: false, calls: [] }
@@ -106,6 +114,11 @@ export class FakeConnection {
   }
   restartIce(): void {
     ++this.restarts;
+  }
+  /** The path of media, as the browser finds it. */
+  become(state: string): void {
+    this.iceConnectionState = state;
+    this.oniceconnectionstatechange?.();
   }
   closed = false;
   close(): void {

@@ -59,26 +59,23 @@ function Messages() {
                   </>
                 ),
               },
-              { title: t('calls.duration'), numeric: true, cell: (m) => duration(m.length_ms / 1000) },
+              { title: t('calls.duration'), numeric: true, wide: true, cell: (m) => duration(m.length_ms / 1000) },
               {
                 title: t('home.play'),
                 hideTitle: true,
-                cell: (m) =>
-                  playing === m.id ? (
-                    <audio controls autoplay src={address(`/me/messages${at(String(m.id))}/sound`)} />
-                  ) : (
-                    <button type="button" class="small" aria-label={t('home.playOf', { from: from(m) })} onClick={() => void play(m)}>
-                      {t('home.play')}
-                    </button>
-                  ),
-              },
-              {
-                title: t('app.remove'),
-                hideTitle: true,
                 cell: (m) => (
-                  <button type="button" class="small danger" aria-label={t('home.removeOf', { from: from(m) })} onClick={() => setAsked(m)}>
-                    {t('app.remove')}
-                  </button>
+                  <div class="buttons-row">
+                    {playing === m.id ? (
+                      <audio controls autoplay src={address(`/me/messages${at(String(m.id))}/sound`)} />
+                    ) : (
+                      <button type="button" class="small" aria-label={t('home.playOf', { from: from(m) })} onClick={() => void play(m)}>
+                        {t('home.play')}
+                      </button>
+                    )}
+                    <button type="button" class="small danger" aria-label={t('home.removeOf', { from: from(m) })} onClick={() => setAsked(m)}>
+                      {t('app.remove')}
+                    </button>
+                  </div>
                 ),
               },
             ]}
@@ -126,8 +123,16 @@ export function Home() {
             id={(c) => `${c.setup} ${c.party}`}
             columns={[
               { title: t('home.when'), heads: true, cell: (c) => <When iso={c.setup} /> },
-              { title: t('record.direction'), cell: way },
-              { title: t('home.party'), cell: (c) => (c.display ? `${c.display} (${c.party})` : c.party) },
+              { title: t('record.direction'), wide: true, cell: way },
+              {
+                title: t('home.party'),
+                cell: (c) => (
+                  <>
+                    <span class="on-telephone">{way(c)}</span>
+                    {c.display || c.party} {c.display && <span class="long">({c.party})</span>}
+                  </>
+                ),
+              },
               { title: t('records.length'), numeric: true, cell: (c) => talked(c.answer, c.end) },
             ]}
           />

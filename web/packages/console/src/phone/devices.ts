@@ -33,11 +33,31 @@ export function choose(kind: Kind, id: string): void {
   remember(`device.${kind}`, id);
 }
 
-/** Empty: the system's own. One that is not plugged in today is passed over by the browser. */
+/** Empty: the system's own. What is not `exact` Chromium passes over where it may choose between devices itself. */
 export function constraintOf(kind: 'audioinput' | 'videoinput'): MediaTrackConstraints | true {
   const id = chosen(kind);
-  if (kind === 'audioinput') return id ? { deviceId: id } : true;
-  return { width: { ideal: 1280 }, height: { ideal: 720 }, ...(id ? { deviceId: id } : {}) };
+  const device = id ? { deviceId: { exact: id } } : {};
+  if (kind === 'audioinput') return id ? device : true;
+  return { width: { ideal: 1280 }, height: { ideal: 720 }, ...device };
+}
+
+function withoutDevice(wish: MediaTrackConstraints | boolean | undefined): MediaTrackConstraints | boolean {
+  if (typeof wish !== 'object') return wish ?? false;
+  const { deviceId: _, ...rest } = wish;
+  return rest;
+}
+
+/** What was chosen; in the place of what is not plugged in today, what the system has. */
+export async function openDevices(wish: MediaStreamConstraints): Promise<MediaStream> {
+  const { audio, video } = wish;
+  const wishes: MediaStreamConstraints[] = [wish, { audio: audio ?? false, video: withoutDevice(video) }, { audio: withoutDevice(audio), video: video ?? false }];
+  for (const next of wishes)
+    try {
+      return await navigator.mediaDevices.getUserMedia(next);
+    } catch (e) {
+      if ((e as Error).name !== 'OverconstrainedError') throw e;
+    }
+  return navigator.mediaDevices.getUserMedia({ audio: withoutDevice(audio), video: withoutDevice(video) });
 }
 
 export const canChooseSpeaker = (): boolean => 'setSinkId' in HTMLMediaElement.prototype;

@@ -4,7 +4,7 @@ import { Client, RequestError, type Call, type LinkState, type Media, type Quali
 import { ApiError, type Api, type Session } from '../api';
 import type { Key, Values } from '../i18n';
 import { remember, remembered } from '../ui/state';
-import { choose, chosen, constraintOf, findDevices, noDevices, type Devices, type Kind } from './devices';
+import { choose, chosen, constraintOf, findDevices, noDevices, openDevices, type Devices, type Kind } from './devices';
 import { Sounds, type Tone } from './sounds';
 
 export interface Line {
@@ -168,6 +168,7 @@ export class Softphone {
       user: this.session.account,
       token: () => this.ticket(),
       instance: this.instance(),
+      getMedia: openDevices,
     });
     this.client = client;
     client.on('state', (state) => this.linkIs(client, state));
@@ -479,7 +480,7 @@ export class Softphone {
       if (!call.local) continue;
       const wish = kind === 'audioinput' ? { audio: constraintOf(kind) } : { video: constraintOf(kind) };
       try {
-        const [track] = (await navigator.mediaDevices.getUserMedia(wish)).getTracks();
+        const [track] = (await openDevices(wish)).getTracks();
         if (track) await call.replaceTrack(track);
       } catch (e) {
         this.explain(e);
