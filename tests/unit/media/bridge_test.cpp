@@ -286,7 +286,15 @@ TEST_F(Bridging, ASnapshotInTheMiddle) {
 }
 
 TEST_F(Bridging, WhoTalksToSomebodySilentIsToldHowItArrives) {
-  set_up(phone_sdp("198.51.100.1:4000", "0 101"), phone_sdp("198.51.100.2:5000", "8 101"));
+  const auto sdp_a = parsed(phone_sdp("198.51.100.1:4000", "0 101"));
+  const auto sdp_b = parsed(phone_sdp("198.51.100.2:5000", "8 101"));
+  set_up(phone_sdp("198.51.100.1:4000", "0 101"), phone_sdp("198.51.100.2:5000", "0 101"));
+  w.pass(seconds(20));
+  // B changes to another law: nothing passes any more, and so no reports of B's.
+  ASSERT_TRUE(w.engine->set_remote(w.now, b, sdp_b, SdpRole::offer));
+  ASSERT_TRUE(w.engine->present(w.now, a, sdp_b, SdpRole::offer, b).ok());
+  ASSERT_TRUE(w.engine->set_remote(w.now, a, sdp_a, SdpRole::answer));
+  ASSERT_TRUE(w.engine->present(w.now, b, sdp_a, SdpRole::answer, a).ok());
   Talker x("PCMU", 8000, 1, 0, 440, at_a);
   std::vector<Sent> reports;
   for (int i = 0; i < 400; ++i) {
