@@ -1,6 +1,6 @@
 // rooms: base
 // sources: src/net/websocket_framer.cpp
-// libs: wslay
+// libs: wslay OpenSSL::Crypto
 // Frames of a stranger, cut anywhere: the same messages, nothing over the limits, nothing after the end. When
 // a fault is seen, and what is written by then, may differ: more of a frame may have been looked at.
 #include <cstdlib>

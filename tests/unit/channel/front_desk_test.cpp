@@ -29,14 +29,14 @@ class Desk : public testing::Test {
       (void)directory.put_channel(row, port::Directory::Put::create);
     }
   }
-  void key(const std::string& id, bool master, bool viewer, bool admin, std::vector<std::string> channels,
+  void key(const std::string& id, bool leads, bool looks, bool rules, std::vector<std::string> channels,
            bool enabled = true) {
     port::AccessKeyRow row;
     row.id = id;
     row.secret = secret;
-    row.master = master;
-    row.viewer = viewer;
-    row.admin = admin;
+    row.master = leads;
+    row.viewer = looks;
+    row.admin = rules;
     row.enabled = enabled;
     row.channels = std::move(channels);
     ASSERT_TRUE(directory.put_access_key(row, port::Directory::Put::either).ok());
