@@ -552,7 +552,7 @@ def transcode_round(server, window, calls, codecs, more=(), argv=argv_call):
     words = trouble(result) + (f" {rtp['lost']} packets lost" if rtp["lost"] else "")
     if abs(rate - calls * 100) > calls * 3:
         words += f" {rate:.0f} packets a second came, not {calls * 100}"
-    return {"cpu": media / (t1 - t0) / calls * 1000, "parts": [], "rate": rate, "p99": 0.0, "lost": rtp["lost"], "trouble": words}
+    return {"cpu": media / (t1 - t0) / calls * 1000, "parts": [], "rate": rate, "p99": None, "lost": rtp["lost"], "trouble": words}
 
 
 def raw_costs():
