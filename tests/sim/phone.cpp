@@ -415,6 +415,10 @@ bool Phone::decrypt(Session& s, Buffer& packet) {
                        fmt::format("phone {}, call {}", config_.user, s.call_id));
       return false;
     case Secrecy::Heard::unreadable:
+      if (!s.acked && !s.ok.empty()) {  // what we answered may have been lost so far
+        s.secrecy->still_changing(schedule_.now());
+        return false;
+      }
       judge_.violation("what is encrypted can be read",
                        fmt::format("phone {}, call {}", config_.user, s.call_id));
       return false;

@@ -21,6 +21,8 @@ class Secrecy {
   /// The far side's description. False: it says no key of our suite.
   bool take(std::string_view sdp, Instant now);
   bool keyed() const { return receiver_.has_value(); }
+  /// The answer that changed the keys has not come to the far side yet, as far as is known.
+  void still_changing(Instant now) { keyed_at_ = now; }
 
   void protect(Buffer& packet);
   enum class Heard {
