@@ -340,7 +340,7 @@ void EngineState::say_bundle(const Endpoint& e, sdp::Description& local, SdpRole
        role == SdpRole::offer && i < local.media_count(); ++i) {
     std::string name = std::to_string(i);
     for (size_t other = 0; other < i; ++other)
-      if (local.attribute(other, "mid").value_or("") == name) name = "m" + name;
+      if (local.attribute(other, "mid").value_or("") == name) name.insert(0, "m");
     local.remove_attribute(i, "mid");
     local.add_attribute(i, "mid", name);
   }
