@@ -270,8 +270,7 @@ Status<std::string> Program::Impl::start_web() {
   hc.websockets.without_origin = !config.web.websocket.require_origin;
   web = std::make_unique<net::HttpServer>(
       std::move(hc),
-      [this](const net::HttpRequest& in, net::HttpServer::Reply reply) {
-        const port::HttpRequest request{in.method, in.target, in.headers, in.body, in.peer, in.secure};
+      [this](const port::HttpRequest& request, net::HttpServer::Reply reply) {
         auto answer = [reply = std::move(reply)](port::HttpResponse out) {
           reply({static_cast<unsigned>(out.status), std::move(out.content_type), std::move(out.headers),
                  std::move(out.body)});

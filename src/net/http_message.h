@@ -2,30 +2,14 @@
 // An HTTP request and its answer, as the server and its handlers have them.
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "base/address.h"
-#include "base/text.h"
+#include "port/http.h"
 
 namespace tandem::net {
 
-struct HttpRequest {
-  std::string method;  // "GET"
-  std::string target;  // path and query as sent
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
-  SocketAddress peer;
-  bool secure = false;
-
-  /// First header of that name (any case); empty when there is none.
-  std::string_view header(std::string_view name) const {
-    for (const auto& [key, value] : headers)
-      if (iequals(key, name)) return value;
-    return {};
-  }
-};
+using port::HttpRequest;
 
 struct HttpResponse {
   unsigned status = 200;

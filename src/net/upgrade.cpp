@@ -171,8 +171,7 @@ std::variant<UpgradeAnswer, UpgradeRefusal, port::HttpResponse> answer_upgrade(c
   web.origin = request.header("Origin");
   web.token = bearer_token(request);
   if (path.admit) {
-    Admission admission = path.admit(
-        {request.method, request.target, request.headers, request.body, request.peer, request.secure});
+    Admission admission = path.admit(request);
     if (auto* no = std::get_if<port::HttpResponse>(&admission)) return std::move(*no);
     web.guest = std::get<std::shared_ptr<const port::ChannelGuest>>(std::move(admission));
   }

@@ -17,8 +17,6 @@
 
 namespace tandem::net {
 
-struct HttpRequest;
-
 /// Who has come, or the answer that is no.
 using Admission = std::variant<std::shared_ptr<const port::ChannelGuest>, port::HttpResponse>;
 
@@ -64,10 +62,9 @@ struct UpgradeAnswer {
 
 /// The path of `policy` the target names, without its query; null: none, the request is an ordinary one.
 const WebSocketPath* websocket_path(const WebSocketPolicy& policy, std::string_view target);
-std::variant<UpgradeAnswer, UpgradeRefusal, port::HttpResponse> answer_upgrade(const WebSocketPolicy& policy,
-                                                                               const WebSocketPath& path,
-                                                                               const HttpRequest& request,
-                                                                               bool http_1_0);
+std::variant<UpgradeAnswer, UpgradeRefusal, port::HttpResponse> answer_upgrade(
+    const WebSocketPolicy& policy, const WebSocketPath& path, const port::HttpRequest& request,
+    bool http_1_0);
 /// May a page of `origin` (RFC 6454) talk to `host`, the request's Host? The default ports are no difference.
 bool origin_allowed(const WebSocketPolicy& policy, std::string_view origin, std::string_view host,
                     bool secure);

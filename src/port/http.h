@@ -20,6 +20,7 @@ struct HttpRequest {
   SocketAddress peer;
   bool secure = false;
 
+  /// First header of that name (any case); empty when there is none.
   std::string_view header(std::string_view name) const {
     for (const auto& [key, value] : headers)
       if (iequals(key, name)) return value;
