@@ -35,14 +35,16 @@ bool EngineState::is_bridged_to(const Endpoint& e, size_t index) const {
 void EngineState::play_bridge(Now now, Endpoint& e, Stream& s, Endpoint& partner, port::MediaOut& out) {
   Stream& p = partner.streams[s.bridge_to];
   const BridgePlan& plan = s.bridge->plan();
-  begin_own(p.own, plan.said.clock_rate);
+  p.own.begin(plan.said.clock_rate, rng);
   DtmfSent* press = pressed_by(e, s, partner);
   DtmfSent::Frame frame;
-  if (press)
+  if (press) {
+    p.own.take_over(now.mono);
     frame = press->next(
         now.mono,
         {dtmf_way(partner, p) == DtmfWay::event, p.own.clock_rate, plan.event_to_rate, s.bridge->frame_ms()},
         p.own.timestamp);
+  }
   s.bridge->set_complexity(effort.complexity());
   if (p.own.expected_loss) s.bridge->set_expected_loss(*p.own.expected_loss);
   auto said = s.bridge->say(now.mono, press);
@@ -54,8 +56,12 @@ void EngineState::play_bridge(Now now, Endpoint& e, Stream& s, Endpoint& partner
   if (partner.feed != Feed::partner) return;  // it hears something else meanwhile, by the same stream
   const Exits to = exits_to(p);
   if (frame.event) send_press(now, *e.dtmf, p, *frame.event, plan.event_to, out);
-  if (said && to.rtp.on) send_said(now, out, p, *said, plan.said.payload_type, to.rtp);
-  p.own.timestamp += s.bridge->frame_ticks();
+  if (said && to.rtp.on) {
+    p.own.take_over(now.mono);
+    send_said(now, out, p, *said, plan.said.payload_type, to.rtp);
+  }
+  // While a packet that the partner takes goes past, the stream is the sender's.
+  if (!p.own.relayed) p.own.timestamp += s.bridge->frame_ticks();
 }
 
 /// A frame for everybody the endpoint is heard by.

@@ -189,7 +189,7 @@ Flow* EngineState::member_of(const Flow& f, uint32_t ssrc, uint8_t payload_type)
 /// Whether what the leg hears on stream `i` has that SSRC.
 bool EngineState::is_heard_as(const Endpoint& e, size_t i, uint32_t ssrc) const {
   const Stream& s = e.streams[i];
-  if (ssrc == s.own.ssrc || ssrc == s.own.echo_ssrc) return ssrc != 0;
+  if (ssrc == s.own.ssrc) return ssrc != 0;
   const Endpoint* partner = endpoints.find(e.partner);
   const Stream* p = partner ? counterpart(e, i, *partner) : nullptr;
   const Flow* f = p ? flow_of(p->rtp.id) : nullptr;

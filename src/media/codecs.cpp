@@ -296,6 +296,20 @@ void answer_events(sdp::Description& answer, const sdp::Description& offer, bool
   }
 }
 
+namespace {
+
+void forget_sources(sdp::Description& told, size_t i) {
+  told.remove_attribute(i, "ssrc");
+  told.remove_attribute(i, "ssrc-group");
+}
+
+}  // namespace
+
+void forget_sources(sdp::Description& told) {
+  for (size_t i = 0; i < told.media_count(); ++i)
+    if (is_audio(told.media(i))) forget_sources(told, i);
+}
+
 void forget_sources(sdp::Description& told, const sdp::Description& from, const sdp::Description* takes) {
   constexpr std::string_view by_browsers[] = {"opus", "G722", "PCMU", "PCMA"};
   for (size_t i = 0; i < std::min(told.media_count(), from.media_count()); ++i) {
@@ -308,9 +322,7 @@ void forget_sources(sdp::Description& told, const sdp::Description& from, const 
                                          [&](std::string_view name) { return iequals(f.encoding, name); })
                            : has(taken, f);
     });
-    if (kept) continue;
-    told.remove_attribute(i, "ssrc");
-    told.remove_attribute(i, "ssrc-group");
+    if (!kept) forget_sources(told, i);
   }
 }
 

@@ -75,6 +75,8 @@ void answer_events(sdp::Description& answer, const sdp::Description& offer, bool
 /// they are needed: without them a browser follows the latest source, and does not go back to the one before
 /// music.
 void forget_sources(sdp::Description& told, const sdp::Description& from, const sdp::Description* takes);
+/// Out of all its audio lines.
+void forget_sources(sdp::Description& told);
 
 /// An answer of ours to audio line `i` of an offer, appended to `out`: what can be coded of it and `codecs`
 /// name (nothing: whatever can be coded), in its order, and telephone-event where `events`. False: nothing

@@ -144,7 +144,7 @@ void EngineState::play_room(Now now, RoomId id, Instant deadline, port::MediaOut
     const PayloadFormat* f = said_format(s);
     const Exits to = exits_to(s);
     if (!f || !to.rtp.on) continue;
-    begin_own(s.own, f->clock_rate);
+    speak(now, s.own, f->clock_rate);
     if (std::exchange(e->room_starts, false)) e->room_base = s.own.timestamp - o.timestamp;
     s.own.timestamp = e->room_base + o.timestamp;
     send_said(now, out, s, {o.payload, 0, o.marker}, o.payload_type, to.rtp);

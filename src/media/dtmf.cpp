@@ -251,11 +251,9 @@ bool EngineState::renumber(Endpoint& e, Flow& f, const rtp::Header& header, port
 }
 
 /// The leg reports about packets of its partner's that have our numbers.
-void EngineState::number_back(const Flow& f, MutableBytes compound) const {
-  const Endpoint* e = endpoints.find(f.endpoint);
-  const Endpoint* partner = e ? endpoints.find(e->partner) : nullptr;
-  if (partner && partner->dtmf)
-    rtp::shift_back(compound, partner->dtmf->line.ssrc(), static_cast<int16_t>(partner->dtmf->line.offset()));
+void EngineState::number_back(const Endpoint& partner, MutableBytes compound) const {
+  if (partner.dtmf)
+    rtp::shift_back(compound, partner.dtmf->line.ssrc(), static_cast<int16_t>(partner.dtmf->line.offset()));
 }
 
 bool EngineState::hear_event(Now now, Flow& f, const Clock& clock, const rtp::Header& header,
@@ -348,16 +346,14 @@ void EngineState::send_on_line(Now now, LegDtmf& d, Stream& p, rtp::Header heade
   if (!to.rtp.on) return;
   const bool relayed = d.line.open();
   header.ssrc = relayed ? d.line.ssrc() : p.own.ssrc;
-  header.sequence = relayed ? d.line.next() : p.own.sequence++;
+  header.sequence = relayed ? d.line.next() : p.own.sequence;
+  if (!relayed) p.own.said(now.mono, header.timestamp, payload.size());
+  if (relayed && p.one_source && !p.own.relay(now.mono, header, payload.size(), false)) return;
   Buffer packet = Buffer::with_capacity(rtp::Header::fixed_bytes + payload.size() + srtp::tail_room);
   packet.resize(rtp::Header::fixed_bytes + payload.size());
   header.write(packet.data());
   std::copy(payload.begin(), payload.end(), packet.data() + rtp::Header::fixed_bytes);
   send_rtp(now, out, to.rtp, std::move(packet));
-  if (!relayed) {
-    ++p.own.packets;
-    p.own.octets += payload.size();
-  }
   Flow& exit = flows[to.rtp.port.slot];
   ++exit.sent_packets;
   exit.sent_octets += payload.size();
@@ -381,7 +377,7 @@ void EngineState::play_press(Now now, Endpoint& e, const DtmfTarget& to, port::M
   Stream& p = *to.stream;
   const Flow* f = flow_of(e.streams[d.stream].rtp.id);
   const PayloadFormat* own = said_format(p);
-  if (!d.line.open() && own) begin_own(p.own, own->clock_rate);
+  if (!d.line.open() && own) speak(now, p.own, own->clock_rate);
   const bool relayed = d.line.open();
   const uint32_t clock = relayed ? d.line.clock_rate() : p.own.clock_rate;
   uint32_t& own_timestamp = p.own.timestamp;

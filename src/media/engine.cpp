@@ -247,8 +247,6 @@ Status<Reason> EngineState::play(Now now, Endpoint& e, Programme programme) {
 Status<Reason> EngineState::echo(Now now, Endpoint& e) {
   if (!e.remote) return Failure{Reason::no_remote};
   if (e.room) leave(e);
-  for (Stream& s : e.streams)
-    if (s.own.echo_ssrc == 0) s.own.echo_ssrc = static_cast<uint32_t>(rng.next()) | 1;
   e.feed = Feed::echo;
   e.answered = true;
   e.voice_at = Instant::never();

@@ -24,11 +24,10 @@ struct Destination {
 /// What changes in a relayed RTP header. Identity between two legs that agreed on the same payload types.
 struct Rewrite {
   bool identity = true;
-  bool replace_ssrc = false;  // echo: a phone must not meet its own SSRC (RFC 3550 section 8.2)
-  uint32_t ssrc = 0;
-  uint16_t sequence_offset = 0;
-  uint32_t timestamp_offset = 0;
+  bool as_own = false;  // goes on in the own stream (own_stream.h) of who hears it, whose line this is:
+  uint8_t own_of = 0;
   uint8_t map_size = 0;
+  uint16_t sequence_offset = 0;
   struct PayloadType {
     uint8_t from;
     uint8_t to;

@@ -88,6 +88,10 @@ uint32_t ptime_of(const sdp::Description& d, size_t i) {
   return std::clamp<uint32_t>(std::min(number_of(d, i, "ptime", frame_ms), most), 10, 60);
 }
 
+/// All sound to a browser goes out under an SSRC of ours: it plays one source of a line, and is told of no
+/// other when music or another telephone takes its place.
+bool has_one_source(const EndpointConfig& c) { return c.webrtc && c.srtp != Srtp::passed; }
+
 }  // namespace
 
 void EngineState::remember(Endpoint& e) {
@@ -189,6 +193,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     s.maxptime_ms = theirs ? number_of(*e.remote, i, "maxptime", 0) : 0;
     s.xr = theirs ? xr_terms(*e.remote, i) : XrTerms{};
     s.xr.round_trip = s.xr.round_trip && ours && xr_terms(*e.local, i).round_trip;
+    s.one_source = has_one_source(e.config) && s.wire == Wire::rtp && iequals(s.kind, "audio");
     s.direction = theirs ? e.remote->direction(i) : sdp::Direction::sendrecv;
     set_formats(e, s, i);
     Flow* rtp = flow_of(s.rtp.id);
@@ -476,6 +481,7 @@ Result<std::string, Reason> EngineState::present(Now now, Endpoint& e, const sdp
     answer_events(local, offered, takes_events(c));
     forget_sources(local, from, &local);
   }
+  if (!direct && has_one_source(c)) forget_sources(local);
   if (keyed && !protect(e, local, role, secret)) return not_protected();
   return publish(now, e, std::move(local), role, direct);
 }

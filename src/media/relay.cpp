@@ -351,13 +351,38 @@ void EngineState::pass_on(Batch& batch, Flow& f, const rtp::Header& h, Bytes pay
   if (!f.rewrite.identity && f.rtp_to.on) {
     const Rewrite& r = f.rewrite;
     uint8_t* b = p.bytes.data();
-    if (r.replace_ssrc) rtp::store32(b + 8, r.ssrc);
     if (r.sequence_offset) rtp::store16(b + 2, static_cast<uint16_t>(rtp::load16(b + 2) + r.sequence_offset));
-    if (r.timestamp_offset) rtp::store32(b + 4, header->timestamp + r.timestamp_offset);
     for (size_t i = 0; i < r.map_size; ++i)
       if (r.map[i].from == header->payload_type) b[1] = static_cast<uint8_t>((b[1] & 0x80) | r.map[i].to);
+    if (r.as_own && !go_on_as_own(batch.now, f, *header, payload.size(), p)) {
+      ++batch.consumed;
+      return;
+    }
   }
   forward(batch, f.rtp_to, p, static_cast<uint32_t>(payload.size()));
+}
+
+/// The packet, otherwise rewritten, becomes one of the own stream of who hears it. False: it is too late.
+bool EngineState::go_on_as_own(Now now, const Flow& f, const rtp::Header& h, size_t payload_octets,
+                               port::MediaPacket& p) {
+  Endpoint* e = endpoints.find(f.endpoint);
+  Endpoint* hearer = e && e->feed != Feed::echo ? endpoints.find(e->partner) : e;
+  if (!hearer || f.rewrite.own_of >= hearer->streams.size()) return false;
+  OwnStream& own = hearer->streams[f.rewrite.own_of].own;
+  const Clock* clock = f.clock_of(h.payload_type);
+  const bool sound = clock && !clock->event;
+  if (own.ssrc == 0 || sound) own.begin(clock ? clock->rate : 8000, rng);
+  uint8_t* b = p.bytes.data();
+  rtp::Header header = h;
+  header.sequence = rtp::load16(b + 2);
+  const uint32_t source = own.relayed ? own.relayed->ssrc : 0;
+  if (!own.relay(now.mono, header, payload_octets, sound)) return false;
+  if (own.relayed->ssrc != source) ++hearer->revision;
+  if (header.marker) b[1] |= 0x80;
+  rtp::store16(b + 2, header.sequence);
+  rtp::store32(b + 4, header.timestamp);
+  rtp::store32(b + 8, header.ssrc);
+  return true;
 }
 
 /// True: the packet went over the bridge. Key presses do so at once and as they are while speech does; what
@@ -392,7 +417,7 @@ bool EngineState::cross_bridge(Batch& batch, Flow& f, const rtp::Header& header,
   ++batch.bridged;
   if (bridge.plan().event_to == BridgePlan::no_type) return true;
   OwnStream& own = partner->streams[s.bridge_to].own;
-  begin_own(own, bridge.plan().said.clock_rate);
+  speak(batch.now, own, bridge.plan().said.clock_rate);
   const auto event = bridge.event(batch.now.mono, header, own.timestamp);
   if (event && f.rtp_to.on && payload.size() >= 4)
     send_event(batch, f, bridge, *event, own, payload, clock->rate);
@@ -406,7 +431,7 @@ void EngineState::send_event(Batch& batch, const Flow& f, const Bridge& bridge, 
   rtp::Header h;
   h.marker = event.begins;
   h.payload_type = bridge.plan().event_to;
-  h.sequence = own.sequence++;
+  h.sequence = own.sequence;
   h.timestamp = event.timestamp;
   h.ssrc = own.ssrc;
   h.write(packet.data());
@@ -416,8 +441,7 @@ void EngineState::send_event(Batch& batch, const Flow& f, const Bridge& bridge, 
       uint64_t{rtp::load16(payload.data() + 2)} * bridge.plan().event_to_rate / std::max<uint32_t>(1, rate);
   rtp::store16(body + 2, static_cast<uint16_t>(std::min<uint64_t>(lasted, UINT16_MAX)));
   send_rtp(batch.now, batch.out, f.rtp_to, std::move(packet));
-  ++own.packets;
-  own.octets += 4;
+  own.said(batch.now.mono, event.timestamp, 4);
   Flow& exit = flows[f.rtp_to.port.slot];
   ++exit.sent_packets;
   exit.sent_octets += 4;
@@ -490,12 +514,23 @@ void EngineState::on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p) {
   f.active = true;
   const Flow* media = f.rtcp ? flow_of(f.sibling) : &f;
   if (media && media->secured) media->secured->shift_back(p.bytes);
-  number_back(f, p.bytes);
   if (f.bundle) return share_rtcp(batch, f, *reader, p);
   if (f.wire == Wire::rtp)
     if (const auto read = read_reports(batch.now, f, *reader); !read)
       return refuse_rtcp(batch, f, read.reason());
+  translate_reports(f, p.bytes);
   forward_rtcp(batch, f.rtcp_to, p);
+}
+
+/// What a leg reports, in the words of its partner: about packets that were numbered anew on their way to the
+/// leg, and from a source that the partner hears under another name.
+void EngineState::translate_reports(const Flow& f, MutableBytes compound) const {
+  const Endpoint* e = endpoints.find(f.endpoint);
+  const Endpoint* partner = e ? endpoints.find(e->partner) : nullptr;
+  if (!partner || f.wire != Wire::rtp || f.stream >= e->streams.size()) return;
+  e->streams[f.stream].own.tell_back(compound);
+  if (const Stream* p = counterpart(*e, f.stream, *partner)) p->own.speak_for(compound);
+  number_back(*partner, compound);
 }
 
 /// What comes by the port of a bundle is for each line it is about.
@@ -513,11 +548,13 @@ void EngineState::share_rtcp(Batch& batch, const Flow& f, const rtp::RtcpReader&
     if (const auto read = read_reports(batch.now, *member, reader); !read)
       return refuse_rtcp(batch, *member, read.reason());
     if (first) {
+      translate_reports(*member, p.bytes);
       forward_rtcp(batch, member->rtcp_to, p);
     } else if (member->rtcp_to.on) {
       Buffer again = Buffer::with_capacity(copy.size() + srtp::tail_room);
       again.resize(copy.size());
       std::copy(copy.begin(), copy.end(), again.data());
+      translate_reports(*member, again.writable().first(copy.size()));
       send_rtcp(batch.out, member->rtcp_to, std::move(again));
       ++batch.relayed;
     }

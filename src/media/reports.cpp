@@ -216,21 +216,14 @@ void EngineState::send_reports(Now now, Endpoint& e, port::MediaOut& out) {
 /// reports as agreed.
 void EngineState::send_report(Now now, const Endpoint& e, Stream& s, Flow& f, const Destination& to,
                               port::MediaOut& out) {
-  const bool echoing = e.feed == Feed::echo;
-  if (!echoing) begin_own(s.own, s.own.ssrc != 0 ? s.own.clock_rate : f.received.clock_rate);
-  const uint32_t ssrc = echoing ? s.own.echo_ssrc : s.own.ssrc;
-  const uint64_t packets = echoing ? f.sent_packets : s.own.packets;
+  s.own.name(f.received.clock_rate, rng);
+  const uint32_t ssrc = s.own.ssrc;
+  const uint64_t packets = s.own.packets;
   const uint64_t ntp = rtp::ntp_time(now.wall);
   std::optional<rtp::SenderInfo> info;
-  if (packets != s.own.reported_before) {  // since one of our last two reports
-    info = rtp::SenderInfo{ntp, s.own.timestamp, static_cast<uint32_t>(packets),
-                           static_cast<uint32_t>(echoing ? f.sent_octets : s.own.octets)};
-    if (echoing) {
-      const int64_t since = f.received.has_arrival ? (now.mono - f.received.last_arrival).count() : 0;
-      info->rtp_timestamp =
-          f.received.last_timestamp + static_cast<uint32_t>(since / 1000 * f.received.clock_rate / 1'000'000);
-    }
-  }
+  if (packets != s.own.reported_before)  // since one of our last two reports
+    info = rtp::SenderInfo{ntp, s.own.timestamp_at(now.mono), static_cast<uint32_t>(packets),
+                           static_cast<uint32_t>(s.own.octets)};
   s.own.reported_before = std::exchange(s.own.reported, packets);
   std::optional<rtp::ReportBlock> block;
   if (f.received.started) {

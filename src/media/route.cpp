@@ -110,9 +110,10 @@ void EngineState::route(Endpoint& e) {
     if (e.feed == Feed::echo) {
       to = exits_to(s);
       to.rtcp.on = false;  // its own reports would be about a stream it does not know
+      // A phone must not meet its own SSRC (RFC 3550 section 8.2).
       rewrite.identity = false;
-      rewrite.replace_ssrc = true;
-      rewrite.ssrc = s.own.echo_ssrc;
+      rewrite.as_own = true;
+      rewrite.own_of = static_cast<uint8_t>(i);
     } else if (partner && s.live) {
       if (const Stream* p = counterpart(e, i, *partner)) {
         to = exits_to(*p);
@@ -120,6 +121,11 @@ void EngineState::route(Endpoint& e) {
         // One is decrypted here and the other is not: neither could make anything of what the other sends.
         if ((s.wire == Wire::rtp) != (p->wire == Wire::rtp)) to = {};
         rewrite = rewrite_between(s, *p);
+        if (p->one_source && s.wire == Wire::rtp) {
+          rewrite.identity = false;
+          rewrite.as_own = true;
+          rewrite.own_of = static_cast<uint8_t>(p - partner->streams.data());
+        }
         const bool transcode = e.config.transcode && partner->config.transcode;
         if (transcode && s.wire == Wire::rtp && p->wire == Wire::rtp) set_longest(*rtp, s, p);
         bridged = transcode && connect_bridge(s, *partner, *p);

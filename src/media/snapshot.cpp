@@ -151,7 +151,6 @@ void read(const proto::MediaFlow& in, Now now, Flow& f) {
 void write(const OwnStream& o, Now now, proto::MediaOwnStream& out) {
   out.set_ssrc(o.ssrc);
   out.set_clock_rate(o.clock_rate);
-  out.set_echo_ssrc(o.echo_ssrc);
   out.set_sequence(o.sequence);
   out.set_timestamp(o.timestamp);
   out.set_packets(o.packets);
@@ -161,6 +160,14 @@ void write(const OwnStream& o, Now now, proto::MediaOwnStream& out) {
   out.set_peer_report_ntp(o.peer_report_ntp);
   out.set_peer_report_at(deadline_to_wall(now, o.peer_report_at));
   if (o.ssrc != 0) out.set_at(now.wall.ns);
+  out.set_sent_timestamp(o.sent_timestamp);
+  out.set_sent_at(deadline_to_wall(now, o.sent_at));
+  out.set_relayed(o.relayed.has_value());
+  if (!o.relayed) return;
+  out.set_relayed_ssrc(o.relayed->ssrc);
+  out.set_relayed_numbers(o.relayed->numbers);
+  out.set_sequence_offset(o.relayed->sequence_offset);
+  out.set_timestamp_offset(o.relayed->timestamp_offset);
 }
 
 /// Frames our stream may have gone on for after the snapshot, with nobody left who knows. No part is a day
@@ -178,8 +185,8 @@ OwnStream read(const proto::MediaOwnStream& in, Now now) {
   OwnStream o;
   o.ssrc = in.ssrc();
   o.clock_rate = in.clock_rate();
-  o.echo_ssrc = in.echo_ssrc();
-  const int64_t frames = frames_since(in, now);
+  // Who is relayed goes on counting by himself.
+  const int64_t frames = in.relayed() ? 0 : frames_since(in, now);
   o.sequence = static_cast<uint16_t>(in.sequence() + frames);
   o.timestamp = static_cast<uint32_t>(in.timestamp() + frames * (o.clock_rate / 1000 * frame_ms));
   o.packets = in.packets();
@@ -188,6 +195,11 @@ OwnStream read(const proto::MediaOwnStream& in, Now now) {
   o.reported_before = in.reported_before();
   o.peer_report_ntp = in.peer_report_ntp();
   o.peer_report_at = deadline_from_wall(now, in.peer_report_at());
+  o.sent_timestamp = in.sent_timestamp();
+  o.sent_at = deadline_from_wall(now, in.sent_at());
+  if (in.relayed())
+    o.relayed = OwnStream::Relayed{in.relayed_ssrc(), static_cast<uint16_t>(in.relayed_numbers()),
+                                   static_cast<uint16_t>(in.sequence_offset()), in.timestamp_offset()};
   return o;
 }
 

@@ -28,13 +28,10 @@ std::optional<size_t> EngineState::voice_stream(const Endpoint& e) const {
   return std::nullopt;
 }
 
-/// A stream of ours begins, or goes on at another clock.
-void EngineState::begin_own(OwnStream& own, uint32_t clock_rate) {
-  if (own.ssrc != 0 && own.clock_rate == clock_rate) return;
-  own.ssrc = static_cast<uint32_t>(rng.next()) | 1;
-  own.sequence = static_cast<uint16_t>(rng.next() & 0x7FFF);
-  own.timestamp = static_cast<uint32_t>(rng.next());
-  own.clock_rate = clock_rate;
+/// What is said next on that stream is ours.
+void EngineState::speak(Now now, OwnStream& own, uint32_t clock_rate) {
+  own.begin(clock_rate, rng);
+  own.take_over(now.mono);
 }
 
 /// Indices no snapshot knows of, too many of them: the next owner would use them again.
@@ -157,14 +154,13 @@ void EngineState::send_said(Now now, port::MediaOut& out, Stream& s, const playo
   rtp::Header h;
   h.marker = said.marker;
   h.payload_type = payload_type;
-  h.sequence = s.own.sequence++;
+  h.sequence = s.own.sequence;
   h.timestamp = s.own.timestamp + said.later;
   h.ssrc = s.own.ssrc;
   h.write(packet.data());
   std::copy(said.payload.begin(), said.payload.end(), packet.data() + rtp::Header::fixed_bytes);
   send_rtp(now, out, to, std::move(packet));
-  ++s.own.packets;
-  s.own.octets += octets;
+  s.own.said(now.mono, h.timestamp, octets);
   Flow& exit = flows[to.port.slot];
   ++exit.sent_packets;
   exit.sent_octets += octets;
@@ -180,7 +176,7 @@ void EngineState::play_voice(Now now, Endpoint& e, port::MediaOut& out) {
   const PayloadFormat* f = said_format(s);
   Instant next = e.voice_at + milliseconds(e.voice.frame_ms());
   if (f) {
-    begin_own(s.own, f->clock_rate);
+    speak(now, s.own, f->clock_rate);
     effort.frame(e.voice_at, now.mono);
     e.voice.set_complexity(effort.complexity());
     if (s.own.expected_loss) e.voice.set_expected_loss(*s.own.expected_loss);
@@ -230,7 +226,7 @@ void EngineState::ask_for_pictures(Now now, Endpoint& e, port::MediaOut& out) {
     if (std::none_of(feedback.begin(), feedback.end(),
                      [](std::string_view v) { return v.find("pli") != std::string_view::npos; }))
       continue;
-    begin_own(s.own, 90'000);
+    s.own.name(90'000, rng);
     constexpr size_t size = 20;
     Buffer packet = Buffer::with_capacity(size + srtp::tail_room);
     packet.resize(size);

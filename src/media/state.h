@@ -23,6 +23,7 @@
 #include "media/handshake.h"
 #include "media/security.h"
 #include "media/tap.h"
+#include "media/own_stream.h"
 #include "media/own_voice.h"
 #include "media/room.h"
 #include "media/shared.h"
@@ -57,23 +58,6 @@ struct PayloadFormat {
   uint8_t channels = 1;
   std::string parameters;  // fmtp
   bool same_codec(const PayloadFormat& other) const;
-};
-
-/// A stream we originate: music, ringback. It keeps its SSRC and goes on where it stopped.
-struct OwnStream {
-  uint32_t ssrc = 0;           // 0: none yet
-  uint32_t clock_rate = 8000;  // of `timestamp`: one SSRC has one (RFC 7160)
-  uint32_t echo_ssrc = 0;
-  uint16_t sequence = 0;
-  uint32_t timestamp = 0;
-  uint64_t packets = 0;
-  uint64_t octets = 0;
-  uint64_t reported = 0, reported_before = 0;  // packets sent at our last two reports
-  /// Percent of it that the peer is likely to miss, by its reports; nothing: it has sent none.
-  std::optional<uint8_t> expected_loss;
-  // of the peer's last SR, for our reports
-  uint32_t peer_report_ntp = 0;
-  Instant peer_report_at;
 };
 
 /// DTLS of one m-line, under the terms agreed. Without rtcp-mux each port has its own association, and keys
@@ -137,6 +121,7 @@ struct Stream {
   std::unique_ptr<DtlsKeying> dtls;
   std::vector<EarlyHandshake> early;
   OwnStream own;
+  bool one_source = false;         // all that the leg hears on it goes out under `own`
   std::unique_ptr<Bridge> bridge;  // to the partner, when it takes none of what this leg sends
   size_t bridge_to = 0;            // the partner's stream
   Instant bridge_at;               // its next frame
@@ -517,7 +502,7 @@ class EngineState {
   void tell_partner(Now now, Endpoint& e, const DtmfTarget& to, const PressNews& news);
   /// A telephone event of the leg's. False: it goes no further.
   bool hear_event(Now now, Flow& f, const Clock& clock, const rtp::Header& header, port::MediaPacket& p);
-  void number_back(const Flow& f, MutableBytes compound) const;
+  void number_back(const Endpoint& partner, MutableBytes compound) const;
   void open_line(Now now, Endpoint& e, const rtp::Header* without);
   bool by_bridge(const Endpoint& e, uint8_t payload_type) const;
   bool renumber(Endpoint& e, Flow& f, const rtp::Header& header, port::MediaPacket& p, bool event);
@@ -552,6 +537,8 @@ class EngineState {
   void accepted_first(Flow& f);
   void pass_on(Batch& batch, Flow& f, const rtp::Header& header, Bytes payload, port::MediaPacket& p);
   void pack_anew(const Flow& f);
+  bool go_on_as_own(Now now, const Flow& f, const rtp::Header& header, size_t payload_octets,
+                    port::MediaPacket& p);
   void pass_released(Batch& batch, Flow& f, std::vector<DtmfEar::Held>& released);
   bool cross_bridge(Batch& batch, Flow& f, const rtp::Header& header, Bytes payload);
   void send_event(Batch& batch, const Flow& f, const Bridge& bridge, const Bridge::Event& event,
@@ -559,6 +546,7 @@ class EngineState {
   bool unprotect(Batch& batch, Flow& f, port::MediaPacket& p, bool rtcp);
   void forward(Batch& batch, const Destination& to, const port::MediaPacket& p, uint32_t payload_octets);
   void forward_rtcp(Batch& batch, const Destination& to, const port::MediaPacket& p);
+  void translate_reports(const Flow& f, MutableBytes compound) const;
 
   void audio_statistics(const Stream& s, const Flow& f, LegStatistics& out) const;
 
@@ -585,7 +573,7 @@ class EngineState {
   std::optional<size_t> voice_stream(const Endpoint& e) const;
   void send_said(Now now, port::MediaOut& out, Stream& s, const playout::Speaker::Said& said,
                  uint8_t payload_type, const Destination& to);
-  void begin_own(OwnStream& own, uint32_t clock_rate);
+  void speak(Now now, OwnStream& own, uint32_t clock_rate);
   bool speaks(const Endpoint& e, size_t index) const;
   void play_voice(Now now, Endpoint& e, port::MediaOut& out);
   void check_silence(Now now, Endpoint& e);

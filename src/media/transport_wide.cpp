@@ -161,7 +161,7 @@ void EngineState::tell_arrivals(Now, Endpoint& e, port::MediaOut& out) {
     if (!s.arrivals) continue;
     const Flow* f = flow_of(s.rtp.id);
     const Exits to = exits_to(s);
-    begin_own(s.own, 90'000);
+    s.own.name(90'000, rng);
     while (!s.arrivals->empty()) {
       Buffer packet = Buffer::with_capacity(rtp::Arrivals::longest_feedback + srtp::tail_room);
       packet.resize(rtp::Arrivals::longest_feedback);

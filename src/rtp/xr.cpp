@@ -78,6 +78,35 @@ void shift_xr(uint8_t* p, Bytes body, uint32_t ssrc, uint16_t ahead) {
   }
 }
 
+void rename(uint8_t* p, uint32_t from, uint32_t to) {
+  if (load32(p) == from) store32(p, to);
+}
+
+/// Chunks of an SDES (RFC 3550 section 6.5): a source, items, and zeros up to the next word.
+void rename_chunks(uint8_t* p, Bytes body, uint32_t from, uint32_t to) {
+  for (size_t at = 0; at + 4 <= body.size();) {
+    rename(p + at, from, to);
+    at += 4;
+    while (at + 1 < body.size() && body[at] != 0) at += size_t{2} + body[at + 1];
+    at = (at / 4 + 1) * 4;
+  }
+}
+
+void rename_in_xr(uint8_t* p, Bytes body, uint32_t from, uint32_t to) {
+  for (size_t at = 4; at < body.size();) {
+    const size_t size = block_bytes(body.subspan(at));
+    if (size == 0) return;
+    const auto type = static_cast<XrType>(body[at]);
+    if (type == XrType::dlrr) {
+      for (size_t sub = header_bytes; sub + dlrr_bytes <= size; sub += dlrr_bytes)
+        rename(p + at + sub, from, to);
+    } else if (type != XrType::receiver_reference_time && size >= header_bytes + 4) {
+      rename(p + at + header_bytes, from, to);
+    }
+    at += size;
+  }
+}
+
 }  // namespace
 
 Result<XrReader, RtcpReason> XrReader::open(const RtcpPacket& packet) {
@@ -194,6 +223,45 @@ void shift_back(MutableBytes compound, uint32_t ssrc, int32_t ahead) {
       default:
         break;
     }
+  }
+}
+
+void rename_source(MutableBytes compound, uint32_t from, uint32_t to) {
+  if (from == to) return;
+  auto reader = RtcpReader::open(compound);
+  if (!reader) return;
+  while (const auto packet = reader->next()) {
+    uint8_t* body = compound.data() + (packet->body.data() - compound.data());
+    const size_t size = packet->body.size();
+    const auto type = static_cast<RtcpType>(packet->type);
+    if (type == RtcpType::bye || size < 4) continue;
+    if (type == RtcpType::sdes) {
+      rename_chunks(body, packet->body, from, to);
+      continue;
+    }
+    rename(body, from, to);
+    if (type == RtcpType::sr || type == RtcpType::rr) {
+      const size_t head = type == RtcpType::sr ? 24 : 4;
+      for (size_t i = 0, at = head; i < packet->count && at + 24 <= size; ++i, at += 24)
+        rename(body + at, from, to);
+    } else if (type == RtcpType::rtpfb || type == RtcpType::psfb) {
+      if (size >= 8) rename(body + 4, from, to);
+    } else if (type == RtcpType::xr) {
+      rename_in_xr(body, packet->body, from, to);
+    }
+  }
+}
+
+void restamp_sender(MutableBytes compound, uint32_t ssrc, const SenderStamp& stamp) {
+  auto reader = RtcpReader::open(compound);
+  if (!reader) return;
+  while (const auto packet = reader->next()) {
+    if (packet->type != static_cast<uint8_t>(RtcpType::sr) || packet->body.size() < 24) continue;
+    uint8_t* body = compound.data() + (packet->body.data() - compound.data());
+    if (load32(body) != ssrc) continue;
+    store32(body + 12, load32(body + 12) + stamp.ahead);
+    store32(body + 16, stamp.packets);
+    store32(body + 20, stamp.octets);
   }
 }
 

@@ -105,4 +105,18 @@ size_t write_xr(MutableBytes out, uint32_t ssrc, const XrContents& contents);
 /// 3611 sections 4.1 to 4.3, 4.6). `compound` is one that RtcpReader::open() has taken.
 void shift_back(MutableBytes compound, uint32_t ssrc, int32_t ahead);
 
+/// Whoever is `from` in such a compound, as a sender, as what is reported about, or by its CNAME, becomes
+/// `to`. But a BYE stays who it is: his stream ends, not the other. FIR, REMB and their like keep what they
+/// list.
+void rename_source(MutableBytes compound, uint32_t from, uint32_t to);
+
+/// What becomes of a source's sender information (RFC 3550 section 6.4.1) where its packets go on in a stream
+/// whose timestamps are `ahead` of its own, and that has sent more than it has.
+struct SenderStamp {
+  uint32_t ahead = 0;
+  uint32_t packets = 0;
+  uint32_t octets = 0;
+};
+void restamp_sender(MutableBytes compound, uint32_t ssrc, const SenderStamp& stamp);
+
 }  // namespace tandem::rtp

@@ -135,8 +135,7 @@ def two_codecs(node, driver, of_page, of_phone, codec, called):
     a.event("confirmed")
     both_hear()
     b.command("hold")
-    # Music is no tone of ours, nor silence.
-    wait_for(lambda: (got := a.do("heard"))["level"] and got["level"] > -70 and abs(got["hertz"] - 620) > 15, 15, "music on hold in the page")
+    hears_music(a)
     b.command("resume")
     a.heard(620)  # baresip records no more once it has held
     a.do("hangup")
@@ -152,6 +151,35 @@ def two_codecs(node, driver, of_page, of_phone, codec, called):
     b.command("hangup")
     a.event("ended")
     over(of_phone)  # Chromium sends the first codec of an offer that it has, L16 too, whatever it answers that it takes
+
+
+def hears_music(p):
+    """No tone of ours, nor silence."""
+    wait_for(lambda: (got := p.do("heard"))["level"] and got["level"] > -70 and abs(got["hertz"] - 620) > 15, 15, "music on hold in the page")
+
+
+def is_held(node, driver, kind, codec):
+    """A phone that speaks what the page speaks holds it, twice, whoever called: music takes the place of the phone's own packets and gives it back."""
+    b = phone(node, "1002", 620, codec)
+    a = page(node, driver, kind, "1001", 440)
+    for pages_call in (True, False):
+        mark = b.mark()
+        if pages_call:
+            a.do("call", f"sip:1002@{node.domain}")
+            a.event("confirmed")
+        else:
+            b.command("dial", f"sip:1001@{node.domain}")
+            a.event("incoming")
+            a.do("answer")
+            b.event("CALL_ESTABLISHED", since=mark)
+        a.heard(620), b.heard(440, since=len(b.recording()[0]))
+        for _ in range(2):
+            b.command("hold")
+            hears_music(a)
+            b.command("resume")
+            a.heard(620)
+        a.do("hangup")
+        node.wait_no_calls()
 
 
 def pages_see(node, driver, codec):
@@ -389,6 +417,8 @@ def main():
     for of_page, of_phone, codec, called in (("opus", "G722", "G722/16000/1", False), ("G722", "opus", "opus/48000/2", False), ("PCMU", "opus", "opus/48000/2", False),
                                              ("opus", "L16", "L16/16000/1", True)):
         suite.run(f"a page that speaks {of_page} and a phone that speaks {of_phone}", two_codecs, node, driver, of_page, of_phone, codec, called)
+    for kind, codec in (("tandem", "PCMU/8000/1"), ("jssip", "PCMU/8000/1"), ("tandem", "opus/48000/2")):
+        suite.run(f"{kind} is held by a phone that speaks {codec.split('/')[0]}, too", is_held, node, driver, kind, codec)
     suite.run("pages that see each other by H264", pages_see, node, driver, "H264")
     suite.run("jssip signs in with a token", by_token, node, driver)
     relay = relay_node()

@@ -188,5 +188,54 @@ TEST(ShiftBack, NacksAndExtendedReports) {
   EXPECT_EQ(rubbish, before);
 }
 
+TEST(RenameSource, WhereverItStands) {
+  Octets b = receiver_report(7, 0x00024005);  // of 0x99, with its CNAME
+  const auto add = [&](std::initializer_list<int> octets) {
+    const size_t at = b.size();
+    for (const int octet : octets) b.push_back(static_cast<uint8_t>(octet));
+    return at;
+  };
+  const size_t chunks =
+      add({0x82, 202, 0, 5, 0, 0, 0, 5, 1, 1, 'x', 0, 0, 0, 0, 7, 1, 3, 'a', 'b', 'c', 0, 0, 0});
+  const size_t bye = add({0x81, 203, 0, 1, 0, 0, 0, 7});
+  const size_t picture_loss = add({0x81, 206, 0, 2, 0, 0, 0, 7, 0, 0, 0, 7});
+  const size_t xr =
+      add({0x80, 207, 0, 11, 0, 0, 0, 9, 4, 0, 0, 2, 0, 0, 0, 7, 0, 0, 0, 7,  // a reference time
+           5,    0,   0, 3,  0, 0, 0, 7, 0, 0, 0, 7, 0, 0, 0, 7,              // DLRR
+           1,    0,   0, 2,  0, 0, 0, 7, 0, 0, 0, 7});
+  ASSERT_TRUE(RtcpReader::open(b));
+  const Octets before = b;
+  rename_source(b, 7, 0x0A0B0C0D);
+  std::vector<size_t> changed;
+  for (size_t i = 0; i + 4 <= b.size(); i += 4)
+    if (load32(&b[i]) != load32(&before[i])) {
+      EXPECT_EQ(load32(&b[i]), 0x0A0B0C0Du) << i;
+      changed.push_back(i);
+    }
+  EXPECT_EQ(changed,
+            (std::vector<size_t>{8, chunks + 12, picture_loss + 4, picture_loss + 8, xr + 24, xr + 40}));
+  EXPECT_EQ(load32(&b[bye + 4]), 7u) << "his stream ends, ours does not";
+  rename_source(b, 0x0A0B0C0D, 7);
+  EXPECT_EQ(b, before);
+  rename_source(b, 0x99, 1);
+  EXPECT_EQ(load32(&b[4]), 1u);
+  EXPECT_EQ(load32(&b[36]), 1u) << "the chunk with its CNAME";
+}
+
+TEST(RestampSender, OnlyOfWhoIsMeant) {
+  Octets b(100);
+  b.resize(write_report(b, 7, SenderInfo{0x1122334455667788, 1000, 10, 1600}, std::nullopt, "x"));
+  const Octets before = b;
+  restamp_sender(b, 8, {1, 2, 3});
+  EXPECT_EQ(b, before);
+  restamp_sender(b, 7, {0xFFFFFFFF, 20, 3200});
+  const auto info = Report::parse(*RtcpReader::open(b)->next())->sender;
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->ntp, 0x1122334455667788u);
+  EXPECT_EQ(info->rtp_timestamp, 999u);
+  EXPECT_EQ(info->packets, 20u);
+  EXPECT_EQ(info->octets, 3200u);
+}
+
 }  // namespace
 }  // namespace tandem::rtp
