@@ -57,7 +57,7 @@ void OwnStream::said(Instant now, uint32_t packet_timestamp, size_t payload_octe
 bool OwnStream::relay(Instant now, rtp::Header& header, size_t payload_octets, bool sound) {
   const auto number = [&] { return static_cast<uint16_t>(header.sequence + relayed->sequence_offset); };
   const auto behind = [&] { return static_cast<int16_t>(sequence - number()); };  // 0: the next
-  if (!relayed || relayed->ssrc != header.ssrc || behind() > most_reordered) {
+  if (!relayed || relayed->ssrc != header.ssrc || behind() > most_reordered || behind() < -most_lost) {
     uint32_t begins = following(now);
     if (!relayed && !sent_at.is_never() && ahead(timestamp, begins) > 0) begins = timestamp;
     relayed =
@@ -72,7 +72,7 @@ bool OwnStream::relay(Instant now, rtp::Header& header, size_t payload_octets, b
   header.ssrc = ssrc;
   if (back <= 0) {
     sequence = static_cast<uint16_t>(header.sequence + 1);
-    relayed->numbers = static_cast<uint16_t>(std::min<int32_t>(relayed->numbers + 1 - back, most_reordered));
+    relayed->numbers = static_cast<uint16_t>(std::min(relayed->numbers + 1 - back, most_reordered));
   }
   if (sound && ahead(header.timestamp, sent_timestamp) >= 0) {
     sent_timestamp = header.timestamp;

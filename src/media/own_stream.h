@@ -39,8 +39,9 @@ struct OwnStream {
   };
   std::optional<Relayed> relayed;  // nothing: what is heard is ours
 
-  /// Numbers that a source goes back by are its packets' disorder; more of them are a new beginning.
-  static constexpr uint16_t most_reordered = 1000;
+  /// Numbers that a source goes back by are its packets' disorder, and those it leaves out are lost; more of
+  /// them are a new beginning (RFC 3550 appendix A.1).
+  static constexpr int most_reordered = 1000, most_lost = 3000;
 
   /// It begins, or goes on at another clock under another SSRC.
   void begin(uint32_t rate, Rng& rng);

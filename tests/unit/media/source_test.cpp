@@ -136,8 +136,13 @@ TEST(Source, EchoComesBackUnderAnotherSsrc) {
   EXPECT_EQ(w.sent[0].to, at("10.0.0.1:4000"));
   EXPECT_EQ(w.sent[0].from, port);
   EXPECT_NE(w.sent[0].ssrc(), v.ssrc);
-  EXPECT_EQ(w.sent[0].sequence(), rtp::load16(&packet[2]));
   EXPECT_TRUE(std::equal(packet.begin() + 12, packet.end(), w.sent[0].bytes.begin() + 12));
+  w.pass(milliseconds(20));
+  w.receive(v.from, port, v.packet());
+  ASSERT_EQ(w.sent.size(), 2u);
+  EXPECT_EQ(w.sent[1].ssrc(), w.sent[0].ssrc());
+  EXPECT_EQ(w.sent[1].sequence(), static_cast<uint16_t>(w.sent[0].sequence() + 1));
+  EXPECT_EQ(w.sent[1].timestamp(), w.sent[0].timestamp() + 160);
 }
 
 TEST(Source, ReportsTellOfWhatWePlayAndHear) {
