@@ -46,15 +46,21 @@ def wait_for(probe, seconds, what):
         time.sleep(0.05)
 
 
+given = set()
+
+
 def free_port(both=True):
-    """A port nobody has, below the range the kernel hands out by itself."""
+    """A port nobody has, nor was given before, below the range the kernel hands out by itself."""
     for _ in range(200):
         port = random.randrange(10000, 30000, 2)
+        if port in given:
+            continue
         try:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u, socket.socket() as t:
                 u.bind((HOST, port))
                 if both:
                     t.bind((HOST, port))
+            given.add(port)
             return port
         except OSError:
             continue
