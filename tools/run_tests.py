@@ -163,7 +163,7 @@ def interop_scripts():
 
 def without_pages(scripts):
     """The console is built for release alone, and Chromium beside a sanitized program takes its time for nothing that is new."""
-    pages = ("test_browser.py", "test_channels.py", "test_console.py", "test_softphone.py")
+    pages = ("test_browser.py", "test_channels.py", "test_console.py", "test_softphone.py", "test_video_loss.py")
     return [s for s in scripts if s.name not in pages]
 
 

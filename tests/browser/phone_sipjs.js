@@ -4,7 +4,7 @@ import {Inviter, Messager, Registerer, RequestPendingError, SessionState, UserAg
 import {connectionFacts, listenTo, remoteStream} from './ears.js';
 
 const note = (kind, facts = {}) => window.log.push({kind, ...facts});
-let ua, registerer, session, measure;
+let ua, registerer, session, measure, extraHeaders;
 const connection = () => session.sessionDescriptionHandler.peerConnection;
 const uriOf = (text) => UserAgent.makeURI(text);
 
@@ -23,9 +23,11 @@ function take(next) {
 }
 
 window.phone = {
-  async start({url, uri, password, name, user}) {
+  async start({url, uri, password, jwt, name, user}) {
+    // It has no setting for tokens: they go with each request that begins something.
+    extraHeaders = jwt ? [`Authorization: Bearer ${jwt}`] : [];
     ua = new UserAgent({
-      uri: uriOf(uri), displayName: name, authorizationUsername: user, authorizationPassword: password, logLevel: 'warn',
+      uri: uriOf(uri), displayName: name, ...(jwt ? {} : {authorizationUsername: user, authorizationPassword: password}), logLevel: 'warn',
       transportOptions: {server: url, keepAliveInterval: 2, keepAliveDebounce: 0}, gracefulDisconnect: true,
       sessionDescriptionHandlerFactoryOptions: {iceGatheringTimeout: 500},
       delegate: {
@@ -36,13 +38,13 @@ window.phone = {
       },
     });
     await ua.start();
-    registerer = new Registerer(ua, {expires: 120});
+    registerer = new Registerer(ua, {expires: 120, extraHeaders});
     registerer.stateChange.addListener((state) => note(state.toLowerCase()));
   },
   register: () => registerer.register({requestDelegate: {onReject: (r) => note('registrationFailed', {status: r.message.statusCode})}}),
   unregister: () => registerer.unregister(),
   async call(target) {
-    take(new Inviter(ua, uriOf(target), {sessionDescriptionHandlerOptions: {constraints: {audio: true, video: false}}}));
+    take(new Inviter(ua, uriOf(target), {extraHeaders, sessionDescriptionHandlerOptions: {constraints: {audio: true, video: false}}}));
     await session.invite({requestDelegate: {onReject: (r) => note('failed', {status: r.message.statusCode})}});
   },
   answer: () => session.accept({sessionDescriptionHandlerOptions: {constraints: {audio: true, video: false}}}),
@@ -66,7 +68,7 @@ window.phone = {
   transfer: (target) => session.refer(uriOf(target), {requestDelegate: {onAccept: () => note('transferAccepted'), onReject: (r) => note('transferFailed', {status: r.message.statusCode})},
                                                      onNotify: (n) => { n.accept(); note('transferNotify', {text: n.request.body}); }}),
   async message(target, text) {
-    await new Messager(ua, uriOf(target), text).message({requestDelegate: {onAccept: () => note('messageSent'), onReject: (r) => note('messageFailed', {status: r.message.statusCode})}});
+    await new Messager(ua, uriOf(target), text, 'text/plain', {extraHeaders}).message({requestDelegate: {onAccept: () => note('messageSent'), onReject: (r) => note('messageFailed', {status: r.message.statusCode})}});
   },
   heard() {
     measure ??= listenTo(remoteStream(connection()));

@@ -6,16 +6,18 @@ import {connectionFacts, listenTo} from './ears.js';
 const note = (kind, facts = {}) => window.log.push({kind, ...facts});
 let client, call, measure, connection, media;
 
-/** It offers and takes these codecs alone, by kind: {audio: ['opus'], video: ['H264']}. What carries no sound or picture of its own stays. */
-function speaking(made, codecs) {
+/** It offers and takes these codecs alone, by kind: {audio: ['opus'], video: ['H264']}. What carries no sound or picture of its own stays, but
+ *  without `repair` what was lost comes no second time. */
+function speaking(made, codecs, repair) {
+  const besides = repair ? ['rtx', 'telephone-event'] : ['telephone-event'];
   for (const name of ['createOffer', 'createAnswer']) {
     const plain = made[name].bind(made);
     made[name] = (...options) => {
       for (const t of made.getTransceivers()) {
         const {kind} = t.receiver.track, wanted = codecs[kind];
-        if (wanted) t.setCodecPreferences(RTCRtpReceiver.getCapabilities(kind).codecs.filter(({mimeType}) => [...wanted, 'rtx', 'telephone-event'].includes(mimeType.split('/')[1])));
+        if (wanted) t.setCodecPreferences(RTCRtpReceiver.getCapabilities(kind).codecs.filter(({mimeType}) => [...wanted, ...besides].includes(mimeType.split('/')[1])));
       }
-      return plain(...options);
+      return repair ? plain(...options) : plain(...options).then(({type, sdp}) => ({type, sdp: sdp.replace(/a=rtcp-fb:\d+ (nack|ccm).*\r\n/g, '')}));
     };
   }
   return made;
@@ -31,11 +33,11 @@ function take(next) {
 }
 
 window.phone = {
-  async start({url, uri, password, jwt, iceServers, relayOnly, video, codecs = {}}) {
+  async start({url, uri, password, jwt, iceServers, relayOnly, video, codecs = {}, repair = true}) {
     media = {relayOnly, ...(iceServers ? {iceServers} : {}), constraints: {audio: true, video: video ? {width: 320, height: 180} : false}};
     client = new Client({
       url: url.replace(/sip$/, 'rtc'), user: uri.replace('sip:', ''), ...(jwt ? {token: () => jwt} : {password}), media,
-      createConnection: (configuration) => (connection = speaking(new RTCPeerConnection(configuration), codecs)),
+      createConnection: (configuration) => (connection = speaking(new RTCPeerConnection(configuration), codecs, repair)),
     });
     client.on('state', (state) => note(state === 'online' ? 'connected' : state));
     client.on('registered', (e) => note('registered', e));
@@ -101,8 +103,12 @@ window.phone = {
     for (const report of stats.values()) {
       if (report.kind !== 'video') continue;
       if (report.type === 'inbound-rtp')
-        Object.assign(pictures, {frames: report.framesDecoded, width: report.frameWidth, height: report.frameHeight, codec: stats.get(report.codecId)?.mimeType});
-      if (report.type === 'outbound-rtp') pictures.sentFrames = report.framesEncoded;
+        Object.assign(pictures, {frames: report.framesDecoded, width: report.frameWidth, height: report.frameHeight, codec: stats.get(report.codecId)?.mimeType,
+                                 lost: report.packetsLost, packets: report.packetsReceived, nacks: report.nackCount, keyFramesAsked: report.pliCount + report.firCount,
+                                 keyFrames: report.keyFramesDecoded, repaired: report.retransmittedPacketsReceived ?? 0, frozen: report.totalFreezesDuration});
+      if (report.type === 'outbound-rtp')
+        Object.assign(pictures, {sentFrames: report.framesEncoded, sentPackets: report.packetsSent, resent: report.retransmittedPacketsSent, nacksHeard: report.nackCount,
+                                 keyFramesWanted: report.pliCount + report.firCount, sentKeyFrames: report.keyFramesEncoded});
     }
     return {...(await connectionFacts(connection)), ...path, pictures};
   },

@@ -7,6 +7,7 @@ import threading
 import time
 
 from harness import HERE, Failed, check, wait_for, write_tone
+from own_network import ADDRESS
 
 FOLDER = HERE.parent / "browser"
 
@@ -18,6 +19,14 @@ def missing():
     if not (FOLDER / "node_modules/playwright-core").exists():
         return "npm ci has not been run in tests/browser"
     return None
+
+
+def node_of(node, **more):
+    """Starts that node where pages reach it, from wherever they come."""
+    node.config = {"realms": [{"name": "default", "listeners": [{"transport": "udp", "bind": f"{ADDRESS}:{node.sip}"}],
+                               "media": {"bind_v4": ADDRESS, "ports": f"{node.media[0]}-{node.media[1]}", "webrtc_port": node.webrtc}}],
+                   "web": {"bind": f"0.0.0.0:{node.web}", "websocket": {"origins": ["*"]}}, **more}
+    return node.start()
 
 
 class Driver:

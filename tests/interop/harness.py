@@ -20,6 +20,7 @@ import traceback
 import urllib.error
 import urllib.request
 import wave
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 HOST = "127.0.0.1"
@@ -517,7 +518,7 @@ class Baresip:
             raise Failed(f"{e}; {len(samples)} samples at {rate}, last: {dominant(samples[-rate * 2:], [440, 620, 880, 1250, hertz], rate, rate // 10)}") from None
 
     def seen(self):
-        """How much the brightness of the picture that it shows varies, and its size; None: it shows none."""
+        """How much the brightness of the picture that it shows varies, its size, and a sum that another picture does not have; None: it shows none."""
         path = self.folder / f"seen-{time.monotonic_ns()}.png"
         self.command("snapshot_recv", str(path))
         try:
@@ -527,7 +528,7 @@ class Baresip:
         size = tuple(int.from_bytes(path.read_bytes()[at:at + 4], "big") for at in (16, 20))
         grey = subprocess.run(["ffmpeg", "-loglevel", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "gray", "-"], capture_output=True).stdout
         mean = sum(grey) / max(len(grey), 1)
-        return {"size": size, "spread": (sum((g - mean) ** 2 for g in grey) / max(len(grey), 1)) ** 0.5}
+        return {"size": size, "sum": zlib.crc32(grey), "spread": (sum((g - mean) ** 2 for g in grey) / max(len(grey), 1)) ** 0.5}
 
     def close(self):
         try:

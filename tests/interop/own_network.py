@@ -1,10 +1,12 @@
 """A network namespace of the test's own, for what neither browsers nor ICE do over a loopback address."""
 import itertools
+import json
 import os
+import select
 import subprocess
 import sys
 
-from harness import check, stop, wait_for
+from harness import HERE, check, stop, wait_for
 
 ADDRESS = "10.77.0.1"
 ON_LOOPBACK = f"ip link set lo up && ip address add {ADDRESS}/24 dev lo"
@@ -37,11 +39,14 @@ class Elsewhere:
         self.prefix = ["nsenter", f"--net={space}"]
         wire = next(self.wires)
         self.here, self.there = f"wire{wire}", f"wire{wire + 1}"
-        self._run("ip", "link", "add", self.here, "type", "veth", "peer", "name", self.there, "netns", str(self.process.pid))
+        self._lay()
         for n in networks:
             self._run("ip", "address", "add", f"10.78.{n}.1/24", "dev", self.here)
         self._run("ip", "link", "set", self.here, "up")
         self._run(*self.prefix, "sh", "-c", f"ip link set lo up && ip link set {self.there} up")
+
+    def _lay(self):
+        self._run("ip", "link", "add", self.here, "type", "veth", "peer", "name", self.there, "netns", str(self.process.pid))
 
     @staticmethod
     def _run(*words):
@@ -66,3 +71,35 @@ class Elsewhere:
     def close(self):
         stop(self.process)
         subprocess.run(["ip", "link", "del", self.here], capture_output=True)  # the namespace lingers, and its wire with it
+
+
+class BadWire(Elsewhere):
+    """A machine besides whose wire loses packets and takes its time (lossy_wire.py): kernels need not have netem."""
+    SEED = 7
+
+    @staticmethod
+    def missing():
+        """Why there can be none here; None when there can."""
+        return None if os.access("/dev/net/tun", os.R_OK | os.W_OK) else "no /dev/net/tun"
+
+    def _lay(self):
+        self.wire = subprocess.Popen([sys.executable, str(HERE / "lossy_wire.py"), self.here, self.there, f"/proc/{self.process.pid}/ns/net", str(self.SEED)],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._answer()
+
+    def _answer(self):
+        check(select.select([self.wire.stdout], [], [], 10)[0], "the wire does not answer")
+        line = self.wire.stdout.readline()
+        check(line, "the wire ended")
+        return json.loads(line)
+
+    def set(self, **how):
+        """loss: a share of the packets; delay: seconds, one way. What it `to_there` and `to_here` has carried and lost so far."""
+        self.wire.stdin.write(json.dumps(how) + "\n")
+        self.wire.stdin.flush()
+        return self._answer()
+
+    def close(self):
+        self.wire.stdin.close()
+        stop(self.wire)
+        super().close()

@@ -8,7 +8,7 @@ import shutil
 import time
 
 import own_network
-from browser import Driver, Page, missing
+from browser import Driver, Page, missing, node_of
 from harness import Baresip, Suite, check, free_port, wait_for
 from own_network import ADDRESS, Elsewhere
 from tokens import taking_tokens, token_of
@@ -17,13 +17,6 @@ NO_NETWORK = own_network.enter(own_network.ON_A_WIRE)
 
 suite = Suite()
 count = 0
-
-
-def node_of(node, **more):
-    node.config = {"realms": [{"name": "default", "listeners": [{"transport": "udp", "bind": f"{ADDRESS}:{node.sip}"}],
-                               "media": {"bind_v4": ADDRESS, "ports": f"{node.media[0]}-{node.media[1]}", "webrtc_port": node.webrtc}}],
-                   "web": {"bind": f"0.0.0.0:{node.web}", "websocket": {"origins": ["*"]}}, **more}
-    return node.start()
 
 
 def phone(node, user, hertz, codec="PCMU/8000/1", options="", **more):
@@ -201,10 +194,11 @@ def pages_see(node, driver, codec):
     node.wait_no_calls()
 
 
-def by_token(node, driver):
-    """JsSIP signs in with a JSON Web Token and never knows a password; one that is old lets nobody in."""
+def by_token(node, driver, kind):
+    """A page signs in with a JSON Web Token and never knows a password; one that is old, or that a stranger signed, lets nobody in."""
+    taken = node.metric("auth_tokens_total", 'outcome="ok"')
     b = phone(node, "1002", 620)
-    a = page(node, driver, "jssip", "1001", 440, token=token_of("1001"))
+    a = page(node, driver, kind, "1001", 440, token=token_of("1001"))
     a.do("call", f"sip:1002@{node.domain}")
     a.event("confirmed")
     a.heard(620), b.heard(440)
@@ -219,11 +213,15 @@ def by_token(node, driver):
     b.command("hangup")
     a.event("ended")
     node.wait_no_calls()
-    check(node.metric("auth_tokens_total", 'outcome="ok"') >= 2, "it was not the token that let the page in")
-    old = suite.closing(Page(driver, node, "jssip", "1003", 880, ADDRESS, node.folder, token=token_of("1003", seconds=-60)))
-    old.do("register")
-    check(old.event("registrationFailed")["status"] == 401, "an old token")
-    check(node.metric("auth_tokens_total", 'outcome="expired"') >= 1, "the old token was not counted")
+    check(node.metric("auth_tokens_total", 'outcome="ok"') >= taken + 2, "it was not the token that let the page in")
+    for why, bad in (("expired", token_of("1003", seconds=-60)), ("signature", token_of("1003", key="x" * 48))):
+        counted = node.metric("auth_tokens_total", f'outcome="{why}"')
+        refused = suite.closing(Page(driver, node, kind, "1003", 880, ADDRESS, node.folder, token=bad))
+        refused.do("register")
+        check(refused.event("registrationFailed")["status"] == 401, f"{why}: another answer")
+        check(not any(e["kind"] == "registered" for e in refused.log()), f"{why}: let in")
+        check(node.metric("auth_tokens_total", f'outcome="{why}"') > counted, f"{why}: not counted")
+        check(not node.api("GET", "/registrations?search=1003")["items"], f"{why}: registered")
 
 
 def relay_node():
@@ -420,7 +418,8 @@ def main():
     for kind, codec in (("tandem", "PCMU/8000/1"), ("jssip", "PCMU/8000/1"), ("tandem", "opus/48000/2")):
         suite.run(f"{kind} is held by a phone that speaks {codec.split('/')[0]}, too", is_held, node, driver, kind, codec)
     suite.run("pages that see each other by H264", pages_see, node, driver, "H264")
-    suite.run("jssip signs in with a token", by_token, node, driver)
+    for kind in ("jssip", "sipjs"):
+        suite.run(f"{kind} signs in with a token", by_token, node, driver, kind)
     relay = relay_node()
     suite.run("nothing but the node's TURN, as it tells it", relayed, relay, driver)
     for transport in ("udp", "tcp", "tls"):

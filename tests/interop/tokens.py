@@ -27,9 +27,9 @@ def claims(**more):
     return {"iss": ISSUER, "aud": ["other", AUDIENCE], "sub": "1001", "exp": int(time.time()) + 300, **more}
 
 
-def token_of(user, seconds=300):
-    """For that subscriber, good for so long; below 0: it has expired."""
-    return token(hs256, {"alg": "HS256", "typ": "JWT"}, claims(sub=user, exp=int(time.time()) + seconds))
+def token_of(user, seconds=300, key=SECRET):
+    """For that subscriber, good for so long; below 0: it has expired. With another key nobody whom the node knows has signed it."""
+    return token(lambda text: hs256(text, key), {"alg": "HS256", "typ": "JWT"}, claims(sub=user, exp=int(time.time()) + seconds))
 
 
 def taking_tokens(folder, keys=()):

@@ -1,4 +1,3 @@
-import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Client, RequestError, type Call } from '../src/index';
 import { FakeConnection, FakeSocket, media, settled, track, type Json } from './fakes';
@@ -433,16 +432,5 @@ describe('a call', () => {
       { op: 'transfer', call: 'c1', to: '1003' },
       { op: 'transfer', call: 'c1', with: 'c1' },
     ]);
-  });
-});
-
-describe('the package', () => {
-  it('is small, and stands alone', async () => {
-    const { build } = await import('esbuild');
-    const made = await build({ entryPoints: ['src/index.ts'], bundle: true, minify: true, format: 'esm', target: 'es2022', write: false, metafile: true });
-    const bytes = gzipSync(made.outputFiles[0]?.contents ?? new Uint8Array()).length;
-    expect(bytes).toBeGreaterThan(1000);
-    expect(bytes).toBeLessThan(30_000);
-    expect(Object.keys(made.metafile.inputs).filter((f) => !f.startsWith('src/'))).toEqual([]);
   });
 });
