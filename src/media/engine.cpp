@@ -88,6 +88,8 @@ EngineState::EngineState(const EngineConfig& c, port::MediaPorts& p, Rng& r, Cou
       counters_{
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"relayed\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"consumed\""),
+          counters.counter("media_packets_sent_again_total",
+                           "packets with pictures that legs had lost, sent to them again"),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"bridged\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"foreign_source\""),
           counters.counter("media_packets_total", "RTP and RTCP packets by fate", "fate=\"malformed\""),

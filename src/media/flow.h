@@ -24,8 +24,9 @@ struct Destination {
 /// What changes in a relayed RTP header. Identity between two legs that agreed on the same payload types.
 struct Rewrite {
   bool identity = true;
-  bool as_own = false;  // goes on in the own stream (own_stream.h) of who hears it, whose line this is:
-  uint8_t own_of = 0;
+  bool as_own = false;  // goes on in the own stream of who hears it (own_stream.h)
+  bool kept = false;    // for who hears it to ask for again (sent_packets.h)
+  uint8_t hearer = 0;   // his line, for both
   uint8_t map_size = 0;
   uint16_t sequence_offset = 0;
   struct PayloadType {

@@ -88,6 +88,14 @@ uint32_t ptime_of(const sdp::Description& d, size_t i) {
   return std::clamp<uint32_t>(std::min(number_of(d, i, "ptime", frame_ms), most), 10, 60);
 }
 
+/// Generic NACKs (RFC 4585 section 4.2): "96 nack", and not "96 nack pli".
+bool asks_again(const sdp::Description& d, size_t i) {
+  const auto feedback = d.attributes(i, "rtcp-fb");
+  return std::any_of(feedback.begin(), feedback.end(), [](std::string_view v) {
+    return trim(v.substr(std::min(v.find(' '), v.size()))) == "nack";
+  });
+}
+
 /// All sound to a browser goes out under an SSRC of ours: it plays one source of a line, and is told of no
 /// other when music or another telephone takes its place.
 bool has_one_source(const EndpointConfig& c) { return c.webrtc && c.srtp != Srtp::passed; }
@@ -194,6 +202,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     s.xr = theirs ? xr_terms(*e.remote, i) : XrTerms{};
     s.xr.round_trip = s.xr.round_trip && ours && xr_terms(*e.local, i).round_trip;
     s.one_source = has_one_source(e.config) && s.wire == Wire::rtp && iequals(s.kind, "audio");
+    s.asks_again = theirs && iequals(s.kind, "video") && asks_again(*e.remote, i);
     s.direction = theirs ? e.remote->direction(i) : sdp::Direction::sendrecv;
     set_formats(e, s, i);
     Flow* rtp = flow_of(s.rtp.id);

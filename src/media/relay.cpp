@@ -215,22 +215,25 @@ bool EngineState::unprotect(Batch& batch, Flow& f, port::MediaPacket& p, bool rt
   return true;
 }
 
-void EngineState::forward(Batch& batch, const Destination& to, const port::MediaPacket& p,
-                          uint32_t payload_octets) {
+Bytes EngineState::forward(Batch& batch, const Destination& to, const port::MediaPacket& p,
+                           uint32_t payload_octets) {
   if (!to.on) {
     ++batch.consumed;
-    return;
+    return {};
   }
   Flow& exit = flows[to.port.slot];
   Bytes bytes = p.bytes;
   if (exit.locked && !exit.secured) {
     ++batch.no_keys;
-    return;
+    return {};
   }
   if (exit.tapped) tap_packet(batch.now, exit, Tap::hears, bytes);
   if (exit.secured) {
     const auto size = exit.secured->close_rtp({p.bytes.data(), p.bytes.size() + p.tailroom}, p.bytes.size());
-    if (!size) return counters_.not_encrypted.add();
+    if (!size) {
+      counters_.not_encrypted.add();
+      return {};
+    }
     bytes = {p.bytes.data(), *size};
     due(exit);
   }
@@ -238,6 +241,7 @@ void EngineState::forward(Batch& batch, const Destination& to, const port::Media
   ++exit.sent_packets;
   exit.sent_octets += payload_octets;
   ++batch.relayed;
+  return bytes;
 }
 
 void EngineState::forward_rtcp(Batch& batch, const Destination& to, const port::MediaPacket& p) {
@@ -359,7 +363,44 @@ void EngineState::pass_on(Batch& batch, Flow& f, const rtp::Header& h, Bytes pay
       return;
     }
   }
-  forward(batch, f.rtp_to, p, static_cast<uint32_t>(payload.size()));
+  const Bytes sent = forward(batch, f.rtp_to, p, static_cast<uint32_t>(payload.size()));
+  if (f.rewrite.kept && !sent.empty()) keep_sent(batch.now, f, sent);
+}
+
+void EngineState::keep_sent(Now now, const Flow& f, Bytes packet) {
+  const Endpoint* e = endpoints.find(f.endpoint);
+  Endpoint* hearer = e ? endpoints.find(e->partner) : nullptr;
+  if (!hearer || f.rewrite.hearer >= hearer->streams.size()) return;
+  auto& kept = hearer->streams[f.rewrite.hearer].sent_packets;
+  if (!kept) kept = std::make_unique<SentPackets>();
+  kept->keep(now.mono, packet);
+}
+
+/// What the leg has lost of what we have is sent again, and asked of nobody else. False: it has asked for
+/// nothing else.
+bool EngineState::send_again(Batch& batch, const Flow& f, port::MediaPacket& p) {
+  Endpoint* e = endpoints.find(f.endpoint);
+  if (!e || std::none_of(e->streams.begin(), e->streams.end(),
+                         [](const Stream& s) { return s.sent_packets != nullptr; }))
+    return true;
+  const size_t left = rtp::take_out_nacks(p.bytes, [&](uint32_t ssrc, uint16_t sequence) {
+    for (Stream& s : e->streams) {
+      const Destination to = exits_to(s).rtp;
+      const Bytes packet =
+          s.sent_packets && to.on ? s.sent_packets->again(batch.now.mono, ssrc, sequence) : Bytes{};
+      if (packet.empty()) continue;
+      Buffer copy = Buffer::with_capacity(packet.size());
+      copy.resize(packet.size());
+      std::copy(packet.begin(), packet.end(), copy.data());
+      batch.out.send_own(to.port, to.remote, std::move(copy), to.connection);
+      counters_.again.add();
+      return true;
+    }
+    return false;
+  });
+  p.tailroom += static_cast<uint32_t>(p.bytes.size() - left);
+  p.bytes = p.bytes.first(left);
+  return left > 0;
 }
 
 /// The packet, otherwise rewritten, becomes one of the own stream of who hears it. False: it is too late.
@@ -367,8 +408,8 @@ bool EngineState::go_on_as_own(Now now, const Flow& f, const rtp::Header& h, siz
                                port::MediaPacket& p) {
   Endpoint* e = endpoints.find(f.endpoint);
   Endpoint* hearer = e && e->feed != Feed::echo ? endpoints.find(e->partner) : e;
-  if (!hearer || f.rewrite.own_of >= hearer->streams.size()) return false;
-  OwnStream& own = hearer->streams[f.rewrite.own_of].own;
+  if (!hearer || f.rewrite.hearer >= hearer->streams.size()) return false;
+  OwnStream& own = hearer->streams[f.rewrite.hearer].own;
   const Clock* clock = f.clock_of(h.payload_type);
   const bool sound = clock && !clock->event;
   if (own.ssrc == 0 || sound) own.begin(clock ? clock->rate : 8000, rng);
@@ -506,12 +547,16 @@ void EngineState::refuse_rtcp(Batch& batch, Flow& f, std::optional<rtp::RtcpReas
 
 void EngineState::on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p) {
   if (f.locked && !unprotect(batch, f, p, true)) return;
-  const auto reader = rtp::RtcpReader::open(p.bytes, f.wire != Wire::rtp);
+  auto reader = rtp::RtcpReader::open(p.bytes, f.wire != Wire::rtp);
   if (!reader) return refuse_rtcp(batch, f, reader.reason());
   if (!f.rtcp && !f.mux) return refuse_rtcp(batch, f, std::nullopt);
   if (!admit_rtcp(batch, f, p.remote, rtp::load32(p.bytes.data() + 4))) return;
   f.last_accepted = batch.now.mono;
   f.active = true;
+  if (f.wire == Wire::rtp) {
+    if (!send_again(batch, f, p)) return;
+    reader = rtp::RtcpReader::open(p.bytes);
+  }
   const Flow* media = f.rtcp ? flow_of(f.sibling) : &f;
   if (media && media->secured) media->secured->shift_back(p.bytes);
   if (f.bundle) return share_rtcp(batch, f, *reader, p);

@@ -113,7 +113,7 @@ void EngineState::route(Endpoint& e) {
       // A phone must not meet its own SSRC (RFC 3550 section 8.2).
       rewrite.identity = false;
       rewrite.as_own = true;
-      rewrite.own_of = static_cast<uint8_t>(i);
+      rewrite.hearer = static_cast<uint8_t>(i);
     } else if (partner && s.live) {
       if (const Stream* p = counterpart(e, i, *partner)) {
         to = exits_to(*p);
@@ -121,11 +121,10 @@ void EngineState::route(Endpoint& e) {
         // One is decrypted here and the other is not: neither could make anything of what the other sends.
         if ((s.wire == Wire::rtp) != (p->wire == Wire::rtp)) to = {};
         rewrite = rewrite_between(s, *p);
-        if (p->one_source && s.wire == Wire::rtp) {
-          rewrite.identity = false;
-          rewrite.as_own = true;
-          rewrite.own_of = static_cast<uint8_t>(p - partner->streams.data());
-        }
+        rewrite.hearer = static_cast<uint8_t>(p - partner->streams.data());
+        rewrite.as_own = p->one_source && s.wire == Wire::rtp;
+        rewrite.identity = rewrite.identity && !rewrite.as_own;
+        rewrite.kept = p->asks_again && rtp->transport_id != 0 && s.wire == Wire::rtp && p->wire == Wire::rtp;
         const bool transcode = e.config.transcode && partner->config.transcode;
         if (transcode && s.wire == Wire::rtp && p->wire == Wire::rtp) set_longest(*rtp, s, p);
         bridged = transcode && connect_bridge(s, *partner, *p);

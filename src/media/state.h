@@ -22,6 +22,7 @@
 #include "media/flow.h"
 #include "media/handshake.h"
 #include "media/security.h"
+#include "media/sent_packets.h"
 #include "media/tap.h"
 #include "media/own_stream.h"
 #include "media/own_voice.h"
@@ -121,12 +122,14 @@ struct Stream {
   std::unique_ptr<DtlsKeying> dtls;
   std::vector<EarlyHandshake> early;
   OwnStream own;
-  bool one_source = false;         // all that the leg hears on it goes out under `own`
-  std::unique_ptr<Bridge> bridge;  // to the partner, when it takes none of what this leg sends
-  size_t bridge_to = 0;            // the partner's stream
-  Instant bridge_at;               // its next frame
-  Duration learnt{};               // of a bridge before a restore: what its jitter buffer begins with
-  bool was_fax = false;            // of a bridge before a restore: its successor keeps the timing, too
+  bool one_source = false;                    // all that the leg hears on it goes out under `own`
+  bool asks_again = false;                    // pictures, and it reports which packets are lost
+  std::unique_ptr<SentPackets> sent_packets;  // made with the first that may have to be sent again
+  std::unique_ptr<Bridge> bridge;             // to the partner, when it takes none of what this leg sends
+  size_t bridge_to = 0;                       // the partner's stream
+  Instant bridge_at;                          // its next frame
+  Duration learnt{};     // of a bridge before a restore: what its jitter buffer begins with
+  bool was_fax = false;  // of a bridge before a restore: its successor keeps the timing, too
   bool has_report = false;
   rtp::ReportBlock report;  // the peer's last about what it receives
   double round_trip_ms = 0;
@@ -544,7 +547,10 @@ class EngineState {
   void send_event(Batch& batch, const Flow& f, const Bridge& bridge, const Bridge::Event& event,
                   OwnStream& own, Bytes payload, uint32_t rate);
   bool unprotect(Batch& batch, Flow& f, port::MediaPacket& p, bool rtcp);
-  void forward(Batch& batch, const Destination& to, const port::MediaPacket& p, uint32_t payload_octets);
+  /// What was sent; empty: nothing was.
+  Bytes forward(Batch& batch, const Destination& to, const port::MediaPacket& p, uint32_t payload_octets);
+  void keep_sent(Now now, const Flow& f, Bytes packet);
+  bool send_again(Batch& batch, const Flow& f, port::MediaPacket& p);
   void forward_rtcp(Batch& batch, const Destination& to, const port::MediaPacket& p);
   void translate_reports(const Flow& f, MutableBytes compound) const;
 
@@ -581,6 +587,7 @@ class EngineState {
   struct Counters {
     Counter& relayed;
     Counter& consumed;  // accepted, nobody to send it to
+    Counter& again;     // pictures sent again
     Counter& bridged;   // decoded
     Counter& foreign;
     Counter& malformed;

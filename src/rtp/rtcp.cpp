@@ -1,6 +1,7 @@
 #include "rtp/rtcp.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "rtp/packet.h"
 
@@ -180,6 +181,49 @@ size_t write_picture_loss(MutableBytes out, uint32_t sender, uint32_t media) {
   store32(p + 12, sender);
   store32(p + 16, media);
   return size;
+}
+
+namespace {
+
+/// One entry of a NACK, a number and a mask of the sixteen behind it, without what is done. False: nothing
+/// remains.
+bool take_out(uint8_t* entry, uint32_t media, const std::function<bool(uint32_t, uint16_t)>& is_done) {
+  const uint16_t first = load16(entry);
+  uint32_t asked = 1 | uint32_t{load16(entry + 2)} << 1;
+  for (uint16_t n = 0; n <= 16; ++n)
+    if ((asked >> n & 1) != 0 && is_done(media, static_cast<uint16_t>(first + n))) asked &= ~(1U << n);
+  if (asked == 0) return false;
+  const int ahead = std::countr_zero(asked);
+  store16(entry, static_cast<uint16_t>(first + ahead));
+  store16(entry + 2, static_cast<uint16_t>(asked >> ahead >> 1));
+  return true;
+}
+
+}  // namespace
+
+size_t take_out_nacks(MutableBytes compound, const std::function<bool(uint32_t, uint16_t)>& is_done) {
+  constexpr size_t sources = header_bytes + 8;  // sender and media source
+  size_t kept = 0;
+  for (size_t at = 0, size = 0; at < compound.size(); at += size) {
+    size = packet_bytes(Bytes(compound).subspan(at));
+    if (size == 0) return compound.size();
+    uint8_t* p = compound.data() + at;
+    size_t left = size;
+    const bool nack = p[1] == static_cast<uint8_t>(RtcpType::rtpfb) && (p[0] & 0x3F) == 1;
+    if (nack && size >= sources) {
+      left = sources;
+      for (size_t entry = sources; entry + 4 <= size; entry += 4)
+        if (take_out(p + entry, load32(p + 8), is_done)) {
+          std::copy_n(p + entry, 4, p + left);
+          left += 4;
+        }
+      if (left == sources) left = 0;
+      if (left > 0) store16(p + 2, static_cast<uint16_t>(left / 4 - 1));
+    }
+    std::copy_n(p, left, compound.data() + kept);
+    kept += left;
+  }
+  return kept;
 }
 
 }  // namespace tandem::rtp

@@ -3,6 +3,7 @@
 // our own.
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -82,6 +83,11 @@ constexpr uint32_t ntp_middle(uint64_t ntp) { return static_cast<uint32_t>(ntp >
 /// when `out` is too small (136 octets suffice for a CNAME of 64).
 size_t write_report(MutableBytes out, uint32_t ssrc, const std::optional<SenderInfo>& sender,
                     const std::optional<ReportBlock>& block, std::string_view cname);
+
+/// Takes out of the generic NACKs (RFC 4585 section 6.2.1) of a compound that RtcpReader::open() has taken
+/// what `is_done(media source, sequence number)` says of; what remains is a compound again. Its size; 0:
+/// nothing remains.
+size_t take_out_nacks(MutableBytes compound, const std::function<bool(uint32_t, uint16_t)>& is_done);
 
 /// An RR without blocks and a Picture Loss Indication (RFC 4585 section 6.3.1): the encoder of `media` is
 /// asked for a whole picture. 20 octets, or 0 when `out` is too small.

@@ -396,6 +396,102 @@ TEST_F(CountedLeg, WhoTookNoneHasItsExtensionsToItself) {
   EXPECT_TRUE(feedbacks().empty());
 }
 
+// ---- sent again ----
+
+/// B reports lost pictures of A's, whom we tell that they have come.
+class LosingLeg : public CountedLeg {
+ protected:
+  const SocketAddress reports_b = at("198.51.100.2:5011");
+  static std::vector<uint8_t> nack(uint32_t media, std::vector<std::pair<uint16_t, uint16_t>> lost) {
+    std::vector<uint8_t> p(12 + 4 * lost.size());
+    p[0] = 0x81;
+    p[1] = 205;
+    rtp::store16(&p[2], static_cast<uint16_t>(p.size() / 4 - 1));
+    rtp::store32(&p[4], 0xB1);
+    rtp::store32(&p[8], media);
+    for (size_t i = 0; i < lost.size(); ++i) {
+      rtp::store16(&p[12 + 4 * i], lost[i].first);
+      rtp::store16(&p[14 + 4 * i], lost[i].second);
+    }
+    return p;
+  }
+  void establish_losing(const char* feedback = "a=rtcp-fb:96 nack\r\n") {
+    open_counted();
+    exchange(bundled_offer, std::string(plain_answer) + feedback);
+    w.receive(reports_b, static_cast<uint16_t>(picture_port + 1), nack(picture_a.ssrc, {{1, 0}}));
+    w.take_sent();
+  }
+  std::vector<std::vector<uint8_t>> show(uint16_t packets) {
+    std::vector<std::vector<uint8_t>> shown;
+    for (uint16_t i = 0; i < packets; ++i)
+      for (const Sent& s : receive(at_a, port_a, numbered(picture_a, 3, i)))
+        if (s.to == video_b) shown.push_back(s.bytes);
+    return shown;
+  }
+  void report(const std::vector<uint8_t>& bytes) {
+    w.take_sent();
+    w.receive(reports_b, static_cast<uint16_t>(picture_port + 1), bytes);
+  }
+};
+
+TEST_F(LosingLeg, GetsAgainWhatItHasLost) {
+  establish_losing();
+  const auto shown = show(20);  // numbers from 500
+  ASSERT_EQ(shown.size(), 20u);
+  w.pass(milliseconds(30));
+  report(nack(picture_a.ssrc, {{503, 0b101}}));
+  ASSERT_EQ(w.sent.size(), 3u) << "and nobody else is asked";
+  for (const size_t i : {0, 1, 2}) {
+    EXPECT_EQ(w.sent[i].to, video_b);
+    EXPECT_EQ(w.sent[i].from, picture_port);
+  }
+  EXPECT_EQ(w.sent[0].bytes, shown[3]);
+  EXPECT_EQ(w.sent[1].bytes, shown[4]);
+  EXPECT_EQ(w.sent[2].bytes, shown[6]);
+  EXPECT_EQ(w.counters.total("media_packets_sent_again_total"), 3u);
+  report(nack(picture_a.ssrc, {{503, 0}}));
+  EXPECT_EQ(w.sent.size(), 1u) << "at once again is too soon: it is A who is asked";
+  EXPECT_EQ(w.sent[0].to, at_a);
+}
+
+TEST_F(LosingLeg, WhatIsNotThereIsAskedOfWhoSentIt) {
+  establish_losing();
+  (void)show(3);
+  w.pass(milliseconds(30));
+  report(nack(picture_a.ssrc, {{499, 0b11}, {490, 0b1}, {502, 0}}));
+  ASSERT_EQ(w.sent.size(), 4u);
+  EXPECT_EQ(w.sent[3].to, at_a);
+  EXPECT_EQ(w.sent[3].bytes, nack(picture_a.ssrc, {{499, 0}, {490, 1}}));
+  report(nack(0x1234, {{500, 0}}));
+  ASSERT_EQ(w.sent.size(), 1u);
+  EXPECT_EQ(w.sent[0].to, at_a) << "of another stream";
+  w.pass(seconds(2));
+  report(nack(picture_a.ssrc, {{500, 0}}));
+  ASSERT_EQ(w.sent.size(), 1u);
+  EXPECT_EQ(w.sent[0].to, at_a) << "nobody waits for it any more";
+}
+
+TEST_F(LosingLeg, APacketIsNotSentAgainForever) {
+  establish_losing();
+  (void)show(1);
+  size_t again = 0;
+  for (int i = 0; i < 50; ++i) {
+    w.pass(milliseconds(10));
+    report(nack(picture_a.ssrc, {{500, 0}}));
+    for (const Sent& s : w.sent) again += s.to == video_b ? 1 : 0;
+  }
+  EXPECT_EQ(again, 10u);
+}
+
+TEST_F(LosingLeg, WhoHasNotAskedForItIsKeptNothing) {
+  establish_losing("");
+  (void)show(3);
+  w.pass(milliseconds(30));
+  report(nack(picture_a.ssrc, {{500, 0}}));
+  ASSERT_EQ(w.sent.size(), 1u);
+  EXPECT_EQ(w.sent[0].to, at_a);
+}
+
 // ---- offered by us ----
 
 constexpr const char* phone_offer =

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <vector>
 
 namespace tandem::rtp {
@@ -115,6 +117,39 @@ TEST(Rtcp, NtpTime) {
   EXPECT_EQ(ntp_time({0}) >> 32, 2208988800u);
   EXPECT_EQ(ntp_time({1'500'000'000}) & 0xFFFFFFFF, 0x80000000u);
   EXPECT_EQ(ntp_middle(0x1234567890ABCDEF), 0x567890ABu);
+}
+
+TEST(TakeOutNacks, LeavesWhatIsNotDone) {
+  // A receiver report, a NACK of 100, 101, 116 and 65535, 0, and a picture loss.
+  const std::vector<uint8_t> whole = {0x80, 201, 0, 1, 0, 0, 0, 9,   0x81, 205,  0,    4,    0, 0,
+                                      0,    9,   0, 0, 0, 7, 0, 100, 0x80, 0x01, 0xFF, 0xFF, 0, 1,
+                                      0x81, 206, 0, 2, 0, 0, 0, 9,   0,    0,    0,    7};
+  const auto without = [&](std::vector<uint16_t> done, uint32_t of = 7) {
+    auto b = whole;
+    b.resize(take_out_nacks(b, [&](uint32_t media, uint16_t n) {
+      return media == of && std::find(done.begin(), done.end(), n) != done.end();
+    }));
+    EXPECT_TRUE(RtcpReader::open(b)) << b.size();
+    return b;
+  };
+  EXPECT_EQ(without({}), whole);
+  EXPECT_EQ(without({100, 101, 116, 65535, 0}, 8), whole);
+  auto expected = whole;
+  expected.erase(expected.begin() + 8, expected.begin() + 28);
+  EXPECT_EQ(without({100, 101, 116, 65535, 0}), expected);
+  expected = whole;
+  expected[21] = 116;
+  expected[22] = expected[23] = 0;
+  EXPECT_EQ(without({100, 101}), expected);
+  expected = whole;
+  expected.erase(expected.begin() + 20, expected.begin() + 24);
+  expected[11] = 3;
+  expected[20] = expected[21] = expected[23] = 0;  // 0 alone
+  EXPECT_EQ(without({65535, 100, 101, 116}), expected);
+  std::vector<uint8_t> alone(whole.begin() + 8, whole.begin() + 28);
+  EXPECT_EQ(take_out_nacks(alone, [](uint32_t, uint16_t) { return true; }), 0u);
+  std::vector<uint8_t> empty = {0x81, 205, 0, 2, 0, 0, 0, 9, 0, 0, 0, 7};
+  EXPECT_EQ(take_out_nacks(empty, [](uint32_t, uint16_t) { return false; }), 0u) << "it asks for nothing";
 }
 
 }  // namespace
