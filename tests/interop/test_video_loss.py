@@ -104,6 +104,17 @@ def comes_again(place, codec):
         sees(b, codec)
 
 
+def comes_again_from_behind(place, codec):
+    """What the wire lost on its way from the node: the page that sent it has been told of its coming as far as the node, and may keep it no longer."""
+    a, b = place.pages(codec)
+    with place.losing(a):
+        mine, theirs = place.grown(a, b)
+        check(mine["nacks"] > 0, "nothing was asked for")
+        check(mine["frames"] >= 0.9 * theirs["sentFrames"], f"{mine['frames']} of {theirs['sentFrames']} pictures were decoded")
+        check(mine["frozen"] < 2, f"the pictures stood still for {mine['frozen']:.1f} s")
+        sees(a, codec)
+
+
 def asks_for_nothing(place, codec):
     """The same loss where no NACK is spoken: the pictures that are decoded prove something only if they are far fewer here. What is left to them is to
     wait for a key frame, which they ask for."""
@@ -163,6 +174,7 @@ def main():
     place = Place(node_of(suite.node("node", config={})))
     for codec in ("VP8", "H264"):
         suite.run(f"what is lost before the node comes again, {codec}", comes_again, place, codec)
+        suite.run(f"what is lost behind the node comes again, {codec}", comes_again_from_behind, place, codec)
         suite.run(f"pages that ask for nothing again, {codec}", asks_for_nothing, place, codec)
         suite.run(f"pages whose wire is dead for a while, {codec}", dead_for_a_while, place, codec)
         suite.run(f"a page and a SIP phone with a camera, {codec}", phone_loses, place, codec)
