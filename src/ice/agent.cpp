@@ -455,6 +455,9 @@ std::vector<std::string> Agent::fragments(StreamId stream) const {
   if (const Stream* s = state_->open_stream(stream)) {
     all.push_back(s->current.local.ufrag);
     if (s->previous) all.push_back(s->previous->local.ufrag);
+    for (const Generation* g : {&s->current, static_cast<const Generation*>(s->previous.get())})
+      if (g && !g->former.ufrag.empty() && std::find(all.begin(), all.end(), g->former.ufrag) == all.end())
+        all.push_back(g->former.ufrag);
   }
   return all;
 }

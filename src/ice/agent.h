@@ -198,7 +198,7 @@ class Agent {
   /// one.
   std::optional<Path> path(StreamId stream, uint16_t component) const;
   /// The fragments of ours that requests of this stream may name: the latest generation's, and of the one
-  /// before while that goes on.
+  /// before while that goes on, or the peer goes on to use it.
   std::vector<std::string> fragments(StreamId stream) const;
   /// A check of ours was answered from there, or one of theirs from there was authentic.
   bool validated(BaseId base, const SocketAddress& from) const;

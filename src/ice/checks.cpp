@@ -29,10 +29,10 @@ stun::TransactionId AgentState::new_transaction(BaseId base) {
 }
 
 void AgentState::transmit(const Generation& g, BaseId base, const SocketAddress& to, const Transaction& t,
-                          Outbox& out) {
+                          bool by_former, Outbox& out) const {
   using namespace stun;
   Writer w(Class::request, method::binding, t.id);
-  w.add(attribute::username, g.remote.ufrag + ":" + g.local.ufrag);
+  w.add(attribute::username, g.remote.ufrag + ":" + (by_former ? g.former : g.local).ufrag);
   w.add_u32(attribute::priority, bases[base].reflexive_priority);
   w.add_u64(t.role == Role::controlling ? attribute::ice_controlling : attribute::ice_controlled,
             t.tie_breaker);
@@ -55,7 +55,7 @@ void AgentState::send_check(Now now, Generation& g, Pair& pair, Outbox& out) {
   t.end = now.mono + config.patience;
   const bool reliable = bases[pair.base].at.transport == Transport::tcp;
   t.next = reliable ? t.end : std::min(t.end, now.mono + wait_after(t));
-  transmit(g, pair.base, g.remotes[pair.remote].candidate.address, t, out);
+  transmit(g, pair, t, out);
   pair.check = t;
 }
 
@@ -81,7 +81,7 @@ void AgentState::retransmit(Now now, Generation& g, Outbox& out) {
     } else {
       ++t.sent;
       t.next = std::min(t.end, now.mono + wait_after(t));
-      transmit(g, pair.base, g.remotes[pair.remote].candidate.address, t, out);
+      transmit(g, pair, t, out);
     }
   }
 }

@@ -87,7 +87,7 @@ void AgentState::select(Now now, StreamId id, Pair& pair, Outbox& out) {
   const BaseId base = pair.base;
   const size_t remote = pair.remote;
   if (selection && selection->base == base && selection->remote == remote) return;
-  selection = Selection{base, remote, pair.mapped, pair.priority, {}};
+  selection = Selection{base, remote, pair.mapped, pair.priority, pair.by_former, {}};
   if (config.mode == Mode::full) {
     selection->consent.next = now.mono + consent_wait();
     selection->consent.expires = now.mono + config.consent_expiry;
@@ -181,7 +181,7 @@ void AgentState::ask_consent(Now now, Generation& g, Selection& selection, Outbo
   ++t.sent;
   const bool again = bases[selection.base].at.transport == Transport::udp && t.sent < transmissions;
   t.next = again ? now.mono + wait_after(t) : Instant::never();
-  transmit(g, selection.base, g.remotes[selection.remote].candidate.address, t, out);
+  transmit(g, selection, t, out);
 }
 
 /// Asks for consent, and finds out that there is none; lite, only keeps bindings alive (section 11).

@@ -30,7 +30,7 @@ bool AgentState::on_datagram(Now now, BaseId base, const SocketAddress& from, By
 
 /// Answers with an error. To a request nobody has authenticated only as many as the configuration allows.
 void AgentState::refuse(Now now, BaseId base, const SocketAddress& from, const Message& m,
-                        const Refusal& refusal, const Generation* authenticated, Outbox& out) {
+                        const Refusal& refusal, const Credentials* authenticated, Outbox& out) {
   troubles->add(refusal.reason);
   if (authenticated == nullptr) {
     if (now.mono - answers_since_ >= seconds(1)) {
@@ -43,39 +43,58 @@ void AgentState::refuse(Now now, BaseId base, const SocketAddress& from, const M
   stun::Writer w(Class::error, stun::method::binding, m.transaction());
   w.add_error(refusal.code, refusal.phrase);
   if (refusal.code == 420) w.add_unknown_attributes(refusal.unknown);
-  if (authenticated != nullptr) w.add_integrity(as_bytes(authenticated->local.pwd));
+  if (authenticated != nullptr) w.add_integrity(as_bytes(authenticated->pwd));
   w.add_fingerprint();
   if (w.ok()) out.datagrams.push_back({base, from, w.octets()});
 }
 
-/// The generation whose credentials the request carries. Until here nothing has been kept or allocated.
-Generation* AgentState::authenticate(Now now, Stream& s, BaseId base, const SocketAddress& from,
-                                     const Message& m, Outbox& out) {
+/// Until here nothing has been kept or allocated.
+AgentState::Authentic AgentState::authenticate(Now now, Stream& s, BaseId base, const SocketAddress& from,
+                                               const Message& m, Outbox& out) {
   static const Refusal bad_request{400, "Bad Request", Reason::unauthenticated, {}};
   static const Refusal unauthenticated{401, "Unauthenticated", Reason::wrong_credentials, {}};
   const auto username = m.text(attribute::username);
-  if (!username) return refuse(now, base, from, m, bad_request, nullptr, out), nullptr;
+  if (!username) return refuse(now, base, from, m, bad_request, nullptr, out), Authentic{};
   // "ours:theirs"; only our part counts, since a check may be here before their description is.
-  const std::string_view ufrag = username->substr(0, username->find(':'));
-  Generation* g = nullptr;
-  if (ufrag.size() < username->size() && ufrag == s.current.local.ufrag)
-    g = &s.current;
-  else if (ufrag.size() < username->size() && s.previous && ufrag == s.previous->local.ufrag)
-    g = s.previous.get();
-  if (g == nullptr) return refuse(now, base, from, m, unauthenticated, nullptr, out), nullptr;
-  switch (m.check_integrity(as_bytes(g->local.pwd))) {
-    case stun::Integrity::good:
-      return g;
-    case stun::Integrity::absent:
-      return refuse(now, base, from, m, bad_request, nullptr, out), nullptr;
-    default:
-      return refuse(now, base, from, m, unauthenticated, nullptr, out), nullptr;
+  const size_t colon = username->find(':');
+  const std::string_view ours = username->substr(0, colon);
+  const std::string_view theirs =
+      colon == std::string_view::npos ? std::string_view{} : username->substr(colon + 1);
+  Generation* const previous = s.previous.get();
+  Authentic found;
+  if (colon == std::string_view::npos || ours.empty()) {
+    // nobody's
+  } else if (ours == s.current.local.ufrag) {
+    found = {&s.current, &s.current.local, false};
+  } else if (ours == s.current.former.ufrag) {
+    found = {&s.current, &s.current.former, true};
+  } else if (previous != nullptr && ours == previous->local.ufrag) {
+    const bool restarted =
+        s.current.known() && theirs == s.current.remote.ufrag && theirs != previous->remote.ufrag;
+    found = {restarted ? &s.current : previous, &previous->local, restarted};
+  } else if (previous != nullptr && ours == previous->former.ufrag) {
+    found = {previous, &previous->former, true};
   }
+  if (found.generation == nullptr)
+    return refuse(now, base, from, m, unauthenticated, nullptr, out), Authentic{};
+  switch (m.check_integrity(as_bytes(found.ours->pwd))) {
+    case stun::Integrity::good:
+      break;
+    case stun::Integrity::absent:
+      return refuse(now, base, from, m, bad_request, nullptr, out), Authentic{};
+    default:
+      return refuse(now, base, from, m, unauthenticated, nullptr, out), Authentic{};
+  }
+  if (found.by_former && found.generation->former != *found.ours) {
+    found.generation->former = *found.ours;
+    ++revision;
+  }
+  return found;
 }
 
 /// Section 7.3.1.1. False when the request was refused. A lite agent never gives way: it cannot control.
 bool AgentState::settle_role(Now now, BaseId base, const SocketAddress& from, const Message& m,
-                             const Generation& g, Outbox& out) {
+                             const Credentials& ours, Outbox& out) {
   const auto theirs =
       m.u64(role == Role::controlling ? attribute::ice_controlling : attribute::ice_controlled);
   if (!theirs) return true;
@@ -87,7 +106,7 @@ bool AgentState::settle_role(Now now, BaseId base, const SocketAddress& from, co
     keep = true;
   }
   if (keep) {
-    refuse(now, base, from, m, {487, "Role Conflict", Reason::role_conflict, {}}, &g, out);
+    refuse(now, base, from, m, {487, "Role Conflict", Reason::role_conflict, {}}, &ours, out);
     return false;
   }
   change_role(role == Role::controlling ? Role::controlled : Role::controlling, out);
@@ -136,7 +155,8 @@ std::optional<size_t> AgentState::remote_of(Generation& g, const Base& base, con
 bool AgentState::on_request(Now now, BaseId base, const SocketAddress& from, const Message& m, Outbox& out) {
   const StreamId id = bases[base].at.stream;
   Stream& s = streams[id];
-  Generation* g = authenticate(now, s, base, from, m, out);
+  const Authentic authentic = authenticate(now, s, base, from, m, out);
+  Generation* const g = authentic.generation;
   if (g == nullptr) return false;
   Refusal refusal{420, "Unknown Attribute", Reason::unknown_attribute,
                   m.unknown_required({attribute::username, attribute::message_integrity,
@@ -146,14 +166,14 @@ bool AgentState::on_request(Now now, BaseId base, const SocketAddress& from, con
   if (refusal.unknown.empty()) refusal = {400, "Bad Request", Reason::bad_request, {}};
   if (refusal.code == 420 || !priority ||
       (!m.u64(attribute::ice_controlling) && !m.u64(attribute::ice_controlled))) {
-    refuse(now, base, from, m, refusal, g, out);
+    refuse(now, base, from, m, refusal, authentic.ours, out);
     return false;
   }
   if (is_replay(*g, base, from, m)) {
     troubles->add(Reason::replayed);
     return false;
   }
-  if (!settle_role(now, base, from, m, *g, out)) return false;
+  if (!settle_role(now, base, from, m, *authentic.ours, out)) return false;
   const auto remote = remote_of(*g, bases[base], from, *priority);
   if (!remote) {
     // No answer: the peer's pair shall fail as ours does, or it might nominate what we do not know.
@@ -164,9 +184,9 @@ bool AgentState::on_request(Now now, BaseId base, const SocketAddress& from, con
 
   stun::Writer w(Class::success, stun::method::binding, m.transaction());
   w.add_xor_address(attribute::xor_mapped_address, from);
-  w.add_integrity(as_bytes(g->local.pwd)).add_fingerprint();
+  w.add_integrity(as_bytes(authentic.ours->pwd)).add_fingerprint();
   out.datagrams.push_back({base, from, w.octets()});
-  if (g == &s.current) act_on(now, id, base, *remote, m, out);
+  if (g == &s.current) act_on(now, id, base, *remote, m, authentic.by_former, out);
   return true;
 }
 
@@ -190,7 +210,8 @@ bool AgentState::accepts_nomination(Now now, Generation& g, const Pair& pair) co
 }
 
 /// Sections 7.3.1.4, 7.3.1.5 and 7.3.2: triggered checks, and nominations by the peer.
-void AgentState::act_on(Now now, StreamId id, BaseId base, size_t remote, const Message& m, Outbox& out) {
+void AgentState::act_on(Now now, StreamId id, BaseId base, size_t remote, const Message& m, bool by_former,
+                        Outbox& out) {
   Stream& s = streams[id];
   Generation& g = s.current;
   if (g.state == State::failed || g.state == State::disconnected) return;
@@ -198,7 +219,9 @@ void AgentState::act_on(Now now, StreamId id, BaseId base, size_t remote, const 
   auto at = std::find_if(g.pairs.begin(), g.pairs.end(),
                          [&](const Pair& p) { return p.base == base && p.remote == remote; });
   Pair* pair = at == g.pairs.end() ? nullptr : &*at;
-  const bool concluded = g.components[bases[base].at.component - 1].selection.has_value();
+  auto& selection = g.components[bases[base].at.component - 1].selection;
+  const bool concluded = selection.has_value();
+  if (concluded && selection->base == base && selection->remote == remote) selection->by_former = by_former;
   if (pair == nullptr) {
     if ((concluded || config.mode == Mode::lite) && !nominates) return;
     pair = add_pair(s, base, remote);
@@ -207,6 +230,7 @@ void AgentState::act_on(Now now, StreamId id, BaseId base, size_t remote, const 
   const stun::TransactionId transaction = m.transaction();
   if (pair->trigger == transaction) return;  // a retransmission
   pair->trigger = transaction;
+  pair->by_former = by_former;
   const bool nominated = nominates && accepts_nomination(now, g, *pair);
   if (config.mode == Mode::lite) {
     // No check of ours: what the peer sent from is what it is reached at.

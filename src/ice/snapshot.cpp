@@ -71,6 +71,7 @@ void write(const Pair& p, proto::IcePair& out) {
   out.set_triggered(in_flight);
   out.set_nominating(p.nominating);
   out.set_nominate_on_success(p.nominate_on_success);
+  out.set_by_former(p.by_former);
   if (p.valid) out.set_mapped(p.mapped.to_string());
 }
 
@@ -81,6 +82,7 @@ void write(const Selection& s, Now now, proto::IceSelection& out) {
   out.set_priority(s.priority);
   out.set_consent_lost(s.consent.lost);
   out.set_consent_expires(deadline_to_wall(now, s.consent.expires));
+  out.set_by_former(s.by_former);
 }
 
 void write(const Generation& g, Now now, proto::IceGeneration& out) {
@@ -88,6 +90,8 @@ void write(const Generation& g, Now now, proto::IceGeneration& out) {
   out.set_local_pwd(g.local.pwd);
   out.set_remote_ufrag(g.remote.ufrag);
   out.set_remote_pwd(g.remote.pwd);
+  out.set_former_ufrag(g.former.ufrag);
+  out.set_former_pwd(g.former.pwd);
   out.set_remote_lite(g.remote_lite);
   out.set_remote_ice2(g.remote_ice2);
   out.set_end_of_remote(g.end_of_remote);
@@ -133,6 +137,7 @@ bool read(const proto::IcePair& in, const Place& place, Generation& g) {
   if (in.triggered()) p.triggered = ++g.last_triggered;
   p.nominating = in.nominating();
   p.nominate_on_success = in.nominate_on_success();
+  p.by_former = in.by_former();
   if (!in.mapped().empty()) {
     if (!read_candidate(in.mapped(), p.mapped)) return false;
     p.valid = true;
@@ -150,6 +155,7 @@ bool read(const proto::IceSelection& in, const Place& place, const Generation& g
   s.base = in.base();
   s.remote = in.remote();
   s.priority = in.priority();
+  s.by_former = in.by_former();
   s.consent.lost = in.consent_lost();
   if (!s.consent.lost) {
     s.consent.expires = deadline_from_wall(now, in.consent_expires());
@@ -162,7 +168,10 @@ bool read(const proto::IceSelection& in, const Place& place, const Generation& g
 bool read(const proto::IceGeneration& in, const Place& place, const Config& config, Now now, Generation& g) {
   g.local = {in.local_ufrag(), in.local_pwd()};
   g.remote = {in.remote_ufrag(), in.remote_pwd()};
-  if (!g.local.valid() || (g.known() && !g.remote.valid()) || (!g.known() && !in.remote_pwd().empty()))
+  g.former = {in.former_ufrag(), in.former_pwd()};
+  const bool has_former = !in.former_ufrag().empty() || !in.former_pwd().empty();
+  if (!g.local.valid() || (has_former && !g.former.valid()) || (g.known() && !g.remote.valid()) ||
+      (!g.known() && !in.remote_pwd().empty()))
     return false;
   g.remote_lite = in.remote_lite();
   g.remote_ice2 = in.remote_ice2();

@@ -70,6 +70,7 @@ struct Pair {
   bool valid = false;                // it made a valid pair: `mapped` with the remote candidate
   bool nominating = false;           // controlling: the next check, or that in flight, says USE-CANDIDATE
   bool nominate_on_success = false;  // controlled: the peer has (section 7.3.1.5)
+  bool by_former = false;            // the peer's checks of it name Generation::former, so ours do
   Candidate mapped;                  // ours as the peer sees it
   uint64_t valid_priority = 0;
   std::optional<Transaction> check;
@@ -93,6 +94,7 @@ struct Selection {
   size_t remote = 0;
   Candidate mapped;
   uint64_t priority = 0;
+  bool by_former = false;  // as of its pair
   Consent consent;
 };
 
@@ -112,6 +114,10 @@ struct Heard {
 struct Generation {
   Credentials local;
   Credentials remote;  // empty: not known yet
+  /// Ours of the generation before, once the peer has used them in this one. Chromium does where its first
+  /// check comes between its offer of a restart and our answer: that connection keeps them for good, and
+  /// takes no check that names others.
+  Credentials former;
   bool remote_lite = false;
   bool remote_ice2 = false;
   bool end_of_remote = false;
@@ -224,7 +230,13 @@ class AgentState {
 
   // checks.cpp
   void send_check(Now now, Generation& g, Pair& pair, Outbox& out);
-  void transmit(const Generation& g, BaseId base, const SocketAddress& to, const Transaction& t, Outbox& out);
+  /// `on`: a pair or a selection.
+  template <class On>
+  void transmit(const Generation& g, const On& on, const Transaction& t, Outbox& out) const {
+    transmit(g, on.base, g.remotes[on.remote].candidate.address, t, on.by_former, out);
+  }
+  void transmit(const Generation& g, BaseId base, const SocketAddress& to, const Transaction& t,
+                bool by_former, Outbox& out) const;
   Duration check_rto() const;
   void retransmit(Now now, Generation& g, Outbox& out);
   void fail_pair(Pair& pair);
@@ -240,16 +252,23 @@ class AgentState {
 
   // requests.cpp
   bool on_request(Now now, BaseId base, const SocketAddress& from, const stun::Message& m, Outbox& out);
-  Generation* authenticate(Now now, Stream& s, BaseId base, const SocketAddress& from, const stun::Message& m,
-                           Outbox& out);
+  /// Whose request it is, and which of our credentials it names.
+  struct Authentic {
+    Generation* generation = nullptr;  // null: nobody's
+    const Credentials* ours = nullptr;
+    bool by_former = false;
+  };
+  Authentic authenticate(Now now, Stream& s, BaseId base, const SocketAddress& from, const stun::Message& m,
+                         Outbox& out);
   void refuse(Now now, BaseId base, const SocketAddress& from, const stun::Message& m, const Refusal& refusal,
-              const Generation* authenticated, Outbox& out);
+              const Credentials* authenticated, Outbox& out);
   bool settle_role(Now now, BaseId base, const SocketAddress& from, const stun::Message& m,
-                   const Generation& g, Outbox& out);
+                   const Credentials& ours, Outbox& out);
   bool is_replay(Generation& g, BaseId base, const SocketAddress& from, const stun::Message& m);
   std::optional<size_t> remote_of(Generation& g, const Base& base, const SocketAddress& from,
                                   uint32_t priority);
-  void act_on(Now now, StreamId id, BaseId base, size_t remote, const stun::Message& m, Outbox& out);
+  void act_on(Now now, StreamId id, BaseId base, size_t remote, const stun::Message& m, bool by_former,
+              Outbox& out);
   bool accepts_nomination(Now now, Generation& g, const Pair& pair) const;
 
   // conclude.cpp

@@ -154,6 +154,18 @@ TEST(Stranger, SendsOtherThingsThanBindings) {
   EXPECT_EQ(v.count(Reason::unknown_base), 1u);
 }
 
+TEST(Stranger, NoNameAndNoPasswordAreNobodys) {
+  Victim v;
+  v.start();
+  Forge f(v.side.says());
+  for (const char* name : {":mallory", ":", ""}) {
+    f.username = name;
+    f.pwd.clear();
+    EXPECT_EQ(v.code(f.octets()), 0) << name;
+  }
+  EXPECT_FALSE(v.side.agent->validated(0, at("203.0.113.66:666")));
+}
+
 TEST(Peer, AuthenticRequestsWithFaultsAreToldSo) {
   Victim v;
   v.start();

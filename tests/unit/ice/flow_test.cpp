@@ -629,6 +629,78 @@ TEST(Restart, ALateCandidateOfTheOldGenerationIsKnown) {
   EXPECT_TRUE(w.a.trickle(c));
 }
 
+/// Chromium: a check between its offer of a restart and our answer names our old fragment and its new one.
+/// That connection goes on so, and takes no check that names our new one.
+struct Stuck {
+  World& w;
+  Description before, after;  // of ours
+  Description theirs;         // after its restart
+  SeededRng rng{77};
+  std::vector<std::string> asked;  // our checks' names that it took
+  SocketAddress place = at("192.0.2.77:7000");
+
+  explicit Stuck(World& world) : w(world) {
+    w.net.attach(place, nullptr, [this](const SocketAddress& from, const Octets& bytes) {
+      const auto m = stun::Message::parse(bytes);
+      if (!m || m->message_class() != stun::Class::request) return;
+      const std::string name{m->text(stun::attribute::username).value_or("")};
+      asked.push_back(name);
+      if (name != theirs.credentials.ufrag + ":" + before.credentials.ufrag)
+        return;  // 401, as good as nothing
+      if (m->check_integrity(as_bytes(theirs.credentials.pwd)) != stun::Integrity::good) return;
+      stun::Writer answer(stun::Class::success, stun::method::binding, m->transaction());
+      answer.add_xor_address(stun::attribute::xor_mapped_address, from);
+      answer.add_integrity(as_bytes(theirs.credentials.pwd)).add_fingerprint();
+      w.net.send(w.now.mono, place, nullptr, from, answer.octets());
+    });
+  }
+  void check() {
+    stun::Writer c(stun::Class::request, stun::method::binding, stun::new_transaction(rng));
+    c.add(stun::attribute::username, before.credentials.ufrag + ":" + theirs.credentials.ufrag);
+    c.add_u32(stun::attribute::priority, 1'000'000);
+    c.add_u64(stun::attribute::ice_controlling, 1);
+    c.add(stun::attribute::use_candidate, "");
+    c.add_integrity(as_bytes(before.credentials.pwd)).add_fingerprint();
+    w.net.send(w.now.mono, place, nullptr, w.b.local(0), c.octets());
+  }
+};
+
+TEST(Restart, APeerThatGoesOnByOurOldCredentialsIsFollowed) {
+  World w;
+  two_hosts(w);
+  w.exchange();
+  ASSERT_TRUE(w.both(State::completed));
+  w.a.unplug(0);  // its network is gone
+  Stuck a(w);
+  a.before = w.b.says();
+  restart(w, w.a);
+  a.theirs = w.a.says();
+  a.theirs.candidates.clear();
+  a.check();  // before its offer
+  w.pass(milliseconds(100));
+  w.b.hear(a.theirs);
+  a.after = w.b.says();
+  EXPECT_NE(a.after.credentials, a.before.credentials);
+  for (int i = 0; i < 4; ++i) {
+    a.check();
+    w.pass(milliseconds(500));
+  }
+  ASSERT_EQ(w.b.state(), State::completed);
+  EXPECT_EQ(w.b.agent->path(0, 1)->remote, a.place);
+  w.b.reboot();
+  EXPECT_EQ(w.b.agent->fragments(0).back(), a.before.credentials.ufrag);
+  // Consent, too, is asked for in the words that it knows.
+  a.asked.clear();
+  for (int i = 0; i < 30; ++i) {
+    a.check();
+    w.pass(milliseconds(2500));
+  }
+  EXPECT_EQ(w.b.state(), State::completed);
+  EXPECT_GE(a.asked.size(), 8u);
+  for (const std::string& name : a.asked)
+    EXPECT_EQ(name, a.theirs.credentials.ufrag + ":" + a.before.credentials.ufrag);
+}
+
 // ---- consent ---------------------------------------------------------------------------------------------
 
 TEST(Consent, IsAskedForEveryFourToSixSeconds) {
