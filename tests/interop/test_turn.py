@@ -5,6 +5,7 @@ import socket
 import subprocess
 
 from harness import HOST, Failed, RestError, Suite, check, free_port, stop, wait_for
+from turn_client import Refused, TurnClient
 
 suite = Suite()
 HOST6 = "::1"
@@ -108,6 +109,60 @@ def ended():
     check(node.metric("turn_allocations_total") > 20, "the counter says otherwise")
     check("turn.allocated" in node.log_text() and "turn.ended" in node.log_text(), "the log does not tell of allocations")
     check(SECRET not in node.log_text(), "the secret stands in the log")
+
+
+def more_than_ports(allocations=300, ports="61600-61699", tenants=64):
+    """More allocations than relay ports: the rest share them, and each hears its own peers alone. On a shared port a peer's address is one allocation's: a second that asks for it hears 508."""
+    port = free_port()
+    one = suite.node("many", config={"turn": {"listeners": [{"transport": "udp", "bind": f"{HOST}:{port}"}], "realm": HOST, "secrets": [{"secret": SECRET}],
+                                              "relay": {"ports": ports}, "peers": {"allow": ["127.0.0.0/8"]},
+                                              "limits": {"allocations_per_user": 0, "allocations_per_second": 0, "tenants": tenants}}})
+    suite.closing(Ending(one))
+    one.start()
+    user, password = next(iter(one.users.items()))
+    first, last = (int(n) for n in ports.split("-"))
+    peers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(6)]
+    for n, p in enumerate(peers):
+        p.bind((f"127.2.0.{n + 1}", 0))
+        p.settimeout(5)
+    clients, taken = [], 0
+    for n in range(allocations):
+        c = TurnClient((HOST, port), user, password, host=f"127.1.{n // 200}.{n % 200 + 1}")
+        clients.append(c)
+        host, relay = c.allocate()
+        check(host == HOST and first <= relay <= last, f"{n}: a relay at {host}:{relay}")
+        for peer in peers:
+            try:
+                c.permit(peer.getsockname())
+                break
+            except Refused as e:
+                check(e.code == 508, f"a permission is refused with {e.code}")
+                taken += 1
+        else:
+            raise Failed(f"{n}: no peer is left at {c.relay}")
+        c.peer = peer
+        if len(clients) > 1000:
+            clients.pop(0).close()  # its allocation stays
+    ways = len({(c.relay, c.peer.getsockname()) for c in clients})
+    check(ways == len(clients), f"{len(clients)} allocations have {ways} ways")
+    for n, c in enumerate(clients):
+        asked = f"{n} asks".encode()
+        c.send(c.peer.getsockname(), asked)
+        data, source = c.peer.recvfrom(2000)
+        check((data, source) == (asked, c.relay), f"{n}: {data} from {source}")
+        c.peer.sendto(f"{n} hears".encode(), c.relay)
+        got = c.receive()
+        check(got == (c.peer.getsockname(), f"{n} hears".encode()), f"{n}: {got}")
+    held = one.metric("turn_allocations")
+    check(held == allocations, f"{held} allocations")
+    relays = len({c.relay for c in clients})
+    print(f"    {allocations} allocations at {last - first + 1} ports, {relays} of them among the last {len(clients)}; {taken} times a peer was another's", flush=True)
+    for c in clients:
+        c.release()
+        c.close()
+    wait_for(lambda: one.metric("turn_allocations") == allocations - len(clients), 10, "allocations that end")
+    for p in peers:
+        p.close()
 
 
 def six_node():
@@ -237,6 +292,7 @@ def main():
         suite.run("credentials by REST", rest)
         suite.run("allocations end with their clients", ended)
         suite.run("denied peers", denied)
+        suite.run("more allocations than ports", more_than_ports)
         six_checks()
         suite.run("the demo opens no loopback peer", demo)
         suite.run("a demo without TURN", off)
