@@ -399,7 +399,9 @@ def main():
         suite.cannot("browser", why)
         suite.finish()
     node = node_of(suite.node("node", config={}), sip={"tokens": taking_tokens(suite.folder)},
-                   media={"codecs": ["PCMU", "PCMA", "G722", "opus", "L16/16000"]})
+                   limits={"contacts_per_subscriber": 40}, media={"codecs": ["PCMU", "PCMA", "G722", "opus", "L16/16000"]})
+    for user in ("1001", "1002"):
+        node.subscriber(user, max_contacts=40)  # pages that are closed may come back for a while
     driver = Driver(suite.folder)
     for kind in ("jssip", "sipjs"):
         suite.run(f"{kind} calls a phone, holds", calls_a_phone, node, driver, kind)
