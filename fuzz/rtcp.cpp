@@ -1,6 +1,7 @@
 // rooms: rtp base
 // Compounds: walked without reading past the end, whatever the counts and lengths say; extended reports
-// likewise; and shifted back without a change of their lengths.
+// likewise; shifted back and renamed without a change of their lengths; and what is left without some of the
+// packets it asks for is a compound again.
 #include <cstdlib>
 #include <vector>
 
@@ -61,5 +62,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<uint8_t> copy(data, data + size);
   rtp::shift_back(copy, ssrc, 0x4001);
   if (!rtp::RtcpReader::open(copy)) std::abort();
+  const uint32_t sender = size >= 8 ? uint32_t{data[4]} << 24 | data[5] << 16 | data[6] << 8 | data[7] : 0;
+  for (const uint32_t source : {sender, ssrc}) {
+    rtp::rename_source(copy, source, 0x01020304);
+    rtp::restamp_sender(copy, 0x01020304, {7, 8, 9});
+  }
+  if (!rtp::RtcpReader::open(copy)) std::abort();
+  for (const uint16_t done : {0, 1, 3}) {  // a bit of the number that says so
+    copy.assign(data, data + size);
+    copy.resize(rtp::take_out_nacks(copy, [&](uint32_t, uint16_t n) { return (n & done) == done; }));
+    if (!copy.empty() && !rtp::RtcpReader::open(copy)) std::abort();
+  }
   return sum == 0xFFFFFFFF ? 1 : 0;
 }
