@@ -556,6 +556,7 @@ void EngineState::on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p) {
   if (f.wire == Wire::rtp) {
     if (!send_again(batch, f, p)) return;
     reader = rtp::RtcpReader::open(p.bytes);
+    if (!reader) return refuse_rtcp(batch, f, reader.reason());
   }
   const Flow* media = f.rtcp ? flow_of(f.sibling) : &f;
   if (media && media->secured) media->secured->shift_back(p.bytes);

@@ -223,7 +223,8 @@ size_t take_out_nacks(MutableBytes compound, const std::function<bool(uint32_t, 
     std::copy_n(p, left, compound.data() + kept);
     kept += left;
   }
-  return kept;
+  // A header without a sender may have stood before a NACK, but says nothing alone.
+  return RtcpReader::open(Bytes(compound).first(kept)) ? kept : 0;
 }
 
 }  // namespace tandem::rtp

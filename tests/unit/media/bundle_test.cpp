@@ -471,6 +471,18 @@ TEST_F(LosingLeg, WhatIsNotThereIsAskedOfWhoSentIt) {
   EXPECT_EQ(w.sent[0].to, at_a) << "nobody waits for it any more";
 }
 
+TEST_F(LosingLeg, AReportWithoutASenderIsNothingWithoutItsNack) {
+  establish_losing();
+  const auto shown = show(3);
+  w.pass(milliseconds(30));
+  std::vector<uint8_t> headless = {0x81, 201, 0, 0};
+  const auto asked = nack(picture_a.ssrc, {{501, 0}});
+  headless.insert(headless.end(), asked.begin(), asked.end());
+  report(headless);
+  ASSERT_EQ(w.sent.size(), 1u);
+  EXPECT_EQ(w.sent[0].bytes, shown[1]);
+}
+
 TEST_F(LosingLeg, APacketIsNotSentAgainForever) {
   establish_losing();
   (void)show(1);

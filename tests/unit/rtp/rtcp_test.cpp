@@ -150,6 +150,10 @@ TEST(TakeOutNacks, LeavesWhatIsNotDone) {
   EXPECT_EQ(take_out_nacks(alone, [](uint32_t, uint16_t) { return true; }), 0u);
   std::vector<uint8_t> empty = {0x81, 205, 0, 2, 0, 0, 0, 9, 0, 0, 0, 7};
   EXPECT_EQ(take_out_nacks(empty, [](uint32_t, uint16_t) { return false; }), 0u) << "it asks for nothing";
+  std::vector<uint8_t> headless = {0x81, 201, 0, 0};
+  headless.insert(headless.end(), whole.begin() + 8, whole.begin() + 28);
+  ASSERT_TRUE(RtcpReader::open(headless));
+  EXPECT_EQ(take_out_nacks(headless, [](uint32_t, uint16_t) { return true; }), 0u);
 }
 
 }  // namespace
