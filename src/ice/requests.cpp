@@ -1,5 +1,6 @@
 // Checks as a STUN server: who may ask, what is answered, and what follows from it (RFC 8445 section 7.3).
 #include <algorithm>
+#include <utility>
 
 #include "ice/state.h"
 
@@ -66,13 +67,13 @@ AgentState::Authentic AgentState::authenticate(Now now, Stream& s, BaseId base, 
     // nobody's
   } else if (ours == s.current.local.ufrag) {
     found = {&s.current, &s.current.local, false};
-  } else if (ours == s.current.former.ufrag) {
+  } else if (ours == s.current.former.ufrag && theirs == s.current.remote.ufrag) {
     found = {&s.current, &s.current.former, true};
   } else if (previous != nullptr && ours == previous->local.ufrag) {
     const bool restarted =
         s.current.known() && theirs == s.current.remote.ufrag && theirs != previous->remote.ufrag;
     found = {restarted ? &s.current : previous, &previous->local, restarted};
-  } else if (previous != nullptr && ours == previous->former.ufrag) {
+  } else if (previous != nullptr && ours == previous->former.ufrag && theirs == previous->remote.ufrag) {
     found = {previous, &previous->former, true};
   }
   if (found.generation == nullptr)
@@ -87,6 +88,10 @@ AgentState::Authentic AgentState::authenticate(Now now, Stream& s, BaseId base, 
   }
   if (found.by_former && found.generation->former != *found.ours) {
     found.generation->former = *found.ours;
+    // What the generation before has heard of these is known here, too.
+    if (previous != nullptr && found.generation != previous)
+      for (const Heard& h : previous->heard)
+        if (h.from) s.current.heard[s.current.next_heard++ % s.current.heard.size()] = h;
     ++revision;
   }
   return found;
@@ -221,7 +226,6 @@ void AgentState::act_on(Now now, StreamId id, BaseId base, size_t remote, const 
   Pair* pair = at == g.pairs.end() ? nullptr : &*at;
   auto& selection = g.components[bases[base].at.component - 1].selection;
   const bool concluded = selection.has_value();
-  if (concluded && selection->base == base && selection->remote == remote) selection->by_former = by_former;
   if (pair == nullptr) {
     if ((concluded || config.mode == Mode::lite) && !nominates) return;
     pair = add_pair(s, base, remote);
@@ -231,6 +235,9 @@ void AgentState::act_on(Now now, StreamId id, BaseId base, size_t remote, const 
   if (pair->trigger == transaction) return;  // a retransmission
   pair->trigger = transaction;
   pair->by_former = by_former;
+  if (concluded && selection->base == base && selection->remote == remote &&
+      std::exchange(selection->by_former, by_former) != by_former)
+    ++revision;
   const bool nominated = nominates && accepts_nomination(now, g, *pair);
   if (config.mode == Mode::lite) {
     // No check of ours: what the peer sent from is what it is reached at.

@@ -35,11 +35,10 @@ bool EngineState::is_bridged_to(const Endpoint& e, size_t index) const {
 void EngineState::play_bridge(Now now, Endpoint& e, Stream& s, Endpoint& partner, port::MediaOut& out) {
   Stream& p = partner.streams[s.bridge_to];
   const BridgePlan& plan = s.bridge->plan();
-  p.own.begin(plan.said.clock_rate, rng);
   DtmfSent* press = pressed_by(e, s, partner);
   DtmfSent::Frame frame;
   if (press) {
-    p.own.take_over(now.mono);
+    speak(now, p.own, plan.said.clock_rate);
     frame = press->next(
         now.mono,
         {dtmf_way(partner, p) == DtmfWay::event, p.own.clock_rate, plan.event_to_rate, s.bridge->frame_ms()},
@@ -57,11 +56,11 @@ void EngineState::play_bridge(Now now, Endpoint& e, Stream& s, Endpoint& partner
   const Exits to = exits_to(p);
   if (frame.event) send_press(now, *e.dtmf, p, *frame.event, plan.event_to, out);
   if (said && to.rtp.on) {
-    p.own.take_over(now.mono);
+    speak(now, p.own, plan.said.clock_rate);
     send_said(now, out, p, *said, plan.said.payload_type, to.rtp);
   }
   // While a packet that the partner takes goes past, the stream is the sender's.
-  if (!p.own.relayed) p.own.timestamp += s.bridge->frame_ticks();
+  if (!p.own.relayed && p.own.clock_rate == plan.said.clock_rate) p.own.timestamp += s.bridge->frame_ticks();
 }
 
 /// A frame for everybody the endpoint is heard by.

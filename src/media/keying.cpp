@@ -32,6 +32,11 @@ void write_port(const Handshake& h, Secured* secured, proto::MediaDtlsPort& out)
   out.set_srtp_receiver(secured->receiver_record());
 }
 
+/// What left under other keys, or none, is nothing to send again.
+void forget_sent(Endpoint& e) {
+  for (Stream& s : e.streams) s.sent_packets.reset();
+}
+
 }  // namespace
 
 /// While an offer is open what was agreed before holds: the one who offers new keys goes on with the old ones
@@ -63,6 +68,7 @@ void EngineState::secure(Now now, Endpoint& e) {
     }
     s.dtls.reset();
     s.secured_rtcp.reset();
+    if (keys ? !s.secured || !(s.secured->ours() == keys->ours) : s.secured != nullptr) forget_sent(e);
     if (!keys)
       s.secured.reset();
     else if (s.secured)
@@ -191,6 +197,7 @@ void EngineState::keyed(Now now, Endpoint& e, Stream& s, bool reports) {
   const Handshake& h = *s.dtls->of(reports);
   const dtls::Keys& keys = *h.keys();
   auto& secured = reports ? s.secured_rtcp : s.secured;
+  forget_sent(e);
   if (secured)
     secured->replace(keys.theirs, keys.ours);
   else

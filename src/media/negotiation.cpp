@@ -203,6 +203,7 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     s.xr.round_trip = s.xr.round_trip && ours && xr_terms(*e.local, i).round_trip;
     s.one_source = has_one_source(e.config) && s.wire == Wire::rtp && iequals(s.kind, "audio");
     s.asks_again = theirs && iequals(s.kind, "video") && asks_again(*e.remote, i);
+    if (!s.asks_again || !s.live) s.sent_packets.reset();
     s.direction = theirs ? e.remote->direction(i) : sdp::Direction::sendrecv;
     set_formats(e, s, i);
     Flow* rtp = flow_of(s.rtp.id);

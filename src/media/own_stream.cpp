@@ -22,6 +22,12 @@ uint32_t OwnStream::ticks(Duration d) const {
 
 void OwnStream::begin(uint32_t rate, Rng& rng) {
   if (ssrc != 0 && clock_rate == rate) return;
+  if (ssrc != 0 && clock_changes == most_changes) {
+    clock_rate = rate;
+    relayed.reset();
+    return;
+  }
+  if (ssrc != 0) ++clock_changes;
   ssrc = static_cast<uint32_t>(rng.next()) | 1;
   sequence = static_cast<uint16_t>(rng.next() & 0x7FFF);
   timestamp = sent_timestamp = static_cast<uint32_t>(rng.next());
@@ -64,6 +70,7 @@ bool OwnStream::relay(Instant now, rtp::Header& header, size_t payload_octets, b
         Relayed{header.ssrc, 0, static_cast<uint16_t>(sequence - header.sequence), begins - header.timestamp};
     header.marker = true;
     sent_timestamp = begins;
+    sent_at = now;
   }
   const int16_t back = behind();
   if (back > relayed->numbers) return false;

@@ -43,6 +43,11 @@ struct OwnStream {
   /// them are a new beginning (RFC 3550 appendix A.1).
   static constexpr int most_reordered = 1000, most_lost = 3000;
 
+  /// Clocks it may change by another SSRC; then it keeps the one it has (RFC 7160 section 4.1 allows for
+  /// that): a sender of SRTP has no more than 64.
+  static constexpr uint8_t most_changes = 16;
+  uint8_t clock_changes = 0;
+
   /// It begins, or goes on at another clock under another SSRC.
   void begin(uint32_t rate, Rng& rng);
   /// It has an SSRC, for what is told about other streams.

@@ -3,6 +3,7 @@
 #include <bit>
 #include <utility>
 
+#include "base/text.h"
 #include "ice/glimpse.h"
 #include "media/state.h"
 #include "rtp/packet.h"
@@ -364,13 +365,15 @@ void EngineState::pass_on(Batch& batch, Flow& f, const rtp::Header& h, Bytes pay
     }
   }
   const Bytes sent = forward(batch, f.rtp_to, p, static_cast<uint32_t>(payload.size()));
-  if (f.rewrite.kept && !sent.empty()) keep_sent(batch.now, f, sent);
+  if (f.rewrite.kept && !sent.empty()) keep_sent(batch.now, f, header->payload_type, sent);
 }
 
-void EngineState::keep_sent(Now now, const Flow& f, Bytes packet) {
+void EngineState::keep_sent(Now now, const Flow& f, uint8_t payload_type, Bytes packet) {
   const Endpoint* e = endpoints.find(f.endpoint);
   Endpoint* hearer = e ? endpoints.find(e->partner) : nullptr;
-  if (!hearer || f.rewrite.hearer >= hearer->streams.size()) return;
+  if (!hearer || f.rewrite.hearer >= hearer->streams.size() || f.stream >= e->streams.size()) return;
+  for (const PayloadFormat& p : e->streams[f.stream].local_formats)
+    if (p.payload_type == payload_type && iequals(p.encoding, "rtx")) return;  // sent again already
   auto& kept = hearer->streams[f.rewrite.hearer].sent_packets;
   if (!kept) kept = std::make_unique<SentPackets>();
   kept->keep(now.mono, packet);
@@ -380,19 +383,24 @@ void EngineState::keep_sent(Now now, const Flow& f, Bytes packet) {
 /// nothing else.
 bool EngineState::send_again(Batch& batch, const Flow& f, port::MediaPacket& p) {
   Endpoint* e = endpoints.find(f.endpoint);
-  if (!e || std::none_of(e->streams.begin(), e->streams.end(),
-                         [](const Stream& s) { return s.sent_packets != nullptr; }))
-    return true;
+  if (!e) return true;
+  struct Line {
+    SentPackets& packets;
+    Destination to;
+  };
+  std::vector<Line> lines;
+  for (Stream& s : e->streams)
+    if (const Destination to = s.sent_packets ? exits_to(s).rtp : Destination{}; to.on)
+      lines.push_back({*s.sent_packets, to});
+  if (lines.empty()) return true;
   const size_t left = rtp::take_out_nacks(p.bytes, [&](uint32_t ssrc, uint16_t sequence) {
-    for (Stream& s : e->streams) {
-      const Destination to = exits_to(s).rtp;
-      const Bytes packet =
-          s.sent_packets && to.on ? s.sent_packets->again(batch.now.mono, ssrc, sequence) : Bytes{};
+    for (Line& line : lines) {
+      const Bytes packet = line.packets.again(batch.now.mono, ssrc, sequence);
       if (packet.empty()) continue;
       Buffer copy = Buffer::with_capacity(packet.size());
       copy.resize(packet.size());
       std::copy(packet.begin(), packet.end(), copy.data());
-      batch.out.send_own(to.port, to.remote, std::move(copy), to.connection);
+      batch.out.send_own(line.to.port, line.to.remote, std::move(copy), line.to.connection);
       counters_.again.add();
       return true;
     }
@@ -411,15 +419,19 @@ bool EngineState::go_on_as_own(Now now, const Flow& f, const rtp::Header& h, siz
   if (!hearer || f.rewrite.hearer >= hearer->streams.size()) return false;
   OwnStream& own = hearer->streams[f.rewrite.hearer].own;
   const Clock* clock = f.clock_of(h.payload_type);
-  const bool sound = clock && !clock->event;
-  if (own.ssrc == 0 || sound) own.begin(clock ? clock->rate : 8000, rng);
+  const bool sound = !clock || !clock->event;
+  if (clock && sound) own.begin(clock->rate, rng);
+  own.name(8000, rng);
   uint8_t* b = p.bytes.data();
   rtp::Header header = h;
   header.sequence = rtp::load16(b + 2);
-  const uint32_t source = own.relayed ? own.relayed->ssrc : 0;
+  const auto before = own.relayed.value_or(OwnStream::Relayed{});
   if (!own.relay(now.mono, header, payload_octets, sound)) return false;
-  if (own.relayed->ssrc != source) ++hearer->revision;
-  if (header.marker) b[1] |= 0x80;
+  const bool begins =
+      own.relayed->ssrc != before.ssrc || own.relayed->sequence_offset != before.sequence_offset;
+  if (begins) ++hearer->revision;
+  // Of pictures the marker says something else.
+  if (begins && iequals(hearer->streams[f.rewrite.hearer].kind, "audio")) b[1] |= 0x80;
   rtp::store16(b + 2, header.sequence);
   rtp::store32(b + 4, header.timestamp);
   rtp::store32(b + 8, header.ssrc);

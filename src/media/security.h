@@ -42,6 +42,9 @@ class Secured {
   /// sender's. `compound` is whole (RtcpReader::open).
   void shift_back(MutableBytes compound) const;
 
+  /// Whether RTP of that source has left.
+  bool has_sent(uint32_t ssrc) { return out_.next_sequence(ssrc).has_value(); }
+
   /// What is lost when this is not in a snapshot soon: indices the next owner must not use again.
   bool snapshot_due() const { return out_.snapshot_due(); }
   std::string sender_record() { return out_.snapshot(); }

@@ -3,7 +3,6 @@
 // sender whom we tell that his packets have come forgets them, and has nothing to send again. Inside the
 // room.
 #include <cstdint>
-#include <deque>
 #include <vector>
 
 #include "base/bytes.h"
@@ -15,13 +14,16 @@ namespace tandem::media {
 /// whoever has failed over asks the sender, as for all that is older.
 class SentPackets {
  public:
-  static constexpr Duration longest = seconds(1);
-  static constexpr size_t most = 1024;               // packets
-  static constexpr uint8_t most_times = 10;          // a packet is sent again
-  static constexpr Duration rest = milliseconds(5);  // at least, between two times
+  static constexpr Duration kept_for = seconds(1);
+  static constexpr size_t most_packets = 512;
+  static constexpr uint8_t most_times = 10;                    // a packet is sent again
+  static constexpr Duration between_times = milliseconds(20);  // at least, of a packet
+  /// Octets that may be sent again: half of what is sent the first time, so that nobody makes much of little.
+  static constexpr size_t first_budget = 16'384, most_budget = 131'072;
 
+  SentPackets() : packets_(most_packets) {}
   void keep(Instant now, Bytes packet);
-  /// The packet of that number to be sent again. Empty: it is not there, or has been sent too often.
+  /// The packet of that number to be sent again. Empty: it is not there, was sent too often or too much was.
   Bytes again(Instant now, uint32_t ssrc, uint16_t sequence);
 
  private:
@@ -29,9 +31,10 @@ class SentPackets {
     Instant at;
     Instant sent_again;
     uint8_t times = 0;
-    std::vector<uint8_t> bytes;
+    std::vector<uint8_t> bytes;  // empty: none
   };
-  std::deque<One> packets_;  // the oldest first; the room of those that are over is used again
+  std::vector<One> packets_;  // by sequence number
+  size_t budget_ = first_budget;
 };
 
 }  // namespace tandem::media

@@ -160,6 +160,7 @@ void write(const OwnStream& o, Now now, proto::MediaOwnStream& out) {
   out.set_peer_report_ntp(o.peer_report_ntp);
   out.set_peer_report_at(deadline_to_wall(now, o.peer_report_at));
   if (o.ssrc != 0) out.set_at(now.wall.ns);
+  out.set_clock_changes(o.clock_changes);
   out.set_sent_timestamp(o.sent_timestamp);
   out.set_sent_at(deadline_to_wall(now, o.sent_at));
   out.set_relayed(o.relayed.has_value());
@@ -195,6 +196,7 @@ OwnStream read(const proto::MediaOwnStream& in, Now now) {
   o.reported_before = in.reported_before();
   o.peer_report_ntp = in.peer_report_ntp();
   o.peer_report_at = deadline_from_wall(now, in.peer_report_at());
+  o.clock_changes = static_cast<uint8_t>(std::min<uint32_t>(in.clock_changes(), OwnStream::most_changes));
   o.sent_timestamp = in.sent_timestamp();
   o.sent_at = deadline_from_wall(now, in.sent_at());
   if (in.relayed())
@@ -626,6 +628,12 @@ Status<Reason> EngineState::restore_endpoint(Now now, const proto::MediaEndpoint
     } else if (Secured* keys = e.streams[i].secured.get();
                keys && !keys->restore(as_bytes(stream.srtp_sender()), as_bytes(stream.srtp_receiver()))) {
       return Failure{Reason::bad_snapshot};
+    }
+    // It may have begun since, with numbers nobody knows: they are another's now.
+    if (OwnStream& own = e.streams[i].own;
+        e.streams[i].secured && !e.streams[i].secured->has_sent(own.ssrc)) {
+      own.ssrc = 0;
+      own.relayed.reset();
     }
   }
   arm_keying(e, Instant::never());

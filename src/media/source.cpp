@@ -20,6 +20,15 @@ const PayloadFormat* said_format(const Stream& s) {
   return f == s.remote_formats.end() ? nullptr : &*f;
 }
 
+/// What music and announcements are said in. Who hears one source hears it at the clock it has, if the leg
+/// has a codec of that: another would be another source.
+static const PayloadFormat* voice_format(const Stream& s) {
+  if (s.one_source && s.own.packets > 0)
+    for (const PayloadFormat& f : s.remote_formats)
+      if (can_code(f) && f.clock_rate == s.own.clock_rate) return &f;
+  return said_format(s);
+}
+
 std::optional<size_t> EngineState::voice_stream(const Endpoint& e) const {
   for (size_t i = 0; i < e.streams.size(); ++i) {
     const Stream& s = e.streams[i];
@@ -173,7 +182,7 @@ void EngineState::play_voice(Now now, Endpoint& e, port::MediaOut& out) {
     return;
   }
   Stream& s = e.streams[e.voice_stream];
-  const PayloadFormat* f = said_format(s);
+  const PayloadFormat* f = voice_format(s);
   Instant next = e.voice_at + milliseconds(e.voice.frame_ms());
   if (f) {
     speak(now, s.own, f->clock_rate);

@@ -549,7 +549,7 @@ class EngineState {
   bool unprotect(Batch& batch, Flow& f, port::MediaPacket& p, bool rtcp);
   /// What was sent; empty: nothing was.
   Bytes forward(Batch& batch, const Destination& to, const port::MediaPacket& p, uint32_t payload_octets);
-  void keep_sent(Now now, const Flow& f, Bytes packet);
+  void keep_sent(Now now, const Flow& f, uint8_t payload_type, Bytes packet);
   bool send_again(Batch& batch, const Flow& f, port::MediaPacket& p);
   void forward_rtcp(Batch& batch, const Destination& to, const port::MediaPacket& p);
   void translate_reports(const Flow& f, MutableBytes compound) const;

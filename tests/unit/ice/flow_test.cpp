@@ -654,14 +654,15 @@ struct Stuck {
       w.net.send(w.now.mono, place, nullptr, from, answer.octets());
     });
   }
-  void check() {
+  void check() { check(theirs.credentials.ufrag, place); }
+  void check(const std::string& fragment, const SocketAddress& from) {
     stun::Writer c(stun::Class::request, stun::method::binding, stun::new_transaction(rng));
-    c.add(stun::attribute::username, before.credentials.ufrag + ":" + theirs.credentials.ufrag);
+    c.add(stun::attribute::username, before.credentials.ufrag + ":" + fragment);
     c.add_u32(stun::attribute::priority, 1'000'000);
     c.add_u64(stun::attribute::ice_controlling, 1);
     c.add(stun::attribute::use_candidate, "");
     c.add_integrity(as_bytes(before.credentials.pwd)).add_fingerprint();
-    w.net.send(w.now.mono, place, nullptr, w.b.local(0), c.octets());
+    w.net.send(w.now.mono, from, nullptr, w.b.local(0), c.octets());
   }
 };
 
@@ -673,6 +674,7 @@ TEST(Restart, APeerThatGoesOnByOurOldCredentialsIsFollowed) {
   w.a.unplug(0);  // its network is gone
   Stuck a(w);
   a.before = w.b.says();
+  const std::string former = w.a.says().credentials.ufrag;
   restart(w, w.a);
   a.theirs = w.a.says();
   a.theirs.candidates.clear();
@@ -686,6 +688,12 @@ TEST(Restart, APeerThatGoesOnByOurOldCredentialsIsFollowed) {
     w.pass(milliseconds(500));
   }
   ASSERT_EQ(w.b.state(), State::completed);
+  EXPECT_EQ(w.b.agent->path(0, 1)->remote, a.place);
+  // But who has not restarted is not let in by what is over for him.
+  const SocketAddress stranger = at("192.0.2.78:7000");
+  a.check(former, stranger);
+  w.pass(milliseconds(500));
+  EXPECT_FALSE(w.b.agent->validated(0, stranger));
   EXPECT_EQ(w.b.agent->path(0, 1)->remote, a.place);
   w.b.reboot();
   EXPECT_EQ(w.b.agent->fragments(0).back(), a.before.credentials.ufrag);

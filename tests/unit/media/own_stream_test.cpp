@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "unit/media/world.h"
 
 namespace tandem::media {
@@ -146,6 +148,28 @@ TEST_F(Relaying, AnotherClockIsAnotherStream) {
   own.begin(48'000, rng);
   own.name(8000, rng);
   EXPECT_EQ(own.clock_rate, 48'000u) << "a name is all that was asked for";
+}
+
+TEST_F(Relaying, ClocksDoNotChangeTheSourceForever) {
+  std::set<uint32_t> sources;
+  for (int i = 0; i < 100; ++i) {
+    own.begin(i % 2 ? 8000 : 48'000, rng);
+    talk(0xB0B, static_cast<uint16_t>(1 + 3 * i), 1000, 3);
+    sources.insert(own.ssrc);
+  }
+  EXPECT_LE(sources.size(), OwnStream::most_changes + 1u);
+  for (size_t i = heard.size() - 200; i < heard.size(); ++i)
+    EXPECT_EQ(heard[i].sequence, static_cast<uint16_t>(heard[i - 1].sequence + 1));
+}
+
+TEST_F(Relaying, AnEventThatBeginsCountsThePauseOnce) {
+  talk(0xB0B, 1, 1000, 2);
+  now = now + seconds(10);
+  EXPECT_TRUE(relay(0xB0B, 3, 1000, false));
+  talk(0xCAFE, 3, 5, 1);
+  now = now + milliseconds(80);
+  say(1);
+  EXPECT_LE(heard.back().timestamp - heard[1].timestamp, 8u * 10'200);
 }
 
 // ---- in a call ----
