@@ -265,13 +265,18 @@ std::vector<Fields> Phone::calls() const {
 
 void Phone::leave(Now now) {
   leaving_ = true;
-  std::vector<std::string> names;
+  struct Open {
+    std::string name;
+    bool rings;
+  };
+  std::vector<Open> open;
   for (const auto& [number, c] : calls_)
-    if (!c->reported) names.push_back(c->name);
-  for (const std::string& name : names) {
+    if (!c->reported) open.push_back({c->name, c->state == Call::State::incoming});
+  for (const Open& o : open) {
     Request r;
-    r.call = name;
-    static_cast<void>(hang_up(now, r));
+    r.call = o.name;
+    r.status = 480;  // this one is gone; the subscriber's others go on ringing
+    static_cast<void>(o.rings ? reject(now, r) : hang_up(now, r));
   }
   if (wants_registration_) set_registered(now, false, 0);
   for (const auto& [number, w] : watches_)

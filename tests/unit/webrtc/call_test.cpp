@@ -154,6 +154,17 @@ TEST_F(Calls, OneComesInAndIsRefused) {
   EXPECT_THAT(next(), HasSubstr("unknown_call"));
 }
 
+TEST_F(Calls, WhoLeavesWhileItRingsSpeaksForNobodyElse) {
+  ring("in-2");
+  w.sip.clear();
+  EXPECT_THAT(next(), HasSubstr("incoming"));
+  say(R"({"id":5,"op":"bye"})");
+  std::vector<int> statuses;
+  while (!w.sip.empty())
+    if (const auto sent = w.take_sip(); !sent.message.is_request()) statuses.push_back(sent.message.status());
+  EXPECT_EQ(statuses, std::vector<int>{480});
+}
+
 TEST_F(Calls, ACallerThatGivesUpIsToldOf) {
   const auto path = ring("in1");
   w.sip.clear();
