@@ -12,21 +12,21 @@ namespace {
 constexpr Duration most_catch_up = milliseconds(200);
 constexpr Duration picture_rest = milliseconds(500);  // between two requests to one leg
 
+/// What music and announcements are said in. Who hears one source hears it at the clock it has, if the leg
+/// has a codec of that: another would be another source.
+const PayloadFormat* voice_format(const Stream& s) {
+  if (s.one_source && s.own.packets > 0)
+    for (const PayloadFormat& f : s.remote_formats)
+      if (can_code(f) && f.clock_rate == s.own.clock_rate) return &f;
+  return said_format(s);
+}
+
 }  // namespace
 
 const PayloadFormat* said_format(const Stream& s) {
   const auto f = std::find_if(s.remote_formats.begin(), s.remote_formats.end(),
                               [](const PayloadFormat& each) { return can_code(each); });
   return f == s.remote_formats.end() ? nullptr : &*f;
-}
-
-/// What music and announcements are said in. Who hears one source hears it at the clock it has, if the leg
-/// has a codec of that: another would be another source.
-static const PayloadFormat* voice_format(const Stream& s) {
-  if (s.one_source && s.own.packets > 0)
-    for (const PayloadFormat& f : s.remote_formats)
-      if (can_code(f) && f.clock_rate == s.own.clock_rate) return &f;
-  return said_format(s);
 }
 
 std::optional<size_t> EngineState::voice_stream(const Endpoint& e) const {

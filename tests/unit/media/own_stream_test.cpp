@@ -201,19 +201,14 @@ struct OneSource : ::testing::Test {
     page_port = w.port_of(told_page);
     phone_port = w.port_of(told_phone);
   }
-  /// RTP to that end.
-  std::vector<Sent> sound_to(const SocketAddress& end) {
+  std::vector<Sent> sent_to(const SocketAddress& end, rtp::Kind kind) {
     std::vector<Sent> out;
     for (const Sent& s : w.take_sent())
-      if (s.to == end && rtp::kind_of(s.bytes) == rtp::Kind::rtp) out.push_back(s);
+      if (s.to == end && rtp::kind_of(s.bytes) == kind) out.push_back(s);
     return out;
   }
-  std::vector<Sent> reports_to(const SocketAddress& end) {
-    std::vector<Sent> out;
-    for (const Sent& s : w.take_sent())
-      if (s.to == end && rtp::kind_of(s.bytes) == rtp::Kind::rtcp) out.push_back(s);
-    return out;
-  }
+  std::vector<Sent> sound_to(const SocketAddress& end) { return sent_to(end, rtp::Kind::rtp); }
+  std::vector<Sent> reports_to(const SocketAddress& end) { return sent_to(end, rtp::Kind::rtcp); }
   static rtp::Report report_in(const Sent& s) {
     return rtp::Report::parse(*rtp::RtcpReader::open(s.bytes)->next()).value();
   }
