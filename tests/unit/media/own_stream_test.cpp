@@ -249,6 +249,7 @@ TEST_F(OneSource, WhatIsReportedOfItIsTranslated) {
   auto heard = sound_to(of_page.from);
   ASSERT_EQ(heard.size(), 5u);
   const uint32_t ours = heard[0].ssrc();
+  ASSERT_NE(ours, of_phone.ssrc);
   const uint16_t ahead = static_cast<uint16_t>(heard.back().sequence() - 30'004);
   const uint32_t later = heard.back().timestamp() - (of_phone.timestamp - 160);
 
@@ -315,6 +316,7 @@ TEST_F(OneSource, ARestoredNodeGoesOnInIt) {
   w.talk(of_phone, phone_port, 3);
   const auto heard = sound_to(of_page.from);
   ASSERT_EQ(heard.size(), 11u);
+  EXPECT_NE(heard[0].ssrc(), of_phone.ssrc);
   expect_one_stream(heard);
 }
 
