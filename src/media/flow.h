@@ -19,6 +19,8 @@ struct Destination {
   SocketAddress remote;
   bool on = false;
   bool connection = false;  // over TCP: of a shared port
+
+  bool operator==(const Destination&) const = default;
 };
 
 /// What changes in a relayed RTP header. Identity between two legs that agreed on the same payload types.

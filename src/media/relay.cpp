@@ -576,46 +576,51 @@ void EngineState::on_rtcp(Batch& batch, Flow& f, port::MediaPacket& p) {
   if (f.wire == Wire::rtp)
     if (const auto read = read_reports(batch.now, f, *reader); !read)
       return refuse_rtcp(batch, f, read.reason());
-  translate_reports(f, p.bytes);
+  if (const Endpoint* e = endpoints.find(f.endpoint); e && f.wire == Wire::rtp)
+    translate_reports(*e, 1u << f.stream, p.bytes);
   forward_rtcp(batch, f.rtcp_to, p);
 }
 
 /// What a leg reports, in the words of its partner: about packets that were numbered anew on their way to the
-/// leg, and from a source that the partner hears under another name.
-void EngineState::translate_reports(const Flow& f, MutableBytes compound) const {
-  const Endpoint* e = endpoints.find(f.endpoint);
-  const Endpoint* partner = e ? endpoints.find(e->partner) : nullptr;
-  if (!partner || f.wire != Wire::rtp || f.stream >= e->streams.size()) return;
-  e->streams[f.stream].own.tell_back(compound);
-  if (const Stream* p = counterpart(*e, f.stream, *partner)) p->own.speak_for(compound);
+/// leg, and from sources that the partner hears under another name. `lines` are those it is about, a bit
+/// each.
+void EngineState::translate_reports(const Endpoint& e, uint32_t lines, MutableBytes compound) const {
+  const Endpoint* partner = endpoints.find(e.partner);
+  if (!partner) return;
+  for (; lines != 0; lines &= lines - 1) {
+    const auto line = static_cast<size_t>(std::countr_zero(lines));
+    if (line >= e.streams.size()) return;
+    e.streams[line].own.tell_back(compound);
+    if (const Stream* p = counterpart(e, line, *partner)) p->own.speak_for(compound);
+  }
   number_back(*partner, compound);
 }
 
-/// What comes by the port of a bundle is for each line it is about.
+/// What comes by the port of a bundle is for each line it is about, once where these share a port again.
 void EngineState::share_rtcp(Batch& batch, const Flow& f, const rtp::RtcpReader& reader,
                              port::MediaPacket& p) {
   const Endpoint* e = endpoints.find(f.endpoint);
   if (!e || !e->bundle || f.wire != Wire::rtp) return;
-  uint32_t lines = concerned(*e, reader);
-  const std::vector<uint8_t> copy = (lines & (lines - 1)) != 0
-                                        ? std::vector<uint8_t>(p.bytes.begin(), p.bytes.end())
-                                        : std::vector<uint8_t>{};
-  for (bool first = true; lines != 0; lines &= lines - 1, first = false) {
-    Flow* member = flow_of(e->streams[static_cast<size_t>(std::countr_zero(lines))].rtp.id);
-    if (!member) continue;
+  const uint32_t lines = concerned(*e, reader);
+  std::vector<Flow*> members;
+  for (uint32_t left = lines; left != 0; left &= left - 1)
+    if (Flow* member = flow_of(e->streams[static_cast<size_t>(std::countr_zero(left))].rtp.id))
+      members.push_back(member);
+  // All read it before the first partner is sent it: from then on it has his words, and may be encrypted.
+  for (Flow* member : members)
     if (const auto read = read_reports(batch.now, *member, reader); !read)
       return refuse_rtcp(batch, *member, read.reason());
-    if (first) {
-      translate_reports(*member, p.bytes);
-      forward_rtcp(batch, member->rtcp_to, p);
-    } else if (member->rtcp_to.on) {
-      Buffer again = Buffer::with_capacity(copy.size() + srtp::tail_room);
-      again.resize(copy.size());
-      std::copy(copy.begin(), copy.end(), again.data());
-      translate_reports(*member, again.writable().first(copy.size()));
-      send_rtcp(batch.out, member->rtcp_to, std::move(again));
-      ++batch.relayed;
-    }
+  translate_reports(*e, lines, p.bytes);
+  while (!members.empty()) {
+    const Destination to = members.front()->rtcp_to;
+    std::erase_if(members, [&](const Flow* member) { return member->rtcp_to == to; });
+    if (members.empty()) return forward_rtcp(batch, to, p);
+    if (!to.on) continue;
+    Buffer copy = Buffer::with_capacity(p.bytes.size() + srtp::tail_room);
+    copy.resize(p.bytes.size());
+    std::copy(p.bytes.begin(), p.bytes.end(), copy.data());
+    send_rtcp(batch.out, to, std::move(copy));
+    ++batch.relayed;
   }
 }
 

@@ -80,7 +80,14 @@ void EngineState::expect_loss(OwnStream& own, uint8_t fraction_lost) {
   own.expected_loss = std::max(percent, static_cast<uint8_t>(own.expected_loss.value_or(0) / 2));
 }
 
-void EngineState::read_report(Now now, Stream& s, Stream* reader, const rtp::Report& report) {
+/// Whether a report is about what the leg hears on that line: by the port of a bundle comes what is about
+/// all.
+bool EngineState::is_about(const Endpoint& e, size_t line, uint32_t ssrc) const {
+  return !e.bundle || is_heard_as(e, line, ssrc);
+}
+
+void EngineState::read_report(Now now, Endpoint& e, size_t line, Stream* reader, const rtp::Report& report) {
+  Stream& s = e.streams[line];
   if (report.sender) {
     const uint32_t ntp = rtp::ntp_middle(report.sender->ntp);
     s.own.peer_report_ntp = ntp;
@@ -89,6 +96,7 @@ void EngineState::read_report(Now now, Stream& s, Stream* reader, const rtp::Rep
   }
   for (size_t i = 0; i < report.block_count; ++i) {
     const rtp::ReportBlock& block = report.blocks[i];
+    if (!is_about(e, line, block.ssrc)) continue;
     s.has_report = true;
     s.report = block;
     if (s.own.ssrc != 0 && block.ssrc == s.own.ssrc) expect_loss(s.own, block.fraction_lost);
@@ -97,8 +105,9 @@ void EngineState::read_report(Now now, Stream& s, Stream* reader, const rtp::Rep
   }
 }
 
-Status<rtp::RtcpReason> EngineState::read_extended(Now now, Stream& s, Stream* reader,
+Status<rtp::RtcpReason> EngineState::read_extended(Now now, Endpoint& e, size_t line, Stream* reader,
                                                    const rtp::RtcpPacket& packet) {
+  Stream& s = e.streams[line];
   auto blocks = rtp::XrReader::open(packet);
   if (!blocks) return Failure{blocks.reason()};
   while (const auto block = blocks->next()) {
@@ -123,7 +132,7 @@ Status<rtp::RtcpReason> EngineState::read_extended(Now now, Stream& s, Stream* r
       case rtp::XrType::voip_metrics: {
         const auto metrics = rtp::VoipMetrics::parse(*block);
         if (!metrics) return Failure{metrics.reason()};
-        s.metrics = *metrics;
+        if (is_about(e, line, metrics->ssrc)) s.metrics = *metrics;
         break;
       }
       default:
@@ -137,7 +146,6 @@ Status<rtp::RtcpReason> EngineState::read_extended(Now now, Stream& s, Stream* r
 Status<rtp::RtcpReason> EngineState::read_reports(Now now, const Flow& f, rtp::RtcpReader reader) {
   Endpoint* e = endpoints.find(f.endpoint);
   if (!e || f.stream >= e->streams.size()) return Done{};
-  Stream& s = e->streams[f.stream];
   Stream* partner = stream_of(f.rtcp_to);
   while (const auto packet = reader.next()) {
     switch (static_cast<rtp::RtcpType>(packet->type)) {
@@ -145,11 +153,11 @@ Status<rtp::RtcpReason> EngineState::read_reports(Now now, const Flow& f, rtp::R
       case rtp::RtcpType::rr: {
         const auto report = rtp::Report::parse(*packet);
         if (!report) return Failure{report.reason()};
-        read_report(now, s, partner, *report);
+        read_report(now, *e, f.stream, partner, *report);
         break;
       }
       case rtp::RtcpType::xr:
-        if (const auto read = read_extended(now, s, partner, *packet); !read) return read;
+        if (const auto read = read_extended(now, *e, f.stream, partner, *packet); !read) return read;
         break;
       default:
         break;

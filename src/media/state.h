@@ -552,14 +552,16 @@ class EngineState {
   void keep_sent(Now now, const Flow& f, uint8_t payload_type, Bytes packet);
   bool send_again(Batch& batch, const Flow& f, port::MediaPacket& p);
   void forward_rtcp(Batch& batch, const Destination& to, const port::MediaPacket& p);
-  void translate_reports(const Flow& f, MutableBytes compound) const;
+  void translate_reports(const Endpoint& e, uint32_t lines, MutableBytes compound) const;
 
   void audio_statistics(const Stream& s, const Flow& f, LegStatistics& out) const;
 
   // reports.cpp
   Status<rtp::RtcpReason> read_reports(Now now, const Flow& f, rtp::RtcpReader reader);
-  Status<rtp::RtcpReason> read_extended(Now now, Stream& s, Stream* reader, const rtp::RtcpPacket& packet);
-  void read_report(Now now, Stream& s, Stream* reader, const rtp::Report& report);
+  Status<rtp::RtcpReason> read_extended(Now now, Endpoint& e, size_t line, Stream* reader,
+                                        const rtp::RtcpPacket& packet);
+  void read_report(Now now, Endpoint& e, size_t line, Stream* reader, const rtp::Report& report);
+  bool is_about(const Endpoint& e, size_t line, uint32_t ssrc) const;
   Stream* stream_of(const Destination& to);
   static void expect_loss(OwnStream& own, uint8_t fraction_lost);
   bool reports_to(const Endpoint& e, size_t index) const;

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "srtp/context.h"
+#include "srtp/sdes.h"
 #include "unit/media/world.h"
 
 namespace tandem::media {
@@ -164,6 +166,97 @@ TEST_F(BundleLeg, ReportsAndFeedbackGoWhereTheyBelong) {
   fir.resize(20);
   rtp::store32(fir.data() + 12, 0xB0);
   EXPECT_EQ(to(receive(at_a, port_a, fir)), sound_reports);
+}
+
+TEST_F(BundleLeg, WhatIsReportedOfOneLineIsNotTheOthers) {
+  establish();
+  talk();
+  auto both = receiver_report(0xA0, {0xB0, 0xB1});
+  both[12] = 32;       // an eighth of the sound was lost
+  both[12 + 24] = 64;  // a quarter of the picture
+  EXPECT_EQ(receive(at_a, port_a, both).size(), 2u);
+  const LegStatistics sound = w.engine->statistics(leg_a);
+  EXPECT_TRUE(sound.has_report);
+  EXPECT_DOUBLE_EQ(sound.report_loss, 0.125);
+}
+
+/// The line that is told first changes the words, and encrypts them, for its partner.
+TEST_F(BundleLeg, ReportsAreReadBeforeTheyAreEncrypted) {
+  open();
+  EndpointConfig keyed;
+  keyed.srtp = Srtp::required;
+  leg_b = w.engine->open(keyed).value();
+  std::string offer = bundled_offer, answer = plain_answer;
+  const auto sound_last = [](std::string& sdp) {
+    const size_t audio = sdp.find("m=audio"), video = sdp.find("m=video");
+    sdp = sdp.substr(0, audio) + sdp.substr(video) + sdp.substr(audio, video - audio);
+  };
+  sound_last(offer);
+  sound_last(answer);
+  offer.replace(offer.find("m=video 0"), 9, "m=video 4000");
+  offer.erase(offer.find("a=bundle-only\r\n"), 15);
+  SeededRng rng(5);
+  srtp::Refusals refusals;
+  const auto key = srtp::MasterKey::generate(srtp::Suite::aes_cm_128_hmac_sha1_80, rng);
+  const std::string crypto = "a=crypto:" + srtp::write_crypto(1, key) + "\r\n";
+  answer.insert(answer.find("m=audio"), crypto);
+  answer += crypto;
+  for (size_t at = 0; (at = answer.find("RTP/AVP", at)) != std::string::npos; at += 8)
+    answer.replace(at, 7, "RTP/SAVP");
+  exchange(offer, answer);
+  const auto told = parsed(told_b);
+  picture_port = told.media(0).port;
+  sound_port = told.media(1).port;
+  srtp::Sender out_picture(key, refusals), out_sound(key, refusals);
+  const auto encrypted = [](srtp::Sender& out, std::vector<uint8_t> packet) {
+    const size_t size = packet.size();
+    packet.resize(size + srtp::tail_room);
+    packet.resize(out.protect_rtp(packet, size).value());
+    return packet;
+  };
+  EXPECT_EQ(receive(at_a, port_a, picture_a.packet()).size(), 1u);
+  EXPECT_EQ(receive(at_a, port_a, sound_a.packet()).size(), 1u);
+  expect_one(receive(video_b, picture_port, encrypted(out_picture, picture_b.packet())), at_a, port_a);
+  expect_one(receive(audio_b, sound_port, encrypted(out_sound, sound_b.packet())), at_a, port_a);
+
+  auto both = receiver_report(0xA0, {0xB0, 0xB1});
+  both[12] = 32;
+  const auto sent = receive(at_a, port_a, both);
+  ASSERT_EQ(sent.size(), 2u);
+  for (const Sent& s : sent) {
+    const auto told_key = srtp::parse_crypto(told.attributes(s.to.port == 5011 ? 0 : 1, "crypto").at(0));
+    ASSERT_TRUE(told_key.ok());
+    srtp::Receiver in(told_key->key, refusals);
+    std::vector<uint8_t> plain = s.bytes;
+    const auto size = in.unprotect_rtcp(plain, plain.size());
+    ASSERT_TRUE(size.ok());
+    plain.resize(*size);
+    EXPECT_EQ(plain, both);
+  }
+  EXPECT_DOUBLE_EQ(w.engine->statistics(leg_a).report_loss, 0.125);
+}
+
+/// Lines that share a port at the other end, too, are one way there.
+TEST_F(BundleLeg, WhatIsAboutTwoLinesGoesOnceToAnotherBundle) {
+  EndpointConfig c;
+  c.ice = Ice::accepted;
+  leg_a = w.engine->open(c).value();
+  c.ice = Ice::offered;
+  c.webrtc = true;
+  leg_b = w.engine->open(c).value();
+  exchange(bundled_offer,
+           "v=0\r\no=- 2 1 IN IP4 198.51.100.2\r\ns=-\r\nc=IN IP4 198.51.100.2\r\nt=0 0\r\n"
+           "a=group:BUNDLE 0 1\r\n"
+           "m=audio 5000 RTP/AVP 0 101\r\na=mid:0\r\na=rtcp-mux\r\na=rtpmap:101 telephone-event/8000\r\n"
+           "m=video 5000 RTP/AVPF 96\r\na=mid:1\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n");
+  expect_one(receive(at_a, port_a, sound_a.packet()), audio_b, sound_port);
+  expect_one(receive(at_a, port_a, picture_a.packet()), audio_b, sound_port);
+  expect_one(receive(audio_b, sound_port, sound_b.packet()), at_a, port_a);
+  expect_one(receive(audio_b, sound_port, picture_b.packet()), at_a, port_a);
+  const auto both = receiver_report(0xA0, {0xB0, 0xB1});
+  const auto sent = receive(at_a, port_a, both);
+  expect_one(sent, audio_b, sound_port);
+  EXPECT_EQ(sent[0].bytes, both);
 }
 
 /// Who comes to see in the middle of a stream would wait for a picture it can begin with.

@@ -411,8 +411,8 @@ TEST_F(Workers, AConnectionThatClosesTakesItsContactsWithItWhereverTheyAreKept) 
   path.flow = {1, 0, 5, 1};
   EXPECT_EQ(status(authenticated(0, "REGISTER", "sip:example.com", user, "a")), "SIP/2.0 200");
   ASSERT_TRUE(workers[2]->registrar().registered(now, {user, "example.com"}));
-  port::FlowEvent closed{port::FlowEvent::Kind::closed, path.flow, path, 0};
-  workers[0]->on_flow(now, closed);  // the connection is worker 0's
+  port::FlowEvent ended{port::FlowEvent::Kind::closed, path.flow, path, 0};
+  workers[0]->on_flow(now, ended);  // the connection is worker 0's
   work(0);
   EXPECT_FALSE(workers[2]->registrar().registered(now, {user, "example.com"}));
 }
