@@ -29,6 +29,7 @@ class Ports final : public port::RelayPorts {
   port::RelayConnection connect(port::RelayPortId, SocketAddress) override { return 0; }
   void splice(port::RelayConnection, const port::RelayClient&, std::shared_ptr<port::PipeMeter>) override {}
   void keep(const port::RelayClient&) override {}
+  void let_go(const port::RelayClient&) override {}
   void close(port::RelayConnection) override {}
   void close(const port::RelayClient&) override {}
 

@@ -144,19 +144,31 @@ std::unique_ptr<port::Worker> Program::Impl::make_worker(uint16_t index,
   // One certificate a node, shown by each worker for itself.
   if (!certificate) certificate = dtls::Certificate::make(net::now().wall, *rngs.back());
   dtls_endpoints.push_back(std::make_unique<dtls::OpensslEndpoint>(*certificate));
-  node::WorkerSettings settings = node::make_settings(config, keys, epoch, index, workers, realms);
-  for (const IpAddress& ip : net::own_addresses()) settings.turn.policy.own.push_back(ip);
+  const node::WorkerSettings settings = node::make_settings(config, keys, epoch, index, workers, realms);
   auto worker = std::make_unique<node::Worker>(settings, plan(), world.media, *rngs.back(),
                                                *dtls_endpoints.back(), net::now());
   worker->use(prompts, *recorder);
   if (world.relays) worker->use(*world.relays);
+  worker->set_machine(machine);
   worker->outbox().trace_sip = config.log.trace_sip || hep != nullptr || messages != nullptr;
   worker->outbox().event_level = event_level();
   worker_counters.push_back(&worker->counters());
   return worker;
 }
 
+void Program::Impl::look_at_addresses() {
+  std::vector<IpAddress> now = net::own_addresses();
+  // No list is no news: better the old one than none.
+  if (now.empty() || now == machine) return;
+  machine = std::move(now);
+  for (uint16_t w = 0; runtime && w < runtime->workers(); ++w)
+    runtime->post_task(w, [all = machine](Now, port::Worker& worker) {
+      static_cast<node::Worker&>(worker).set_machine(all);
+    });
+}
+
 Status<std::string> Program::Impl::start_workers(uint64_t epoch, const node::NodeKeys& keys) {
+  look_at_addresses();
   net::RuntimeConfig rc;
   rc.epoch = epoch;
   rc.node = config.node;
@@ -280,6 +292,7 @@ Status<std::string> Program::Impl::start_web() {
       },
       [this](net::Upgraded& connection) { return runtime->adopt(connection); });
   web->every(ops::History::period, [this] { api->sample(); });
+  if (!config.turn.listeners.empty()) web->every(seconds(10), [this] { look_at_addresses(); });
   if (front_desk) web->every(seconds(5), [this] { front_desk->retry(); });
   if (messages) web->every(milliseconds(200), [this] { messages->take(); });
   passwords.start();

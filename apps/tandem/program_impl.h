@@ -47,6 +47,7 @@ struct Program::Impl final : net::AskHandler,
   /// Without any API token nobody could administer the node: the first is made here and left in
   /// DATA/api_token.
   Status<std::string> first_token();
+  void look_at_addresses();
   Status<std::string> start_workers(uint64_t epoch, const node::NodeKeys& keys);
   Status<std::string> start_web();
   /// REST, and the console's files in memory; without them REST serves alone (console.cpp).
@@ -144,6 +145,7 @@ struct Program::Impl final : net::AskHandler,
   CounterSet store_counters, spool_counters, control_counters, log_counters, sound_counters,
       recorder_counters, mail_counters, webhook_counters;
   std::vector<const CounterSet*> worker_counters;
+  std::vector<IpAddress> machine;  // its addresses when they were looked at last
   ops::Log log;
   std::shared_ptr<const edge::RealmTable> realms;
   store::PosixDisk disk;

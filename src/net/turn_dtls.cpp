@@ -184,6 +184,10 @@ void TurnDtls::keep(const port::RelayClient& client) {
   if (Association* a = table_.find({client.slot, client.generation})) a->kept = true;
 }
 
+void TurnDtls::let_go(const port::RelayClient& client) {
+  if (Association* a = table_.find({client.slot, client.generation})) a->kept = false, a->begun = now();
+}
+
 void TurnDtls::close(const port::RelayClient& client) {
   end({client.slot, client.generation}, nullptr, true);
 }
@@ -200,7 +204,7 @@ void TurnDtls::on_deadlines() {
     }
     if (!open && t - a.begun > config_.handshake)
       over.emplace_back(id, &failed_);
-    else if ((open && !a.kept && t - a.begun > config_.without_allocation) || t - a.last_used > config_.idle)
+    else if (open && !a.kept && t - a.begun > config_.without_allocation)
       over.emplace_back(id, &idle_);
   });
   for (const auto& [id, why] : over) end(id, why, true);

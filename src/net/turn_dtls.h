@@ -28,6 +28,7 @@ class TurnDtls {
   void receive(uint32_t slot);
   void send(const port::RelayClient& client, Bytes bytes);
   void keep(const port::RelayClient& client);
+  void let_go(const port::RelayClient& client);
   void close(const port::RelayClient& client);
   Instant next_deadline() const { return next_scan_; }
   void on_deadlines();

@@ -205,6 +205,12 @@ void TurnPlane::keep(const port::RelayClient& client) {
   else
     streams_->keep(client);
 }
+void TurnPlane::let_go(const port::RelayClient& client) {
+  if (client.transport == port::RelayTransport::dtls)
+    dtls_->let_go(client);
+  else
+    streams_->let_go(client);
+}
 void TurnPlane::close(port::RelayConnection peer) { streams_->close(peer); }
 void TurnPlane::close(const port::RelayClient& client) {
   if (client.transport == port::RelayTransport::dtls)

@@ -71,6 +71,7 @@ class TurnPlane final : public port::RelayPorts {
   void splice(port::RelayConnection peer, const port::RelayClient& client,
               std::shared_ptr<port::PipeMeter> meter) override;
   void keep(const port::RelayClient& client) override;
+  void let_go(const port::RelayClient& client) override;
   void close(port::RelayConnection peer) override;
   void close(const port::RelayClient& client) override;
 

@@ -299,6 +299,10 @@ void TurnStreams::keep(const port::RelayClient& client) {
   if (Stream* s = of(client)) s->kept = true;
 }
 
+void TurnStreams::let_go(const port::RelayClient& client) {
+  if (Stream* s = of(client)) s->kept = false, s->begun = now();
+}
+
 void TurnStreams::splice(port::RelayConnection peer, const port::RelayClient& client,
                          const std::shared_ptr<port::PipeMeter>& meter) {
   Stream* p = of(peer);
@@ -581,7 +585,7 @@ void TurnStreams::on_deadlines() {
     else if ((!s->partial_since.is_never() && t - s->partial_since > config_.partial_message) ||
              (!s->write_since.is_never() && t - s->write_since > config_.write_stall))
       end_pipe(*s, &slow_);
-    else if (t - s->last_used > config_.idle)
+    else if (!s->kept && t - s->last_used > config_.idle)
       end_pipe(*s, &idle_);
   }
   for (size_t i = 0; i < listeners_.size(); ++i) {

@@ -34,6 +34,7 @@ class TurnStreams {
   void splice(port::RelayConnection peer, const port::RelayClient& client,
               const std::shared_ptr<port::PipeMeter>& meter);
   void keep(const port::RelayClient& client);
+  void let_go(const port::RelayClient& client);
   void close(port::RelayConnection peer);
   void close(const port::RelayClient& client);
 

@@ -469,6 +469,10 @@ void Worker::use(port::RelayPorts& relays) {
   w.turn = std::make_unique<turn::Server>(config, relays, w.rng, w.counters);
 }
 
+void Worker::set_machine(std::vector<IpAddress> addresses) {
+  if (impl_->turn) impl_->turn->set_machine(std::move(addresses));
+}
+
 void Worker::use(std::shared_ptr<const port::PromptLibrary> prompts, port::Recorder& recorder) {
   impl_->prompts = prompts;
   impl_->engine.use(std::move(prompts));

@@ -80,6 +80,8 @@ class Worker final : public port::Worker {
   /// The TURN servers that clients of the JSON API are told, and what their credentials are signed with.
   void offer_turn(std::vector<std::string> uris, std::string secret, Duration lifetime);
   call::PlayDone play(Now now, call::CallId id, const call::PlayOrder& order);
+  /// The addresses this machine has from now on: clients of the TURN server reach none of them.
+  void set_machine(std::vector<IpAddress> addresses);
   /// A signalling channel is no more, or an access key of such channels (the other is empty): their clients
   /// leave, those that are still on their way from this worker included.
   void end_guests(Now now, const std::string& channel, const std::string& access_key);

@@ -90,8 +90,10 @@ class RelayPorts {
   /// is open.
   virtual void splice(RelayConnection peer, const RelayClient& client, std::shared_ptr<PipeMeter> meter) = 0;
   virtual void close(RelayConnection peer) = 0;
-  /// It has an allocation: its connection, or association, may be silent for longer.
+  /// It has an allocation: its connection, or association, may be silent as long as that lasts.
   virtual void keep(const RelayClient& client) = 0;
+  /// It has none any more.
+  virtual void let_go(const RelayClient& client) = 0;
   /// After what is queued for it has been written. UDP clients have nothing to close.
   virtual void close(const RelayClient& client) = 0;
 };

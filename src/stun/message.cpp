@@ -226,7 +226,7 @@ Integrity Message::check_integrity_sha256(Bytes key) const {
 
 std::vector<uint16_t> Message::unknown_required(std::initializer_list<uint16_t> known) const {
   std::vector<uint16_t> unknown;
-  for (size_t at = header_octets, next = at; at < covered_end_; at = next) {
+  for (size_t at = header_octets, next = at; at < covered_end_ && unknown.size() < most_unknown; at = next) {
     const uint16_t type = attribute_at(at, next).type;
     const bool required = type < 0x8000;
     if (required && std::find(known.begin(), known.end(), type) == known.end() &&

@@ -105,7 +105,8 @@ class Message {
   /// MESSAGE-INTEGRITY-SHA256, 16 to 32 octets of it (section 14.6).
   Integrity check_integrity_sha256(Bytes key) const;
 
-  /// Attributes that must be understood and are not among `known`: for a 420.
+  /// Attributes that must be understood and are not among `known`, for a 420; most_unknown of them at most.
+  static constexpr size_t most_unknown = 32;
   std::vector<uint16_t> unknown_required(std::initializer_list<uint16_t> known) const;
 
  private:

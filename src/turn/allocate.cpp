@@ -282,8 +282,10 @@ void Server::Impl::end(Now, Allocation& a, std::string_view why, port::Outbox& o
   while (!a.connections.empty()) forget_connection(a, a.connections.size() - 1, true);
   forget_reservation(a.token);
   for (size_t f = 0; f < families; ++f) close_relay(a, f);
-  if (const auto it = by_client.find(a.client); it != by_client.end() && it->second == a.id)
+  if (const auto it = by_client.find(a.client); it != by_client.end() && it->second == a.id) {
     by_client.erase(it);
+    if (a.client.transport != port::RelayTransport::udp) world.let_go(a.client);
+  }
   for (const std::string& ticket : {a.ticket, a.old_ticket})
     if (!ticket.empty()) tickets.erase(ticket);
   if (a.seat != 0) out.seats.push_back({{port::SeatPool::Kind::relay, a.owner}, false, {a.seat}});
@@ -316,7 +318,7 @@ void Server::Impl::arm(Allocation& a) {
   for (const IpAddress& ip : a.permissions)
     if (const auto& relay = a.relays[index_of(ip.family)]) {
       const auto it = permissions.find({relay->port.id, ip});
-      if (it != permissions.end()) next = std::min(next, it->second.expires + housekeeping);
+      if (it != permissions.end()) next = std::min(next, remembered_until(a, ip, it->second) + housekeeping);
     }
   if (next >= a.armed) return;
   a.armed = next;

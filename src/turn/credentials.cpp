@@ -131,6 +131,10 @@ std::optional<Key> key_of_row(const port::Ha1& ha1, Algorithm algorithm, bool us
   return key;
 }
 
+bool Key::operator==(const Key& o) const {
+  return algorithm == o.algorithm && crypto::constant_time_equal(view(), o.view());
+}
+
 bool fits(const stun::Message& request, Key& key) {
   const auto sha256 = request.check_integrity_sha256(key.view());
   key.sha256_integrity = sha256 != stun::Integrity::absent;

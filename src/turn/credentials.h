@@ -24,6 +24,8 @@ struct Key {
   bool sha256_integrity = false;  // MESSAGE-INTEGRITY-SHA256 in place of MESSAGE-INTEGRITY
   crypto::Secret<32> octets;
   Bytes view() const { return octets.first(algorithm == Algorithm::md5 ? 16 : 32); }
+  /// In constant time. How a request is signed with it does not count.
+  bool operator==(const Key& o) const;
 };
 
 /// A nonce is a time and a seal over it and the client's address: any worker checks it, none remembers it.

@@ -104,6 +104,7 @@ void Server::Impl::move_in(Now now, const port::RelayMove& move, port::Outbox& o
     return refuse(r, 437, out);
   }
   perform(now, r, out);
+  if (gone.contains(w.client)) client_closed(now, w.client, out);
 }
 
 void Server::Impl::take_client(Allocation& a, const port::RelayClient& client) {
@@ -124,7 +125,7 @@ void Server::Impl::take_client(Allocation& a, const port::RelayClient& client) {
 }
 
 void Server::Impl::client_closed(Now now, const port::RelayClient& client, port::Outbox& out) {
-  if (waiting.size() > 0) gone.insert(client);
+  if (waiting.size() > 0) gone[client] = now.mono;
   Allocation* a = of_client(client);
   if (!a) return;
   if (a->ticket.empty()) return end(now, *a, "client gone", out);

@@ -118,7 +118,10 @@ std::optional<IpAddress> embedded_v4(const IpAddress& ip) {
 }
 
 bool PeerPolicy::is_own(const IpAddress& ip) const {
-  return std::find(config_.own.begin(), config_.own.end(), ip) != config_.own.end();
+  const auto is_among = [&](const std::vector<IpAddress>& all) {
+    return std::find(all.begin(), all.end(), ip) != all.end();
+  };
+  return is_among(config_.own) || is_among(machine_);
 }
 
 bool PeerPolicy::is_relay(const IpAddress& ip) const {

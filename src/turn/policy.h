@@ -32,7 +32,7 @@ std::string_view to_string(Denied why);
 struct PolicyConfig {
   std::vector<IpPrefix> deny;   // wins over all else
   std::vector<IpPrefix> allow;  // opens what is denied by default, and nothing that `deny` names
-  std::vector<IpAddress> own;   // of this machine
+  std::vector<IpAddress> own;   // of this machine: those that are configured
   /// Where relay ports lie. Two clients of this server that both relay reach each other there, unless the
   /// address is denied for what it is.
   std::vector<IpAddress> relays;
@@ -50,6 +50,9 @@ class PeerPolicy {
  public:
   explicit PeerPolicy(PolicyConfig config) : config_(std::move(config)) {}
 
+  /// The addresses this machine has now: they come and go.
+  void set_machine(std::vector<IpAddress> addresses) { machine_ = std::move(addresses); }
+
   /// For a permission, which names no port.
   Denied judge(const IpAddress& ip) const;
   /// For a packet, a channel or a connection.
@@ -62,6 +65,7 @@ class PeerPolicy {
   bool has_media(const IpAddress& ip) const;
 
   PolicyConfig config_;
+  std::vector<IpAddress> machine_;
 };
 
 }  // namespace tandem::turn

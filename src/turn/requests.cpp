@@ -77,6 +77,14 @@ std::optional<uint16_t> Server::Impl::may_reach(Now now, const Allocation& a, co
   return 508;
 }
 
+/// A channel outlives its permission: who gets the peer next has to know whose it was.
+Instant Server::Impl::remembered_until(const Allocation& a, const IpAddress& peer, const Permission& p) {
+  Instant until = p.expires;
+  for (const Channel& c : a.channels)
+    if (c.peer.ip == peer) until = std::max(until, c.expires);
+  return until;
+}
+
 void Server::Impl::permit(Now now, Allocation& a, const IpAddress& peer) {
   Permission& p = permissions[{a.relays[index_of(peer.family)]->port.id, peer}];
   // Who had the peer before on a shared port has no channel to it any more, however long that would last.

@@ -11,6 +11,8 @@ namespace tandem::turn {
 namespace {
 
 constexpr size_t username_octets = 508;  // RFC 8489 section 14.3
+// What may be signed by nobody yet: more is no request but work for us. Datagrams are no longer anyway.
+constexpr size_t largest_request = 4096;
 constexpr Duration seat_renewal = seconds(30);
 constexpr Duration sweep = seconds(5);
 
@@ -176,8 +178,13 @@ void Server::Impl::challenge(Now now, const port::RelayClient& client, const stu
 }
 
 /// Told to whoever bans: the nonce has shown that the request comes from where it says.
+bool Server::Impl::is_banned(Now now, const port::RelayClient& client) const {
+  return config.banned && config.banned(now, client.remote.ip);
+}
+
 void Server::Impl::wrong_password(Now now, const port::RelayClient& client, const stun::Message& m,
                                   port::Outbox& out) {
+  if (is_banned(now, client)) return drop(Drop::banned);
   failures.push_back(client.remote);
   challenge(now, client, m, 401, out);
 }
@@ -192,6 +199,7 @@ void Server::Impl::from_client(Now now, port::RelayPacket& p, port::Outbox& out)
   if (m->message_class() == stun::Class::indication && m->method() == method::send)
     return send_indication(now, p, *m, out);
   if (m->message_class() != stun::Class::request) return drop(Drop::bad_stun);
+  if (p.bytes.size() > largest_request) return drop(Drop::bad_length);
   if (m->method() == method::binding) return binding(p.client, *m, out);
   request(now, p.client, p.bytes, *m, out);
 }
@@ -260,7 +268,7 @@ void Server::Impl::request(Now now, const port::RelayClient& client, Bytes bytes
     if (a->key.algorithm != *algorithm) return challenge(now, client, m, 401, out);
     return with_key(now, client, bytes, m, *user, std::string(a->owner), a->key, out);
   }
-  if (config.banned && config.banned(now, client.remote.ip)) return drop(Drop::banned);
+  if (is_banned(now, client)) return drop(Drop::banned);
   if (with_secret(now, client, bytes, m, *user, *algorithm, out)) return;
   with_row(now, client, bytes, m, *user, *algorithm, out);
 }
@@ -322,6 +330,8 @@ void Server::Impl::row_answered(Now now, Waiting w, const port::Answer& answer, 
   const auto m = stun::Message::parse(w.request.bytes());
   if (!m) return;
   if (gone.contains(w.client)) return drop(Drop::client_gone);
+  // Many may have been asked at once; what is wrong with the first is the end of the others.
+  if (is_banned(now, w.client)) return drop(Drop::banned);
   // A directory that is away: the client sends again, and another try may find it.
   if (std::holds_alternative<port::AskFailure>(answer)) return drop(Drop::waiting);
   const auto* row = std::get_if<port::SubscriberAnswer>(&answer);
@@ -373,6 +383,8 @@ void Server::Impl::perform(Now now, const Request& r, port::Outbox& out) {
   }
   if (r.message.method() == method::allocate) return allocate(now, r, out);
   Allocation* a = spoken_of(r.client, r.message);
+  // It may have come here while the sender was looked up: it is his who has its key, and nobody else's.
+  if (a && (a->user != r.user || !(a->key == r.key))) return refuse(r, 441, out);
   if (r.message.method() == method::refresh) return refresh(now, r, a, out);
   if (!a) return refuse(r, r.message.method() == method::connection_bind ? 400 : 437, out);
   switch (r.message.method()) {
@@ -407,9 +419,9 @@ void Server::Impl::timeout(Now now, port::Outbox& out) {
       const auto& relay = a->relays[index_of(ip.family)];
       if (!relay) return true;
       const auto it = permissions.find({relay->port.id, ip});
-      if (it != permissions.end() && it->second.allocation == a->id && it->second.expires > now.mono)
-        return false;
-      if (it != permissions.end() && it->second.allocation == a->id) permissions.erase(it);
+      if (it == permissions.end() || it->second.allocation != a->id) return true;
+      if (remembered_until(*a, ip, it->second) > now.mono) return false;
+      permissions.erase(it);
       return true;
     });
     arm(*a);
@@ -423,7 +435,9 @@ void Server::Impl::timeout(Now now, port::Outbox& out) {
     waiting.for_each([&](SlotId id, const Waiting& w) {
       if (w.until <= now.mono) waiting.erase(id);
     });
+    // Nothing waits longer than that.
     if (waiting.size() == 0) gone.clear();
+    std::erase_if(gone, [&](const auto& g) { return g.second + 2 * config.ask_timeout <= now.mono; });
     next_sweep = reservations.empty() && waiting.size() == 0 ? Instant::never() : now.mono + sweep;
   }
   if (next_renewal <= now.mono) {
@@ -490,6 +504,10 @@ void Server::on_move(Now now, port::RelayMove move, port::Outbox& out) {
     impl_->move_in(now, move, out);
   else
     impl_->move_out(now, move, out);
+}
+
+void Server::set_machine(std::vector<IpAddress> addresses) {
+  impl_->policy.set_machine(std::move(addresses));
 }
 
 void Server::on_timeout(Now now, port::Outbox& out) { impl_->timeout(now, out); }

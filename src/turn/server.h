@@ -94,6 +94,8 @@ class Server {
   void on_answer(Now now, uint64_t object, const port::Answer& answer, port::Outbox& out);
   void on_move(Now now, port::RelayMove move, port::Outbox& out);
   void on_timeout(Now now, port::Outbox& out);
+  /// The addresses this machine has from now on, beside those of the policy.
+  void set_machine(std::vector<IpAddress> addresses);
   Instant next_timeout() const;
   /// Sources of wrong passwords since the last call, once for each. They have shown that they receive what is
   /// sent there.

@@ -119,7 +119,11 @@ void Server::Impl::restore_peers(Now now, const proto::TurnPart& part, Allocatio
   }
   for (const proto::TurnChannel& in : part.channels()) {
     const auto peer = SocketAddress::parse(in.peer());
-    if (!peer || !a.relays[index_of(peer->ip.family)] || policy.judge(*peer) != Denied::no) continue;
+    if (!peer || may_reach(now, a, peer->ip) || policy.judge(*peer) != Denied::no) continue;
+    if (!permission(now, a, peer->ip)) {  // it has lapsed, and the channel has not
+      permit(now, a, peer->ip);
+      permissions[{a.relays[index_of(peer->ip.family)]->port.id, peer->ip}].expires = now.mono;
+    }
     a.channels.push_back({static_cast<uint16_t>(in.number()), *peer, deadline_from_wall(now, in.expires())});
   }
 }

@@ -3,7 +3,6 @@
 #include <deque>
 #include <optional>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "base/slot_map.h"
 #include "base/timers.h"
@@ -26,7 +25,7 @@ enum class Drop : uint8_t {
   bad_stun,       // damaged, or a class or method that makes no sense here
   no_allocation,  // an indication or ChannelData without an allocation
   no_channel,     // ChannelData on a number that is not bound
-  bad_length,     // ChannelData shorter than it says, or a Send indication without peer or data
+  bad_length,  // ChannelData shorter than it says, a Send indication without peer or data, a request too long
   no_permission,  // to or from a peer without one
   denied_peer,    // a Send indication to a port the policy denies
   bandwidth,      // past the limit of the allocation or the worker
@@ -167,6 +166,7 @@ struct Server::Impl {
   Allocation* spoken_of(const port::RelayClient& client, const stun::Message& m);
   void challenge(Now now, const port::RelayClient& client, const stun::Message& m, uint16_t code,
                  port::Outbox& out);
+  bool is_banned(Now now, const port::RelayClient& client) const;
   void wrong_password(Now now, const port::RelayClient& client, const stun::Message& m, port::Outbox& out);
 
   // ---- answers (server.cpp)
@@ -210,6 +210,7 @@ struct Server::Impl {
   void create_permission(Now now, const Request& r, Allocation& a, port::Outbox& out);
   void channel_bind(Now now, const Request& r, Allocation& a, port::Outbox& out);
   std::optional<uint16_t> may_reach(Now now, const Allocation& a, const IpAddress& peer);
+  static Instant remembered_until(const Allocation& a, const IpAddress& peer, const Permission& p);
   void permit(Now now, Allocation& a, const IpAddress& peer);
   const Permission* permission(Now now, const Allocation& a, const IpAddress& peer) const;
   void denied(Denied why) { denied_[static_cast<size_t>(why)]->add(); }
@@ -278,7 +279,8 @@ struct Server::Impl {
   std::unordered_map<uint32_t, SlotId> connection_ids;              // CONNECTION-ID -> allocation
   std::unordered_map<port::RelayConnection, uint32_t> connections;  // -> CONNECTION-ID
   SlotMap<Waiting> waiting;
-  std::unordered_set<port::RelayClient, port::RelayClientHash> gone;  // while something waits
+  std::unordered_map<port::RelayClient, Instant, port::RelayClientHash>
+      gone;  // since when; while something waits
   SourceLimit challenges, newcomers, lookups;
   std::vector<SocketAddress> failures;
   Meter all_up, all_down;

@@ -189,6 +189,14 @@ TEST(Message, UnknownRequiredAttributes) {
             (std::vector<uint16_t>{0x7001, 0x0002}));
 }
 
+TEST(Message, SoManyUnknownAttributesAndNoMore) {
+  Writer w(Class::request, method::binding, transaction);
+  for (uint16_t i = 0; i < 200; ++i) w.add(static_cast<uint16_t>(0x7000 + i), "");
+  const auto unknown = Message::parse(w.octets())->unknown_required({});
+  ASSERT_EQ(unknown.size(), Message::most_unknown);
+  EXPECT_EQ(unknown.back(), 0x7000 + Message::most_unknown - 1);
+}
+
 TEST(Message, BadDatagrams) {
   Writer w(Class::request, method::binding, transaction);
   w.add(attribute::username, "user").add_fingerprint();

@@ -250,6 +250,45 @@ TEST_F(Credentials, WhoGuessesIsToldOfAndShutOut) {
   EXPECT_EQ(refresh(client("203.0.113.7:1"), 600).error(), 0) << "what is there goes on";
 }
 
+TEST_F(Credentials, GuessesAtOnceAreNoMoreGuesses) {
+  subscriber("1001", "correct horse");
+  user = "1001", password = "wrong";
+  size_t wrong = 0;
+  config.banned = [&](Now, const IpAddress&) { return wrong >= 3; };
+  allocate(client("203.0.113.7:1"));  // for the nonce
+  hold_asks = true;
+  for (int i = 0; i < 20; ++i) {
+    if (i == 19) password = "correct horse";
+    allocate(client("203.0.113.7:" + std::to_string(i + 2)));
+  }
+  wrong += server().take_failures().size();
+  ASSERT_EQ(server().waiting(), 20u);
+  const auto asked = std::exchange(out.new_asks, {});
+  out.asks.clear();
+  for (const auto& a : asked) {
+    server().on_answer(now, a.asker.object, rows.begin()->second, out);
+    wrong += server().take_failures().size();
+  }
+  EXPECT_EQ(wrong, 3u);
+  EXPECT_EQ(server().size(), 0u) << "the right one came too late";
+  EXPECT_EQ(dropped("banned"), 18u);
+}
+
+TEST_F(Credentials, WhoIsShutOutIsNotCountedOnAndOn) {
+  timed();
+  bool banned = false;
+  config.banned = [&](Now, const IpAddress&) { return banned; };
+  ASSERT_EQ(allocate(client()).error(), 0);
+  banned = true;
+  EXPECT_EQ(refresh(client(), 600).error(), 0);
+  const std::string right = std::exchange(password, "wrong");
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(refresh(client(), 600).octets.empty());
+  EXPECT_TRUE(server().take_failures().empty());
+  EXPECT_EQ(dropped("banned"), 5u);
+  password = right;
+  EXPECT_EQ(refresh(client(), 600).error(), 0);
+}
+
 TEST_F(Credentials, OneSourceAsksTheDirectorySoOften) {
   config.lookups_per_second = 5;
   subscriber("1001", "correct horse");
@@ -291,6 +330,25 @@ TEST_F(Credentials, AClientThatIsGoneByThenGetsNothing) {
     EXPECT_EQ(seats["1001@example.org"].size(), 1u) << "and its seat is free again";
     advance(seconds(10));
   }
+}
+
+TEST_F(Credentials, WhoIsGoneIsForgottenWhileOthersWait) {
+  const auto stream = client("203.0.113.7:1", port::RelayTransport::tcp, 1);
+  subscriber("1001", "correct horse");
+  user = "1001", password = "correct horse";
+  allocate(client("203.0.113.8:1"));
+  hold_asks = true;
+  port::RelayEvent gone;
+  gone.client = stream;
+  for (int i = 0; i < 4; ++i) {  // somebody waits all the time
+    allocate(client("203.0.113.8:" + std::to_string(i + 2)));
+    if (i == 0) server().on_event(now, gone, out);
+    advance(seconds(3));
+    ASSERT_GT(server().waiting(), 0u);
+  }
+  hold_asks = false;
+  out.asks.clear(), out.new_asks.clear();
+  EXPECT_EQ(allocate(stream).error(), 0) << "the name of a connection, used again";
 }
 
 TEST_F(Credentials, BindingNeedsNone) {

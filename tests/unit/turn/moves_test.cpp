@@ -234,6 +234,48 @@ TEST_F(TwoWorkers, AnAllocationMovesToTheOther) {
   EXPECT_EQ(with(std::string(18, '\0')).error(), 400) << "a ticket of nobody's, on an allocation of ours";
 }
 
+/// A ticket travels in the clear: who sees it may ask for the allocation while it moves, signed as himself.
+TEST_F(TwoWorkers, ATicketSeenIsNoAllocationWon) {
+  const Got g = mobile(client());
+  subscriber("thief", "of the house");
+  const auto put = [&](const port::RelayClient& c, const std::string& ticket) {
+    stun::Writer w(stun::Class::request, method::refresh, next_transaction());
+    w.add_u32(attribute::lifetime, 600).add(attribute::mobility_ticket, ticket);
+    sign(w);
+    Packet p = around(w.octets());
+    p.packet.client = c;
+    other->on_packets(now, {&p.packet, 1}, out);
+    collect();
+  };
+  const auto with_nonce = [&](const port::RelayClient& c, const std::string& ticket) {
+    got.clear(), got_by.clear();
+    put(c, ticket);
+    if (got.empty()) return;
+    nonce = std::string(got[0].message().text(attribute::nonce).value_or(""));
+    got.clear(), got_by.clear();
+    put(c, ticket);
+  };
+  const auto owner = client("198.51.100.20:1234"), thief = client("198.51.100.66:1");
+  const std::string name = std::exchange(user, "thief"), secret = std::exchange(password, "of the house");
+  with_nonce(thief, ticket_of(g));
+  ASSERT_EQ(out.new_asks.size(), 1u) << "his row is looked up";
+  const auto asker = out.new_asks.front().asker;
+  out.asks.clear(), out.new_asks.clear();
+  user = name, password = secret;
+  with_nonce(owner, ticket_of(g));
+  carry();
+  ASSERT_EQ(other->size(), 1u);
+  EXPECT_EQ(got.back().error(), 0);
+  got.clear(), got_by.clear();
+  other->on_answer(now, asker.object, rows.begin()->second, out);
+  collect();
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(got_by[0], thief);
+  EXPECT_EQ(got[0].error(), 441);
+  ASSERT_EQ(other->list(now, 10).size(), 1u);
+  EXPECT_EQ(other->list(now, 10)[0].client, owner.remote.to_string());
+}
+
 TEST_F(TwoWorkers, AReservedPortMovesToTheOther) {
   const Octets reserve = {0x80};
   const Got g =

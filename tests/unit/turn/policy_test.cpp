@@ -131,6 +131,17 @@ TEST(PeerPolicy, OfOurRelayAddressOnlyRelayPortsAreOpen) {
       << "a relay on the loopback opens nothing";
 }
 
+TEST(PeerPolicy, AddressesOfTheMachineComeAndGo) {
+  PeerPolicy policy(base());
+  EXPECT_EQ(policy.judge(ip("9.9.9.9")), Denied::no);
+  policy.set_machine({ip("9.9.9.9"), ip("2600::1")});
+  EXPECT_EQ(policy.judge(ip("9.9.9.9")), Denied::own);
+  EXPECT_EQ(policy.judge(ip("2600::1")), Denied::own);
+  policy.set_machine({ip("9.9.9.10")});
+  EXPECT_EQ(policy.judge(ip("9.9.9.9")), Denied::no);
+  EXPECT_EQ(policy.judge(SocketAddress{ip("9.9.9.10"), 22}), Denied::own);
+}
+
 TEST(PeerPolicy, OfOurMediaAddressOnlyTheBrowsersPortsAreOpen) {
   PolicyConfig c;
   c.own = {ip("5.6.7.8"), ip("10.0.0.1")};

@@ -273,6 +273,29 @@ TEST_F(Turn, ChannelDataIsPaddedOnStreams) {
   EXPECT_EQ(take().octets, (Octets{0x40, 0x01, 0, 5, 'w', 'o', 'r', 'l', 'd', 0, 0, 0}));
 }
 
+TEST_F(Turn, NobodyMakesWorkWithALongRequest) {
+  const auto stream = client("203.0.113.7:9", port::RelayTransport::tcp, 1);
+  const auto binding = [&](size_t attributes) {
+    Octets o(20 + 4 * attributes);
+    o[1] = 1;
+    o[2] = static_cast<uint8_t>(4 * attributes >> 8), o[3] = static_cast<uint8_t>(4 * attributes);
+    o[4] = 0x21, o[5] = 0x12, o[6] = 0xA4, o[7] = 0x42;
+    for (size_t i = 0; i < attributes; ++i)
+      o[20 + 4 * i] = static_cast<uint8_t>(0x40 | i >> 8), o[21 + 4 * i] = static_cast<uint8_t>(i);
+    return o;
+  };
+  const Got few = send_raw(stream, binding(1019));
+  EXPECT_EQ(few.error(), 420);
+  EXPECT_LT(few.octets.size(), 200u);
+  EXPECT_TRUE(send_raw(stream, binding(1020)).octets.empty()) << "4,100 octets";
+  EXPECT_EQ(dropped("bad_length"), 1u);
+  // What carries data may be longer.
+  allocated(stream);
+  permit(stream, "203.0.113.50:1");
+  indicate(stream, "203.0.113.50:1", std::string(1000, 'x'));
+  EXPECT_EQ(sent.size(), 1u);
+}
+
 TEST_F(Turn, IndicationsBothWays) {
   const auto relay = allocated(client());
   indicate(client(), peer, "early");
@@ -517,6 +540,22 @@ TEST_F(Shared, AChannelEndsWhenThePeerIsSomebodyElses) {
   advance(seconds(301));
   channel(number(1), 0x4001, "a");
   EXPECT_EQ(sent.size(), 1u) << "a channel lasts longer than its permission";
+  EXPECT_EQ(permit(number(3), "203.0.113.50:1").error(), 0);
+  channel(number(1), 0x4001, "b");
+  EXPECT_EQ(sent.size(), 1u);
+  EXPECT_EQ(dropped("no_channel"), 1u);
+}
+
+TEST_F(Shared, AChannelWhosePermissionIsForgottenEndsThenToo) {
+  const auto relay = allocated(number(1));
+  allocated(number(2));
+  ASSERT_EQ(allocated(number(3)), relay);
+  bind(number(1), 0x4001, "203.0.113.50:1");
+  for (int i = 0; i < 5; ++i) advance(seconds(90));  // whatever is swept is swept
+  channel(number(1), 0x4001, "a");
+  EXPECT_EQ(sent.size(), 1u);
+  from_peer(port_at(relay), "203.0.113.50:1", "x");
+  EXPECT_EQ(dropped("no_permission"), 1u) << "remembered is not permitted";
   EXPECT_EQ(permit(number(3), "203.0.113.50:1").error(), 0);
   channel(number(1), 0x4001, "b");
   EXPECT_EQ(sent.size(), 1u);

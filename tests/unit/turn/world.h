@@ -64,6 +64,7 @@ class FakePorts final : public port::RelayPorts {
     meters.push_back(std::move(meter));
   }
   void keep(const port::RelayClient& client) override { kept.push_back(client); }
+  void let_go(const port::RelayClient& client) override { std::erase(kept, client); }
   void close(port::RelayConnection peer) override { closed_connections.push_back(peer); }
   void close(const port::RelayClient& client) override { closed_clients.push_back(client); }
 
