@@ -81,6 +81,19 @@ void store(ApiImpl& api, const Exchange& x, const port::AdminRow& row, bool fres
   x.json(fresh ? 201 : 200, to_json(row));
 }
 
+/// The password took its time, and somebody else may have changed the rest meanwhile.
+void store_with(ApiImpl& api, const Exchange& x, std::string hash) {
+  const auto rows = api.parts.admins.admins();
+  if (!rows.ok()) return x.store_error(rows.reason());
+  const port::AdminRow* known = find_admin(*rows, x.path[0]);
+  port::AdminRow row = known ? *known : port::AdminRow{};
+  row.name = x.path[0];
+  std::string password;
+  if (!read(x, row, password)) return;
+  row.password = std::move(hash);
+  store(api, x, row, !known);
+}
+
 void put(ApiImpl& api, const Exchange& x) {
   const auto rows = api.parts.admins.admins();
   if (!rows.ok()) return x.store_error(rows.reason());
@@ -100,11 +113,7 @@ void put(ApiImpl& api, const Exchange& x) {
     return x.error(422, "invalid", problem);
   api.slowly<std::string>(
       x, [password, salt = new_salt(api.parts.rng)] { return crypto::password_hash(password, salt); },
-      [&api, x, row, fresh = !known](std::string hash) {
-        port::AdminRow whole = row;
-        whole.password = std::move(hash);
-        store(api, x, whole, fresh);
-      });
+      [&api, x](std::string hash) { store_with(api, x, std::move(hash)); });
 }
 
 void remove(ApiImpl& api, const Exchange& x) {

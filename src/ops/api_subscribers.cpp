@@ -58,6 +58,7 @@ void put(ApiImpl& api, const Exchange& x) {
   const auto done = api.directory.put_subscriber(input.row, port::Directory::Put::either);
   if (!done.ok()) return x.store_error(done.reason());
   api.node.subscriber_changed(aor);
+  if (!input.password.empty() || !input.row.enabled) api.sessions.end_of(aor.to_string());
   input.row.revision = *done;
   x.json(known.ok() ? 200 : 201, to_json(input.row));
 }
@@ -67,6 +68,7 @@ void remove(ApiImpl& api, const Exchange& x) {
   const auto done = api.directory.remove_subscriber(aor);
   if (!done.ok()) return x.store_error(done.reason());
   api.node.subscriber_changed(aor);
+  api.sessions.end_of(aor.to_string());
   api.node.unregister(aor, [x](bool) { x.none(); });
 }
 

@@ -162,6 +162,7 @@ class ConsoleTest : public testing::Test {
     parts.events = [this](const port::Event& e) { events.emplace_back(e.name); };
     parts.slow = [this](std::function<void()> task) {
       if (tasks_refused) return false;
+      if (before_task) std::exchange(before_task, {})();
       task();
       return true;
     };
@@ -224,6 +225,7 @@ class ConsoleTest : public testing::Test {
   MessageRing ring{{}, counters};
   std::vector<std::string> events;
   bool tasks_refused = false;
+  std::function<void()> before_task;  // what happens while the next one waits
   std::optional<Api> api;
 };
 
@@ -419,6 +421,41 @@ TEST_F(ConsoleTest, AccountsAreMadeChangedAndRemoved) {
   EXPECT_EQ(ask(root, "DELETE", "/api/v1/admins/night").status, 204);
   EXPECT_EQ(ask(root, "DELETE", "/api/v1/admins/night").status, 404);
   EXPECT_EQ(sign_in_status("night", "long enough it is"), 401);
+}
+
+TEST_F(ConsoleTest, APasswordTakesTimeAndUndoesNothingMeanwhile) {
+  const Browser root = sign_in("root", "the root password");
+  before_task = [&] {
+    EXPECT_EQ(ask(root, "PUT", "/api/v1/admins/desk", R"({"enabled": false, "role": "viewer"})").status, 200);
+  };
+  const auto done = ask(root, "PUT", "/api/v1/admins/desk", R"({"password": "another password"})");
+  EXPECT_EQ(done.status, 200);
+  EXPECT_FALSE(json::parse(done.body).at("enabled").as_bool());
+  EXPECT_EQ(json::parse(done.body).at("role").as_string(), "viewer");
+  EXPECT_EQ(sign_in_status("desk", "another password"), 401);
+}
+
+TEST_F(ConsoleTest, ASubscribersSessionsEndWithItsRights) {
+  const Browser root = sign_in("root", "the root password");
+  const char* path = "/api/v1/subscribers/example.com/1001";
+  const auto still = [&](const Browser& b) { return ask(b, "GET", "/api/v1/me").status; };
+  const Browser first = sign_in("1001@example.com", "secret of 1001"),
+                another = sign_in("1002@example.com", "secret of 1002");
+  EXPECT_EQ(ask(root, "PUT", path, R"({"display_name": "Anne"})").status, 200);
+  EXPECT_EQ(still(first), 200);
+  EXPECT_EQ(ask(root, "PUT", path, R"({"password": "a new secret"})").status, 200);
+  EXPECT_EQ(still(first), 401);
+  auto row = *directory.subscriber({"1001", "example.com"});
+  row.ha1 = auth::make_ha1("1001", "realm of example.com", "a new secret", "example.com");
+  ASSERT_TRUE(directory.put_subscriber(row, port::Directory::Put::replace).ok());
+  const Browser second = sign_in("1001@example.com", "a new secret");
+  EXPECT_EQ(ask(root, "PUT", path, R"({"enabled": false})").status, 200);
+  EXPECT_EQ(still(second), 401);
+  EXPECT_EQ(ask(root, "PUT", path, R"({"enabled": true})").status, 200);
+  const Browser third = sign_in("1001@example.com", "a new secret");
+  EXPECT_EQ(ask(root, "DELETE", path).status, 204);
+  EXPECT_EQ(still(third), 401);
+  EXPECT_EQ(still(another), 200);
 }
 
 TEST_F(ConsoleTest, OnesOwnPassword) {
