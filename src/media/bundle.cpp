@@ -45,10 +45,13 @@ bool can_share(const sdp::Description& d, size_t i) {
 /// a=ssrc of those lines (RFC 5576).
 std::vector<Bundle::Source> named(const sdp::Description& d, const std::vector<size_t>& lines) {
   std::vector<Bundle::Source> out;
-  for (const size_t i : lines)
+  for (const size_t i : lines) {
+    if (i >= d.media_count())
+      continue;  // an offer of fewer lines than were agreed (against RFC 3264 section 8)
     for (const std::string_view value : d.attributes(i, "ssrc"))
       if (const auto ssrc = parse_u32(value.substr(0, value.find(' '))); ssrc && out.size() < most_sources)
         if (out.empty() || out.back().ssrc != *ssrc) out.push_back({*ssrc, static_cast<uint8_t>(i)});
+  }
   return out;
 }
 

@@ -67,14 +67,30 @@ bool is_event(const PayloadFormat& f) { return iequals(f.encoding, "telephone-ev
 /// The leg is told of telephone-event.
 bool takes_events(const EndpointConfig& c) { return c.dtmf == Dtmf::automatic || c.dtmf == Dtmf::rfc4733; }
 
+bool has_codec(const std::vector<PayloadFormat>& formats, const PayloadFormat& f) {
+  return std::any_of(formats.begin(), formats.end(),
+                     [&](const PayloadFormat& each) { return each.same_codec(f); });
+}
+
 /// The clocks of what the leg may send: the payload types we showed it, then its own for devices that use
 /// those.
 void set_clocks(Flow& f, const Stream& s) {
   f.clock_count = 0;
-  for (const auto* formats : {&s.local_formats, &s.remote_formats})
-    for (const PayloadFormat& p : *formats)
-      if (f.clock_count < f.clocks.size() && !f.clock_of(p.payload_type))
-        f.clocks[f.clock_count++] = {p.payload_type, is_event(p), 0xFFFF, p.clock_rate};
+  const auto both = [&](const PayloadFormat& p) {
+    return has_codec(s.local_formats, p) && has_codec(s.remote_formats, p);
+  };
+  for (const bool agreed : {true, false})  // there may be more than there is room for
+    for (const auto* formats : {&s.local_formats, &s.remote_formats})
+      for (const PayloadFormat& p : *formats)
+        if (both(p) == agreed && f.clock_count < f.clocks.size() && !f.clock_of(p.payload_type))
+          f.clocks[f.clock_count++] = {p.payload_type, is_event(p), 0xFFFF, p.clock_rate};
+}
+
+/// By what they say to each other, or not at all.
+bool is_muxed(const std::optional<sdp::Description>& remote, const std::optional<sdp::Description>& local,
+              size_t i) {
+  return remote && local && i < remote->media_count() && i < local->media_count() &&
+         remote->has_attribute(i, "rtcp-mux") && local->has_attribute(i, "rtcp-mux");
 }
 
 uint32_t number_of(const sdp::Description& d, size_t i, std::string_view name, uint32_t absent) {
@@ -178,12 +194,19 @@ void EngineState::set_formats(const Endpoint& e, Stream& s, size_t i) {
   s.remote_formats = formats_of(agreed && agreed->remote ? agreed->remote : e.remote, i);
   s.local_formats = formats_of(agreed ? agreed->local : std::nullopt, i);
   add_formats(s.local_formats, formats_of(e.local, i));
+  // Of what it offered, the leg takes what it was answered (RFC 3264 section 6.1).
+  const auto refused = [&](const PayloadFormat& f) { return !is_event(f) && !has_codec(s.local_formats, f); };
+  if (std::any_of(s.remote_formats.begin(), s.remote_formats.end(),
+                  [&](const PayloadFormat& f) { return !is_event(f) && !refused(f); }))
+    std::erase_if(s.remote_formats, refused);
 }
 
 void EngineState::apply_terms(Now now, Endpoint& e) {
   const size_t remote_count = e.remote ? e.remote->media_count() : 0;
   const size_t local_count = e.local ? e.local->media_count() : 0;
   e.streams.resize(std::max({e.streams.size(), remote_count, local_count}));
+  // While an offer is open they go on as agreed.
+  const bool is_agreed = e.checkpoint && e.checkpoint->remote && e.checkpoint->local;
   bundle_up(e);
   secure(now, e);
   for (size_t i = 0; i < e.streams.size(); ++i) {
@@ -196,7 +219,8 @@ void EngineState::apply_terms(Now now, Endpoint& e) {
     s.kind = named.kind;
     s.wire = s.locked ? Wire::rtp : wire_of(named.proto);
     s.live = !e.direct && s.has_ports && theirs && ours && can_anchor(remote_line) && local_line.port != 0;
-    s.mux = theirs && ours && e.remote->has_attribute(i, "rtcp-mux") && e.local->has_attribute(i, "rtcp-mux");
+    s.mux =
+        is_agreed ? is_muxed(e.checkpoint->remote, e.checkpoint->local, i) : is_muxed(e.remote, e.local, i);
     s.ptime_ms = theirs ? ptime_of(*e.remote, i) : frame_ms;
     s.maxptime_ms = theirs ? number_of(*e.remote, i, "maxptime", 0) : 0;
     s.xr = theirs ? xr_terms(*e.remote, i) : XrTerms{};

@@ -246,11 +246,12 @@ Bytes EngineState::forward(Batch& batch, const Destination& to, const port::Medi
 }
 
 void EngineState::forward_rtcp(Batch& batch, const Destination& to, const port::MediaPacket& p) {
-  if (!to.on) {
+  Flow* const found = to.on ? flow_of(to.port) : nullptr;
+  if (!found) {
     ++batch.consumed;
     return;
   }
-  Flow& exit = flows[to.port.slot];
+  Flow& exit = *found;
   Bytes bytes = p.bytes;
   if (exit.locked) {
     if (!exit.secured) {

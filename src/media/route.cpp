@@ -82,7 +82,7 @@ EngineState::Exits EngineState::exits_to(const Stream& s) const {
   if (!s.live || !rtp || !rtcp) return out;
   out.rtp = {s.exit(), rtp->latch.destination(), static_cast<bool>(rtp->latch.destination()),
              rtp->connection};
-  if (s.mux) {
+  if (s.mux || s.carrier) {  // what stands on another line's port has that alone
     out.rtcp = out.rtp;
   } else if (s.shared) {
     out.rtcp.on = false;  // it has no port of its own

@@ -63,7 +63,9 @@ void EngineState::send_rtp(Now now, port::MediaOut& out, const Destination& to, 
 }
 
 void EngineState::send_rtcp(port::MediaOut& out, const Destination& to, Buffer packet) {
-  const Flow& exit = flows[to.port.slot];
+  const Flow* const found = flow_of(to.port);
+  if (!found) return;
+  const Flow& exit = *found;
   if (exit.locked) {
     if (!exit.secured) return counters_.no_keys.add();
     const auto size = exit.secured->close_rtcp(packet.writable(), packet.size());

@@ -327,6 +327,47 @@ TEST_F(BundleLeg, ALegMayTakeItsLinesApart) {
              picture_port);
 }
 
+/// Until it is answered, an offer to go apart changes nothing: the line still stands on the other's port.
+TEST_F(BundleLeg, WhileItIsAskedToTakeThemApartReportsGoOn) {
+  establish();
+  talk();
+  std::string apart = bundled_offer;
+  for (std::string line : {"a=group:BUNDLE sound picture\r\n", "a=rtcp-mux\r\n"})
+    apart.erase(apart.find(line), line.size());
+  apart.replace(apart.find("m=video 0"), 9, "m=video 4010");
+  ASSERT_TRUE(w.engine->set_remote(w.now, leg_a, parsed(apart), SdpRole::offer).ok());
+  w.engine->present(w.now, leg_b, parsed(apart), SdpRole::offer, leg_a).value();
+  const auto report = receiver_report(0xB1, {0xA1});
+  const SocketAddress picture_reports = at("198.51.100.2:5011"), sound_reports = at("198.51.100.2:5001");
+  expect_one(receive(picture_reports, static_cast<uint16_t>(picture_port + 1), report), at_a, port_a);
+  expect_one(receive(sound_reports, static_cast<uint16_t>(sound_port + 1), receiver_report(0xB0, {0xA0})),
+             at_a, port_a);
+  talk();
+  w.pass(seconds(12));  // whatever we report ourselves
+  w.engine->rollback(w.now, leg_b);
+  w.engine->rollback(w.now, leg_a);
+  talk();
+}
+
+/// Against RFC 3264 section 8; some do.
+TEST_F(BundleLeg, AnOfferOfFewerLinesIsAnsweredAsIfTheRestWereRefused) {
+  establish();
+  talk();
+  std::string fewer = bundled_offer;
+  fewer.erase(fewer.find("m=video"));
+  ASSERT_TRUE(w.engine->set_remote(w.now, leg_a, parsed(fewer), SdpRole::offer).ok());
+  EXPECT_EQ(receive(audio_b, sound_port, sound_b.packet()).size(), 1u);
+  told_b = w.engine->present(w.now, leg_b, parsed(fewer), SdpRole::offer, leg_a).value();
+  EXPECT_EQ(parsed(told_b).media(1).port, 0);
+  std::string answer = plain_answer;
+  answer.replace(answer.find("m=video 5010"), 12, "m=video 0");
+  ASSERT_TRUE(w.engine->set_remote(w.now, leg_b, parsed(answer), SdpRole::answer).ok());
+  told_a = w.engine->present(w.now, leg_a, parsed(answer), SdpRole::answer, leg_b).value();
+  EXPECT_EQ(parsed(told_a).media_count(), 1u);
+  expect_one(receive(at_a, w.port_of(told_a), sound_a.packet()), audio_b, sound_port);
+  expect_one(receive(audio_b, sound_port, sound_b.packet()), at_a, w.port_of(told_a));
+}
+
 TEST_F(BundleLeg, OurOfferKeepsTheGroup) {
   establish();
   const auto offer = w.engine->present(w.now, leg_a, parsed(plain_answer), SdpRole::offer, leg_b);

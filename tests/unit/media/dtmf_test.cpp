@@ -231,6 +231,23 @@ TEST_F(Dtmf, EventsBetweenTwoWhoHaveThemPassUntouched) {
   EXPECT_EQ(y.packets.back().sequence(), static_cast<uint16_t>(x.sequence - 1)) << "numbers are the sender's";
 }
 
+/// Of more formats than there are clocks for, those count that both sides have.
+TEST_F(Dtmf, EventsAreKnownAmongManyFormats) {
+  std::string strange;
+  for (int type = 110; type < 120; ++type)
+    strange += "a=rtpmap:" + std::to_string(type) + " strange" + std::to_string(type) + "/8000\r\n";
+  set_up(phone_sdp("198.51.100.1:4000", "0 110 111 112 113 114 115 116 117 118 119 101", strange),
+         b_with_events);
+  ASSERT_TRUE(std::string(parsed(told_b).media(0).formats).find("119 101") != std::string::npos) << told_b;
+  Phone x(at_b, 0, "PCMU"), y(at_a, 0, "PCMU");
+  std::swap(port_a, port_b);
+  talk(x, y, 20);
+  press(x, y, 5, 100);
+  talk(x, y, 20);
+  EXPECT_EQ(digits_of(b), "5");
+  EXPECT_EQ(y.events(), (Presses{{{'5', 100}}}));
+}
+
 TEST_F(Dtmf, EventsBecomeTones) {
   set_up(with_events, b_without);
   EXPECT_NE(told_a.find("telephone-event"), std::string::npos) << told_a;

@@ -72,6 +72,27 @@ TEST(Source, MusicReplacesThePartnerUntilStopped) {
   EXPECT_EQ(w.take_sent().size(), 1u);
 }
 
+/// RFC 3264 section 6.1: what was not answered is not sent, however much the leg would have liked it.
+TEST(Source, WhatIsPlayedIsSaidInACodecThatWasAnswered) {
+  World w;
+  EndpointConfig config;
+  config.transcode = true;
+  const EndpointId a = w.engine->open(config).value(), b = w.engine->open(config).value();
+  const auto offer = parsed(phone_sdp("198.51.100.1:4000", "9 0 8 101"));
+  const auto answer = parsed(phone_sdp("198.51.100.2:5000", "8 101"));
+  ASSERT_TRUE(w.engine->set_remote(w.now, a, offer, SdpRole::offer).ok());
+  w.engine->present(w.now, b, offer, SdpRole::offer, a).value();
+  ASSERT_TRUE(w.engine->set_remote(w.now, b, answer, SdpRole::answer).ok());
+  const auto told = parsed(w.engine->present(w.now, a, answer, SdpRole::answer, b).value());
+  ASSERT_EQ(told.media(0).formats, "8 101");
+  ASSERT_TRUE(w.engine->join(w.now, a, b).ok());
+  ASSERT_TRUE(w.engine->play(w.now, a, codec::ToneSequence::music()));
+  w.pass(milliseconds(100));
+  const auto sent = w.take_sent();
+  ASSERT_FALSE(sent.empty());
+  for (const Sent& s : sent) EXPECT_EQ(s.payload_type(), 8);
+}
+
 TEST(Source, JoinEndsTheTone) {
   World w;
   Call c = establish(w);
