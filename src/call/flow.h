@@ -155,6 +155,8 @@ class CallFlow {
   void on_answered(Party& called, const LegEvent& event);
   void connect(Party& origin, Party& called);
   void on_offer(Party& party, const LegEvent& event);
+  void take_offer(Party& party, const LegEvent& event);
+  bool give_way(Party& party);
   void on_offer_wanted(Party& party);
   void on_answer_body(Party& party, const LegEvent& event);
   void on_offer_refused(Party& party, const LegEvent& event);

@@ -340,7 +340,27 @@ void CallFlow::connect(Party& from, Party& called) {
 
 // ---- once the call is up
 
+/// An offer of ours to that leg waits, for both had offered at once, and now theirs is here: what ours says
+/// is old by the time it goes out. True: it was ours alone to make, and has to be made anew.
+bool CallFlow::give_way(Party& p) {
+  if (!p.sip || !p.sip->offer_waits()) return false;
+  const bool matched = p.negotiation == Negotiation::match;
+  p.leg->withdraw_offer(turn_);
+  LegEvent refused;
+  refused.kind = LegEvent::Kind::offer_refused;
+  refused.status = 491;
+  on_offer_refused(p, refused);
+  return matched;
+}
+
 void CallFlow::on_offer(Party& p, const LegEvent& e) {
+  const bool again = give_way(p);
+  take_offer(p, e);
+  Party* partner = party(p.partner);
+  if (again && partner) match(p, *partner, false);
+}
+
+void CallFlow::take_offer(Party& p, const LegEvent& e) {
   auto offer = layer_.counters.read(e.body);
   if (!offer.ok()) {
     layer_.counters.bad_sdp.add();
@@ -403,6 +423,7 @@ void CallFlow::relay_offer(Party& p, Party& partner, const sdp::Description& off
 }
 
 void CallFlow::on_offer_wanted(Party& p) {
+  give_way(p);
   Party* partner = party(p.partner);
   auto like = partner ? layer_.engine.remote_description(partner->endpoint) : std::nullopt;
   auto offer = like ? present_offer(p, *like, partner->endpoint) : layer_.engine.offer(turn_.now, p.endpoint);

@@ -156,6 +156,7 @@ class SipLeg final : public Leg {
   /// The phone at this contact registered over another path. True: it is this leg's, and requests go there
   /// from now on.
   bool moved_to(const port::Contact& contact);
+  bool offer_waits() const { return !queued_offer_.empty(); }
   bool offer_in_progress() const { return local_offer_ || uas_offer_tx_ || !queued_offer_.empty(); }
   uint64_t revision() const { return revision_; }
   /// Is this the tag of the peer (of any fork, while there are several)?

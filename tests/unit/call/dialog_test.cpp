@@ -185,6 +185,42 @@ TEST_F(Dialogs, Glare) {  // RFC 3261 section 14.1
   sw.expect_empty();
 }
 
+/// The side that waits longer finds that the other has offered: its own offer is old by then.
+TEST_F(Dialogs, AfterGlareTheOffersOfBothAreWhatTheySayNow) {
+  connect(a, b);
+  const auto version = [](std::string_view text) {
+    const size_t id = text.find("o=- ") + 4;
+    return std::stoull(std::string(text.substr(text.find(' ', id) + 1)));
+  };
+  a.request("INVITE", sdp(a.media, "9 101", "a=rtpmap:9 G722/8000\r\n"));
+  const auto asked = b.expect("INVITE");
+  const std::string ours = b.request_text;
+  b.request("INVITE", directed(sdp(b.media), "sendonly"));
+  b.expect(491);
+  b.ack_failure();
+  b.reply(ours, 491);
+  b.expect("ACK");
+  sw.advance(milliseconds(1000));
+  b.request("INVITE", directed(sdp(b.media), "sendonly"));
+  const auto held = b.expect(200);
+  b.ack();
+  EXPECT_THAT(std::string(held.body_text()), HasSubstr("a=recvonly"));
+  a.expect(491);
+  a.ack_failure();
+  sw.advance(seconds(5));
+  EXPECT_TRUE(b.quiet()) << "nobody waits for it any more";
+  a.request("INVITE", sdp(a.media, "9 101", "a=rtpmap:9 G722/8000\r\n"));
+  const auto again = b.expect("INVITE");
+  EXPECT_GT(version(again.body_text()), version(held.body_text()));
+  EXPECT_GT(version(held.body_text()), 0u);
+  b.reply(b.request_text, 200, directed(sdp(b.media, "9 101", "a=rtpmap:9 G722/8000\r\n"), "sendonly"));
+  b.expect("ACK");
+  a.expect(200);
+  a.ack();
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
 TEST_F(Dialogs, Update) {  // RFC 3311
   connect(a, b);
   a.request("UPDATE", directed(sdp(a.media), "sendonly"));
