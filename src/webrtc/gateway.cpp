@@ -71,7 +71,6 @@ struct Gateway::Visitor {
   uint64_t lookup = 0;  // its hello waits for this row
   Request hello;
   port::AddressOfRecord aor;
-  bool by_token = false;  // which was good
   uint32_t guesses = 0;
 };
 
@@ -212,8 +211,7 @@ void Gateway::on_subscriber(Now now, uint64_t object, const port::Subscriber* ro
     Visitor& v = it->second;
     v.lookup = 0;
     const bool known = row && row->enabled;
-    const bool fits =
-        std::exchange(v.by_token, false) ? known : password_fits(row, v.aor, realm, v.hello.password);
+    const bool fits = wanted.by_token ? known : password_fits(row, v.aor, realm, v.hello.password);
     crypto::wipe(v.hello.password);
     if (fits)
       open(now, v, *row, out);
@@ -228,7 +226,7 @@ void Gateway::on_token(Now now, uint64_t object, bool good, Outcome& out) {
   if (asked == lookups_.end()) return;
   const auto it = visitors_.find(asked->second.web);
   if (it == visitors_.end()) return;
-  it->second.by_token = good;
+  asked->second.by_token = good;
   if (good) return;
   lookups_.erase(asked);
   it->second.lookup = 0;

@@ -146,8 +146,9 @@ class Gateway final : public sip::SentBy {
   PhoneWorld world_;
   std::map<WebKey, Visitor> visitors_;  // those with a session, too
   struct Wanted {
-    WebKey web;            // whose hello waits
-    uint64_t session = 0;  // or that was restored
+    WebKey web;             // whose hello waits
+    uint64_t session = 0;   // or that was restored
+    bool by_token = false;  // the hello has shown one that is good
   };
   std::map<uint64_t, Wanted> lookups_;  // by the object of the question
   uint64_t next_lookup_ = 1;

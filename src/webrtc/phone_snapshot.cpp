@@ -91,6 +91,7 @@ void Phone::save(Now now, proto::RtcSession& to) const {
   to.set_publishes(true);
   to.set_availability(static_cast<uint32_t>(standing_->availability));
   to.set_note(standing_->note);
+  to.set_etag(etag_);
 }
 
 bool Phone::load(Now now, const proto::RtcSession& from) {
@@ -105,15 +106,18 @@ bool Phone::load(Now now, const proto::RtcSession& from) {
   if (!from.publishes()) return true;
   const auto most = static_cast<uint32_t>(Availability::busy);
   standing_ = Standing{static_cast<Availability>(std::min(from.availability(), most)), from.note()};
+  etag_ = from.etag();
   return true;
 }
 
 void Phone::adopt(const sip::TransactionLayer::Restored& restored) {
   const auto it = calls_.find(restored.user.detail >> 8);
   if (it == calls_.end()) return;
-  if (restored.server)
+  const auto purpose = static_cast<Purpose>(restored.user.detail & 0xFF);
+  // One that has been answered stays a while for what comes again, and is nobody's to answer.
+  if (restored.server && world_.transactions.request_of(restored.server))
     it->second->server = restored.server;
-  else if (static_cast<Purpose>(restored.user.detail & 0xFF) != Purpose::bye)
+  else if (restored.client && (purpose == Purpose::invite || purpose == Purpose::reinvite))
     it->second->invite = restored.client;
 }
 

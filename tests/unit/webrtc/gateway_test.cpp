@@ -76,6 +76,20 @@ TEST(Gateway, ATokenServesInsteadOfAPassword) {
   EXPECT_EQ(w.failures, 2u);
 }
 
+TEST(Gateway, ATokenIsGoodForTheHelloItCameWith) {
+  World w;
+  w.open(1);
+  w.directory_away = true;
+  w.say(1, R"({"id":1,"op":"hello","user":"1001","token":"good-1001"})");
+  EXPECT_THAT(w.next(1), HasSubstr("unavailable"));
+  w.directory_away = false;
+  w.say(1, R"({"id":2,"op":"hello","user":"1002","password":"no"})");
+  EXPECT_THAT(w.next(1), HasSubstr("unauthorized"));
+  w.say(1, R"({"id":3,"op":"hello","user":"1001","password":"no"})");
+  EXPECT_THAT(w.next(1), HasSubstr("unauthorized"));
+  EXPECT_EQ(w.gateway->sessions(), 0u);
+}
+
 TEST(Gateway, NothingIsDoneBeforeHello) {
   World w;
   w.open(1);

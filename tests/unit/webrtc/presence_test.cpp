@@ -166,8 +166,9 @@ TEST_F(Watching, GoesOnAfterARestore) {
     const World::Sent sent = w.take_sip();
     events.push_back(std::string(sip::to_string(sent.message.method())) + " " +
                      std::string(sent.message.header("Event").value_or("")));
-    if (sent.message.method() == sip::Method::publish)
-      EXPECT_EQ(read_pidf(sent.message.body_text()).note, "talks");
+    if (sent.message.method() != sip::Method::publish) continue;
+    EXPECT_EQ(read_pidf(sent.message.body_text()).note, "talks");
+    EXPECT_EQ(sent.message.header("SIP-If-Match"), "e1") << "what is there is changed, no second one made";
   }
   EXPECT_THAT(events,
               testing::UnorderedElementsAre("PUBLISH presence", "SUBSCRIBE presence", "SUBSCRIBE dialog"));

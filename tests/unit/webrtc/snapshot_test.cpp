@@ -49,6 +49,28 @@ TEST(RtcSnapshot, OneThatRingsIsStillAnswered) {
   EXPECT_TRUE(bye);
 }
 
+/// Its INVITE's transaction is still there, to repeat the 200.
+TEST(RtcSnapshot, OneThatHasJustBeenAnsweredIsUpAndNothingElse) {
+  World w;
+  const std::string token = w.sign_in(1, "1001");
+  w.say(1, R"({"id":2,"op":"register"})");
+  const auto registration = w.take_sip();
+  w.answer(registration, 200, {{"Expires", "600"}});
+  w.ask(registration.path, "INVITE", "in1", "", 1, "application/sdp", answer_sdp);
+  w.say(1, R"({"id":3,"op":"answer","call":"c1","sdp":)" + quoted(offer_sdp) + "}");
+  auto ok = w.take_sip();
+  while (ok.message.status() != 200) ok = w.take_sip();
+  const std::string tag(ok.message.to_tag());
+  w.ask(registration.path, "ACK", "in1", tag, 1);
+  w.through_bytes();
+  while (!w.sip.empty()) w.take_sip();
+  const std::string back = w.come_back(2, token);
+  EXPECT_THAT(back, HasSubstr(R"("state":"up")"));
+  EXPECT_THAT(back, testing::Not(HasSubstr("\"offer\""))) << "nothing waits for an answer";
+  w.ask(registration.path, "INVITE", "in1", tag, 2, "application/sdp", offer_sdp);
+  EXPECT_THAT(w.next(2), HasSubstr(R"({"event":"offer","call":"c1")"));
+}
+
 TEST(RtcSnapshot, OneThatIsPlacedIsStillAnswered) {
   World w;
   const std::string token = w.sign_in(1, "1001");
