@@ -37,6 +37,7 @@ namespace {
 
 constexpr int listen_backlog = 512;
 constexpr Duration accept_pause = milliseconds(100);
+constexpr size_t write_piece = 256 << 10;
 constexpr Duration close_linger = seconds(2);
 
 /// What the server needs of a session, whatever it runs over.
@@ -307,7 +308,6 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   void write(HttpResponse from) {
     if (state_ != State::handling) return;  // answered already
     state_ = State::writing;
-    drop_after(server_.config.read_timeout);
     const std::string_view reason = http::obsolete_reason(http::int_to_status(from.status));
     output_ = fmt::format("HTTP/1.1 {} {}\r\n", from.status, reason);
     if (from.status != 204)  // RFC 9110 section 8.6: no length where there is never a body
@@ -320,14 +320,24 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
     output_ += "\r\n";
     if (!head_) output_ += from.body;
     head_ = false;
-    stream_.write(asio::buffer(output_), [self = shared_from_this()](Error e, size_t) {
-      if (e)
-        self->drop();
-      else if (self->keep_alive_)
-        self->begin();
-      else
-        self->close();
-    });
+    write_from(0);
+  }
+
+  /// In pieces: a long answer over a slow line takes its time, one that nobody reads does not.
+  void write_from(size_t at) {
+    drop_after(server_.config.read_timeout);
+    const size_t size = std::min(output_.size() - at, write_piece);
+    stream_.write(asio::buffer(output_.data() + at, size),
+                  [self = shared_from_this(), at, size](Error e, size_t) {
+                    if (e)
+                      self->drop();
+                    else if (at + size < self->output_.size())
+                      self->write_from(at + size);
+                    else if (self->keep_alive_)
+                      self->begin();
+                    else
+                      self->close();
+                  });
   }
 
   /// Closing with unread bytes would reset the connection and take the answer with it: say that we are done,

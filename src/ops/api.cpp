@@ -310,6 +310,7 @@ void ApiImpl::dispatch(const port::HttpRequest& request, port::HttpReply reply) 
   x.secure = request.secure;
   x.user_agent = request.header("User-Agent").substr(0, 256);
   x.content_type = request.header("Content-Type");
+  if (request.method == "GET") x.range = request.header("Range").substr(0, 64);
   if (answer_page(request, path, x)) return;
   if (!path.starts_with(prefix)) return answer_console(request, path, x);
   if (!identify(request, x)) return;

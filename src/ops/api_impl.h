@@ -36,6 +36,7 @@ struct Exchange {
   bool secure = false;  // by TLS
   std::string user_agent;
   std::string content_type;
+  std::string range;  // of a GET (RFC 9110 section 14.2); empty: everything
 
   void json(int status, const boost::json::value& value,
             std::vector<std::pair<std::string, std::string>> headers = {}) const;

@@ -1,8 +1,11 @@
 // Recordings of calls: /recordings, a day's, and each one's sound.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/text.h"
 #include "ops/api_impl.h"
+#include "ops/byte_range.h"
 
 namespace tandem::ops {
 namespace json = boost::json;
@@ -56,6 +59,7 @@ void remove(ApiImpl& api, const Exchange& x) {
 
 }  // namespace
 
+/// Players of sound ask for a part first, some of them before they play any of it.
 void answer_sound(ApiImpl& api, const Exchange& x, port::SoundFile file) {
   const bool wav = file.name.ends_with(".wav");
   api.node.read_file(std::move(file), most_bytes, [x, wav](Result<std::string, port::SoundFailure> bytes) {
@@ -63,6 +67,16 @@ void answer_sound(ApiImpl& api, const Exchange& x, port::SoundFile file) {
     if (bytes.ok()) {
       port::HttpResponse r;
       r.content_type = wav ? "audio/wav" : "audio/x-matroska";
+      r.headers.emplace_back("Accept-Ranges", "bytes");
+      const size_t size = bytes->size();
+      if (const auto range = range_of(x.range, size)) {
+        r.status = range->count > 0 ? 206 : 416;
+        r.headers.emplace_back("Content-Range", range->count > 0
+                                                    ? fmt::format("bytes {}-{}/{}", range->first,
+                                                                  range->first + range->count - 1, size)
+                                                    : fmt::format("bytes */{}", size));
+        *bytes = bytes->substr(range->first, range->count);
+      }
       r.body = std::move(*bytes);
       return x.reply(std::move(r));
     }
