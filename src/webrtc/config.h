@@ -18,7 +18,8 @@ struct GatewayConfig {
   uint16_t node = 0;
   size_t visitors = 10'000;  // WebSockets that have not said hello
   size_t sessions = 10'000;
-  size_t calls = 8;  // of a session, at a time
+  size_t sessions_per_user = 1'000;  // of them; a page may sign all its visitors in as one
+  size_t calls = 8;                  // of a session, at a time
   TextLimits text;
   Duration hello_within = seconds(10);
   Duration linger = seconds(60);  // a session waits for its client to come back

@@ -183,7 +183,7 @@ void Gateway::on_request(Now now, Visitor& v, const Request& r, Outcome& out) {
 
 void Gateway::on_hello(Now now, Visitor& v, const Request& r, Outcome& out) {
   v.aor = aor_of(r.user, domain_);
-  if (v.aor.user.empty() || !is_plain_text(r.user)) return refuse(v, r.id, out);
+  if (v.aor.user.empty() || !is_plain_text(r.user)) return refuse(v, r.id, true, out);
   v.hello = r;
   v.lookup = next_lookup_++;
   say_hello_by(v, now.mono + config_.hello_within + lookup_patience);
@@ -191,10 +191,11 @@ void Gateway::on_hello(Now now, Visitor& v, const Request& r, Outcome& out) {
   out.lookups.push_back({v.lookup, v.aor, std::exchange(v.hello.token, {})});
 }
 
-/// Nobody is told what was wrong.
-void Gateway::refuse(Visitor& v, int64_t id, Outcome& out) {
+/// Nobody is told what was wrong. Not a guess: a resume token. After a restart each client shows one that is
+/// good no more, many of them from one address, and none can be guessed.
+void Gateway::refuse(Visitor& v, int64_t id, bool guess, Outcome& out) {
   unauthorized_.add();
-  out.failures.push_back(v.web);
+  if (guess) out.failures.push_back(v.web);
   out.texts.push_back({v.web, write_error(id, {Code::unauthorized, "wrong user, password or token", 0})});
   if (++v.guesses >= config_.guesses) out.hang_ups.push_back(v.web.flow);
 }
@@ -216,7 +217,7 @@ void Gateway::on_subscriber(Now now, uint64_t object, const port::Subscriber* ro
     if (fits)
       open(now, v, *row, out);
     else
-      refuse(v, v.hello.id, out);
+      refuse(v, v.hello.id, true, out);
   }
   settle(now, out);
 }
@@ -230,7 +231,7 @@ void Gateway::on_token(Now now, uint64_t object, bool good, Outcome& out) {
   if (good) return;
   lookups_.erase(asked);
   it->second.lookup = 0;
-  refuse(it->second, it->second.hello.id, out);
+  refuse(it->second, it->second.hello.id, true, out);
   settle(now, out);
 }
 
@@ -281,14 +282,20 @@ uint64_t Gateway::new_key(const port::AddressOfRecord& aor) {
 }
 
 /// Null when there are too many.
-Gateway::Session* Gateway::make_session(uint64_t key, std::string secret, const port::Path& path) {
-  if (sessions_.size() >= config_.sessions) {
+Gateway::Session* Gateway::make_session(uint64_t key, std::string secret, const port::AddressOfRecord& aor,
+                                        const port::Path& path) {
+  const std::string user = aor.to_string();
+  const auto of_user = of_user_.find(user);
+  if (sessions_.size() >= config_.sessions ||
+      (of_user != of_user_.end() && of_user->second >= config_.sessions_per_user)) {
     full_.add();
     return nullptr;
   }
+  ++of_user_[user];
   auto& s = sessions_[key] = std::make_unique<Session>();
   s->key = key;
   s->secret = std::move(secret);
+  s->aor = aor;
   tokens_[hash_of(s->secret)] = key;
   s->path = path;
   s->path.flow = {config_.node, 0, static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)};
@@ -297,7 +304,7 @@ Gateway::Session* Gateway::make_session(uint64_t key, std::string secret, const 
 }
 
 void Gateway::open(Now, Visitor& v, const port::Subscriber& row, Outcome& out) {
-  Session* made = make_session(new_key(row.aor), rng_.token(secret_chars), v.web);
+  Session* made = make_session(new_key(row.aor), rng_.token(secret_chars), row.aor, v.web);
   if (!made) {
     out.texts.push_back({v.web, write_error(v.hello.id, {Code::too_many, "there are too many sessions", 0})});
     out.hang_ups.push_back(v.web.flow);
@@ -305,7 +312,6 @@ void Gateway::open(Now, Visitor& v, const port::Subscriber& row, Outcome& out) {
   }
   Session& s = *made;
   s.web = v.web;
-  s.aor = row.aor;
   s.host = rng_.token(12) + ".invalid";
   PhoneConfig c;
   c.object = s.key;
@@ -349,7 +355,7 @@ void Gateway::on_resume(Now, Visitor& v, const Request& r, Outcome& out) {
   const size_t dot = std::min(r.resume.find('.'), r.resume.size() - 1);
   const auto token = tokens_.find(hash_of(std::string_view(r.resume).substr(dot + 1)));
   Session* s = token == tokens_.end() ? nullptr : find(token->second);
-  if (!s || s->leaving) return refuse(v, r.id, out);
+  if (!s || s->leaving) return refuse(v, r.id, false, out);
   if (s->web.flow) {
     if (const auto old = visitors_.find(key_of(s->web.flow)); old != visitors_.end())
       old->second.session = {};
@@ -440,6 +446,9 @@ void Gateway::end(uint64_t key, Outcome& out) {
   if (!s) return;
   out.gone.push_back(s->path.flow);
   tokens_.erase(hash_of(s->secret));
+  if (const auto of_user = of_user_.find(s->aor.to_string());
+      of_user != of_user_.end() && --of_user->second == 0)
+    of_user_.erase(of_user);
   sessions_.erase(key);
   open_.sub();
 }
@@ -486,9 +495,8 @@ bool Gateway::restore(Now now, std::string_view part, Outcome& out) {
   if (!from.ParseFromArray(part.data(), static_cast<int>(part.size())) || from.secret().empty() ||
       find(from.key()) || !sip::read_path(from.path(), path))
     return false;
-  Session* s = make_session(from.key(), from.secret(), path);
+  Session* s = make_session(from.key(), from.secret(), {from.user(), from.domain()}, path);
   if (!s) return false;
-  s->aor = {from.user(), from.domain()};
   s->host = from.host();
   PhoneConfig c;
   c.object = s->key;

@@ -119,7 +119,7 @@ class Gateway final : public sip::SentBy {
   void open(Now now, Visitor& v, const port::Subscriber& row, Outcome& out);
   void welcome(const Session& s, int64_t id, Outcome& out) const;
   void tell_ice_servers(Now now, const Session& s, int64_t id, Outcome& out) const;
-  void refuse(Visitor& v, int64_t id, Outcome& out);
+  void refuse(Visitor& v, int64_t id, bool guess, Outcome& out);
   void detach(Now now, uint64_t key);
   void touch(Session& s);
   void wake(Now now, uint64_t key, const port::Subscriber* row, Outcome& out);
@@ -132,7 +132,8 @@ class Gateway final : public sip::SentBy {
   void end(uint64_t key, Outcome& out);
   Session* find(uint64_t key) const;
   Session* find(port::FlowId inner) const;
-  Session* make_session(uint64_t key, std::string secret, const port::Path& path);
+  Session* make_session(uint64_t key, std::string secret, const port::AddressOfRecord& aor,
+                        const port::Path& path);
   uint64_t new_key(const port::AddressOfRecord& aor);
   void tell(Session& s, const PhoneNews& n, Outcome& out);
   static void say(const Session& s, std::string text, Outcome& out);
@@ -153,6 +154,7 @@ class Gateway final : public sip::SentBy {
   std::map<uint64_t, Wanted> lookups_;  // by the object of the question
   uint64_t next_lookup_ = 1;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
+  std::unordered_map<std::string, size_t> of_user_;   // how many, by address-of-record
   std::unordered_map<std::string, uint64_t> tokens_;  // by the hash of their secrets
   std::vector<sip::TuEvent> events_;
   std::vector<uint64_t> touched_;  // sessions whose phones may have news

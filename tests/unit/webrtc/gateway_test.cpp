@@ -64,6 +64,36 @@ TEST(Gateway, NobodyIsToldWhatWasWrong) {
   EXPECT_EQ(w.gateway->sessions(), 0u);
 }
 
+/// After a restart every client of an office shows a token that is good no more.
+TEST(Gateway, ATokenOfASessionThatIsGoneIsNoGuess) {
+  World w;
+  for (uint32_t n = 1; n <= 30; ++n) {
+    w.open(n);
+    w.say(n, R"({"id":1,"op":"hello","resume":"5.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"})");
+    EXPECT_THAT(w.next(n), HasSubstr("unauthorized"));
+    w.say(n, R"({"id":2,"op":"hello","user":"1001","password":"secret-1001"})");
+    EXPECT_THAT(w.next(n), HasSubstr("\"session\""));
+  }
+  EXPECT_EQ(w.failures, 0u);
+}
+
+TEST(Gateway, OneSubscriberIsNotEverybody) {
+  GatewayConfig c;
+  c.sessions_per_user = 2;
+  World w(c);
+  w.sign_in(1, "1001");
+  w.sign_in(2, "1001");
+  w.open(3);
+  w.say(3, R"({"id":1,"op":"hello","user":"1001","password":"secret-1001"})");
+  EXPECT_THAT(w.next(3), HasSubstr("too_many"));
+  EXPECT_EQ(w.counters.total("rtc_full_total"), 1u);
+  w.sign_in(4, "1002");
+  w.say(1, R"({"id":9,"op":"bye"})");
+  w.pass(seconds(30));
+  w.sign_in(5, "1001");
+  EXPECT_EQ(w.gateway->sessions(), 3u);
+}
+
 TEST(Gateway, ATokenServesInsteadOfAPassword) {
   World w;
   w.open(1);
