@@ -45,7 +45,8 @@ using MailItem = std::variant<std::unique_ptr<port::MailBody>, AnswerItem, Commi
                               FlowEventItem, CloseItem, AdoptItem, TaskItem>;
 
 /// Bounded for everything a peer can cause more of. Answers, commits and the failures of own sends are always
-/// taken: there are never more of them than the worker has asked for.
+/// taken: there are never more of them than the worker has asked for. So is mail that must not be lost
+/// (port::MailBody).
 class Mailbox {
  public:
   explicit Mailbox(size_t limit);

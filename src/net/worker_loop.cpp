@@ -337,9 +337,14 @@ void WorkerLoop::flush_once() {
   for (port::Asked& asked : out.asks) dispatch_ask(std::move(asked));
   out.asks.clear();
   out.new_asks.clear();
-  for (port::Mail& mail : out.mails)
-    if (mail.to_worker < world_.mailboxes.size())
-      world_.mailboxes[mail.to_worker]->push(std::move(mail.body));
+  for (port::Mail& mail : out.mails) {
+    if (mail.to_worker >= world_.mailboxes.size()) continue;
+    Mailbox& box = *world_.mailboxes[mail.to_worker];
+    if (mail.body->may_be_lost())
+      box.push(std::move(mail.body));
+    else
+      box.push_always(std::move(mail.body));
+  }
   out.mails.clear();
   if (!out.events.empty()) world_.events.events(index_, std::move(out.events));
   out.events.clear();

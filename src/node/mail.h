@@ -25,6 +25,7 @@ struct Mail : port::MailBody {
 struct MessageMail final : Mail {
   MessageMail(sip::Message m, port::Path p) : message(std::move(m)), path(std::move(p)) {}
   void deliver(Now now, Worker& worker) override;
+  bool may_be_lost() const override { return true; }
   sip::Message message;
   port::Path path;
 };
@@ -33,6 +34,7 @@ struct MessageMail final : Mail {
 struct AskMail final : Mail {
   AskMail(uint16_t f, port::AskId i, port::Question q) : from(f), id(i), question(std::move(q)) {}
   void deliver(Now now, Worker& worker) override;
+  bool may_be_lost() const override { return true; }
   uint16_t from;
   port::AskId id;
   port::Question question;
@@ -48,6 +50,7 @@ struct AnswerMail final : Mail {
 struct AuthFailureMail final : Mail {
   explicit AuthFailureMail(port::Path p) : path(std::move(p)) {}
   void deliver(Now now, Worker& worker) override;
+  bool may_be_lost() const override { return true; }
   port::Path path;
 };
 
@@ -104,6 +107,7 @@ struct WebMail final : Mail {
   enum class Kind : uint8_t { opened, text, closed };
   WebMail(Kind k, port::Path p, Buffer b) : kind(k), path(std::move(p)), bytes(std::move(b)) {}
   void deliver(Now now, Worker& worker) override;
+  bool may_be_lost() const override { return kind == Kind::text; }
   Kind kind;
   port::Path path;
   Buffer bytes;

@@ -27,6 +27,9 @@ struct Asked {
 /// Something for another worker of this node; only the node's dispatch knows what is inside. One-way.
 struct MailBody {
   virtual ~MailBody() = default;
+  /// Strangers cause it, or somebody asks again: with a full mailbox it is dropped and counted. All else is
+  /// taken, for a call, a lamp or a seat would be lost with it.
+  virtual bool may_be_lost() const { return false; }
 };
 struct Mail {
   uint16_t to_worker = 0;

@@ -49,6 +49,23 @@ TEST(Mailboxes, AFullOneShedsAndCounts) {
   world.await_counter("net_mailbox_shed_total", 40);
 }
 
+TEST(Mailboxes, AFullOneTakesWhatMustNotBeLost) {
+  struct Shout final : port::MailBody {
+    bool may_be_lost() const override { return true; }
+  };
+  World world;
+  world.config.limits.mailbox = 10;
+  Record<bool> got;
+  world.on_mail = [&](TestWorker&, Now, port::MailBody& body) { got.push(body.may_be_lost()); };
+  world.start();
+  world.on_worker(0, [](Now, TestWorker& w) {
+    for (int i = 0; i < 30; ++i) w.out.mail(0, std::make_unique<Shout>());
+    for (int i = 0; i < 30; ++i) w.out.mail(0, std::make_unique<Note>(i));
+  });
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(got.take("mail"), i < 10) << i;
+  world.await_counter("net_mailbox_shed_total", 20);
+}
+
 TEST(Asks, GoOutAndTheAnswerComesBack) {
   World world;
   world.start();
