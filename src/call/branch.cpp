@@ -293,7 +293,7 @@ void CallFlow::ring_contact(size_t branch, const port::Contact& contact) {
       from->domain.empty() || (!from->trunk.empty() && !route::could_be_extension(from->user));
   invitation.from = from_header(*from, from->user, in_domain ? b.aor.domain : from->domain);
   invitation.to = "<" + sip_uri(b.aor.user, b.aor.domain) + ">";
-  invitation.contact_user = from->user;
+  if (!call_.private_caller) invitation.contact_user = from->user;
   diversion_headers(invitation);
   Party* called = call_leg(branch, std::move(invitation));
   if (!called) return;

@@ -65,6 +65,7 @@ port::Cdr CallFlow::new_record() const {
   cdr.dialled = call_.callee;
   cdr.route = call_.rule;
   cdr.ordered_by = call_.ordered_by;
+  cdr.private_caller = call_.private_caller;
   if (!call_.setup) return cdr;
   const Setup& setup = *call_.setup;
   cdr.setup = setup.started;
@@ -188,9 +189,11 @@ void CallFlow::line(Party& p, port::LineCall::State state) {
   const Party* other = party(p.partner);
   if (!other && !p.caller) other = origin();
   if (other) {
-    c.remote_uri = "sip:" + other->user + "@" + other->domain;
-    c.remote_display = other->display;
-    c.remote_aor = other->aor;
+    const bool nameless = call_.private_caller && other->caller;
+    c.remote_uri = nameless ? std::string("sip:anonymous@anonymous.invalid")
+                            : "sip:" + other->user + "@" + other->domain;
+    c.remote_display = nameless ? std::string("Anonymous") : other->display;
+    c.remote_aor = other->aor;  // told to nobody
   } else if (p.caller) {
     c.remote_uri = "sip:" + call_.callee + "@" + call_.domain;
   }

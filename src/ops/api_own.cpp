@@ -49,9 +49,10 @@ bool is_of(const port::CdrLeg& leg, const port::AddressOfRecord& aor) {
 json::object call_json(const port::Cdr& cdr, const port::AddressOfRecord& aor) {
   const bool outgoing = is_of(cdr.caller, aor);
   const port::CdrLeg& other = outgoing ? cdr.callee : cdr.caller;
+  const bool nameless = !outgoing && cdr.private_caller;
   return {{"direction", outgoing ? "out" : "in"},
-          {"party", valid_utf8(outgoing ? cdr.dialled : other.party.user)},
-          {"display", valid_utf8(other.party.display)},
+          {"party", nameless ? std::string() : valid_utf8(outgoing ? cdr.dialled : other.party.user)},
+          {"display", nameless ? std::string() : valid_utf8(other.party.display)},
           {"setup", to_rfc3339(cdr.setup)},
           {"answer", to_rfc3339(cdr.answer)},
           {"end", to_rfc3339(cdr.end)},

@@ -323,6 +323,8 @@ void members(V& v, port::Cdr& c) {
   v.member("transferred_by", c.transferred_by, "who transferred the call here");
   v.member("forwarded_by", c.forwarded_by, "whose forwarding brought it here");
   v.member("ordered_by", c.ordered_by, "who placed it over REST; empty: a telephone did");
+  v.member("private_caller", c.private_caller,
+           "whether the caller wished not to be named to the called party");
   v.member("recordings", c.recordings, "files in recordings.folder");
   v.member("route", c.route, "the dial plan row that decided");
 }

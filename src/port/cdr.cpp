@@ -10,7 +10,7 @@ namespace {
 // Highest field numbers of proto/cdr.proto.
 constexpr uint64_t last_party_field = 3;
 constexpr uint64_t last_leg_field = 18;
-constexpr uint64_t last_cdr_field = 20;
+constexpr uint64_t last_cdr_field = 21;
 
 bool take_varint(std::string_view& wire, uint64_t& value) {
   value = 0;
@@ -145,6 +145,7 @@ std::string encode(const Cdr& cdr) {
   m.set_release_side(static_cast<uint32_t>(cdr.release_side));
   m.set_transferred_by(cdr.transferred_by);
   m.set_ordered_by(cdr.ordered_by);
+  m.set_private_caller(cdr.private_caller);
   m.set_forwarded_by(cdr.forwarded_by);
   for (const std::string& file : cdr.recordings) m.add_recordings(file);
   m.set_route(cdr.route);
@@ -171,6 +172,7 @@ std::optional<Cdr> decode(std::string_view bytes) {
   cdr.release_side = static_cast<Cdr::Side>(std::min<uint32_t>(m.release_side(), 2));
   cdr.transferred_by = m.transferred_by();
   cdr.ordered_by = m.ordered_by();
+  cdr.private_caller = m.private_caller();
   cdr.forwarded_by = m.forwarded_by();
   cdr.recordings.assign(m.recordings().begin(), m.recordings().end());
   cdr.route = m.route();

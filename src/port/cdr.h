@@ -78,6 +78,7 @@ struct Cdr {
   Side release_side = Side::system;
   std::string transferred_by;           // address-of-record that transferred the call here
   std::string forwarded_by;             // address-of-record whose forwarding brought it here
+  bool private_caller = false;          // who called wished not to be named to the called party
   std::string ordered_by;               // who placed the call over REST; empty: a telephone did
   std::string route;                    // name of the dial plan row
   std::vector<std::string> recordings;  // files of SoundPlace::recordings

@@ -67,6 +67,31 @@ TEST_F(Basic, CallAnsweredAndEnded) {
   sw.expect_empty();
 }
 
+/// RFC 3323: neither to the telephone nor to who watches its line; the record knows, and says so.
+TEST_F(Basic, WhoWishesNotToBeNamedIsNamedToNobody) {
+  a.invite("1002", sdp(a.media), "Privacy: id\r\n");
+  const auto invite = b.expect("INVITE");
+  EXPECT_THAT(std::string(invite.header(sip::HeaderId::from).value_or("")), HasSubstr("anonymous.invalid"));
+  EXPECT_EQ(b.invite_text.find("1001@"), std::string::npos) << "nor in Contact";
+  b.ring();
+  a.expect(180);
+  b.answer();
+  b.expect("ACK");
+  a.expect(200);
+  a.ack();
+  const port::LineCall of_called = sw.lines->at["1002@" + std::string(domain)].at(0);
+  EXPECT_EQ(of_called.remote_uri, "sip:anonymous@anonymous.invalid");
+  EXPECT_EQ(of_called.remote_display, "Anonymous");
+  EXPECT_EQ(of_called.remote_aor.user, "1001") << "who may replace him may still";
+  const port::LineCall of_caller = sw.lines->at["1001@" + std::string(domain)].at(0);
+  EXPECT_THAT(of_caller.remote_uri, HasSubstr("1002"));
+  hang_up(a, b);
+  ASSERT_EQ(sw.cdrs.size(), 1u);
+  EXPECT_TRUE(sw.cdrs[0].private_caller);
+  EXPECT_EQ(sw.cdrs[0].caller.party.user, "1001");
+  sw.expect_empty();
+}
+
 TEST_F(Basic, TheOkToByeWaitsForTheRecord) {
   connect(a, b);
   port::CommitId held = 0;

@@ -7,6 +7,7 @@
 
 #include "crypto/hash.h"
 #include "fake_node.h"
+#include "ops/byte_range.h"
 #include "ops/api.h"
 #include "store_memory/memory_directory.h"
 
@@ -686,6 +687,7 @@ TEST_F(ApiTest, RecordsAsCsvSayWhatTheJsonSays) {
   cdr.transferred_by = "1002@example.org";
   cdr.forwarded_by = "1004@example.org";
   cdr.ordered_by = "console admin";
+  cdr.private_caller = true;
   cdr.route = "internal";
   cdr.recordings = {"a.wav", "b.wav"};
   ASSERT_TRUE(directory.insert_cdrs(std::vector{cdr}).ok());
@@ -701,11 +703,31 @@ TEST_F(ApiTest, RecordsAsCsvSayWhatTheJsonSays) {
       "callee_trunk,callee_codec,callee_user_agent,callee_packets_received,callee_octets_received,"
       "callee_packets_sent,callee_octets_sent,callee_packets_lost,callee_jitter_us,callee_mos_x100,"
       "callee_reported_lost,callee_reported_jitter_us,callee_reported_mos_x100,callee_round_trip_us,"
-      "dialled,sip_status,q850_cause,release_side,transferred_by,forwarded_by,ordered_by,recordings,route\r\n"
+      "dialled,sip_status,q850_cause,release_side,transferred_by,forwarded_by,ordered_by,private_caller,"
+      "recordings,route\r\n"
       "1,2,3,4,internal,,,,,"
       "a@phone,1001,example.org,Ann,198.51.100.1:5060,udp,,,,0,0,0,0,0,1500,431,4,900,418,20000,"
       "b@node,1003,example.net,Bob,[2001:db8::3]:5061,tls,,,,0,0,0,0,0,700,0,0,0,0,0,"
-      "1003,487,26,system,1002@example.org,1004@example.org,console admin,a.wav b.wav,internal\r\n");
+      "1003,487,26,system,1002@example.org,1004@example.org,console admin,true,a.wav b.wav,internal\r\n");
+}
+
+TEST(ByteRanges, AreReadOneAtATime) {
+  const auto read = [](std::string_view header) -> std::pair<size_t, size_t> {
+    const auto r = range_of(header, 1000);
+    return r ? std::pair{r->first, r->count} : std::pair{size_t{7}, size_t{7777}};
+  };
+  using Range = std::pair<size_t, size_t>;
+  const Range everything{7, 7777};
+  EXPECT_EQ(read("bytes=0-1"), (Range{0, 2}));
+  EXPECT_EQ(read("bytes=10-"), (Range{10, 990}));
+  EXPECT_EQ(read("bytes=990-5000"), (Range{990, 10}));
+  EXPECT_EQ(read("bytes=-100"), (Range{900, 100}));
+  EXPECT_EQ(read("bytes=-5000"), (Range{0, 1000}));
+  EXPECT_EQ(read("bytes=1000-"), (Range{1000, 0}));
+  EXPECT_EQ(read("bytes=-0"), (Range{1000, 0}));
+  for (const char* other : {"", "bytes=", "bytes=-", "bytes=5", "bytes=5-4", "bytes=a-b", "bytes=0-1,4-5",
+                            "octets=0-1", "bytes=99999999999999999999-"})
+    EXPECT_EQ(read(other), everything) << other;
 }
 
 /// The document and the dispatcher come from one table; still, ask what it promises.

@@ -191,6 +191,7 @@ class ConsoleTest : public testing::Test {
     r.peer = *SocketAddress::parse(b.peer);
     r.secure = true;
     r.headers.emplace_back("Content-Type", type);
+    if (!more.first.empty()) r.headers.push_back(more);
     if (!b.cookie.empty()) r.headers.emplace_back("Cookie", "other=1; " + b.cookie);
     if (with_csrf && !b.csrf.empty()) r.headers.emplace_back("X-CSRF-Token", b.csrf);
     std::optional<port::HttpResponse> got;
@@ -225,7 +226,8 @@ class ConsoleTest : public testing::Test {
   MessageRing ring{{}, counters};
   std::vector<std::string> events;
   bool tasks_refused = false;
-  std::function<void()> before_task;  // what happens while the next one waits
+  std::pair<std::string, std::string> more;  // a header of what is asked
+  std::function<void()> before_task;         // what happens while the next one waits
   std::optional<Api> api;
 };
 
@@ -524,6 +526,22 @@ TEST_F(ConsoleTest, ASubscriberSeesHisOwnAndNothingElse) {
   EXPECT_EQ(answer.body.find("secret route"), std::string::npos);
 }
 
+TEST_F(ConsoleTest, WhoWishedNotToBeNamedIsNotNamedToTheCalled) {
+  auto record = cdr(1, "1001", "1002", "example.com");
+  record.caller.party.display = "Ann";
+  record.private_caller = true;
+  ASSERT_TRUE(directory.insert_cdrs(std::vector{record}).ok());
+  const auto first_of = [&](const char* user) {
+    const Browser b = sign_in(std::string(user) + "@example.com", std::string("secret of ") + user);
+    return json::parse(ask(b, "GET", "/api/v1/me/calls").body).at("items").as_array().at(0).as_object();
+  };
+  const auto called = first_of("1002");
+  EXPECT_EQ(called.at("direction").as_string(), "in");
+  EXPECT_EQ(called.at("party").as_string(), "");
+  EXPECT_EQ(called.at("display").as_string(), "");
+  EXPECT_EQ(first_of("1001").at("party").as_string(), "1002") << "who called knows whom";
+}
+
 TEST_F(ConsoleTest, ASubscribersPageIsGivenTicketsAndNobodyElse) {
   const Browser ann = sign_in("1001@example.com", "secret of 1001");
   const auto answer = ask(ann, "POST", "/api/v1/me/ticket");
@@ -568,6 +586,18 @@ TEST_F(ConsoleTest, ASubscriberHasHisOwnMessages) {
     EXPECT_EQ(ask(ann, path == theirs ? "DELETE" : "GET", path).status, 404) << path;
   EXPECT_EQ(ask(ann, "PUT", theirs, R"({"heard": true})").status, 404);
   EXPECT_EQ(ask(ann, "GET", own + "/sound").body, "RIFF");
+  EXPECT_EQ(header(ask(ann, "GET", own + "/sound"), "Accept-Ranges"), "bytes");
+  more = {"Range", "bytes=1-2"};
+  const auto part = ask(ann, "GET", own + "/sound");
+  EXPECT_EQ(part.status, 206);
+  EXPECT_EQ(part.body, "IF");
+  EXPECT_EQ(header(part, "Content-Range"), "bytes 1-2/4");
+  more = {"Range", "bytes=4-"};
+  const auto none = ask(ann, "GET", own + "/sound");
+  EXPECT_EQ(none.status, 416);
+  EXPECT_EQ(header(none, "Content-Range"), "bytes */4");
+  EXPECT_EQ(none.body, "");
+  more = {};
   EXPECT_EQ(ask(ann, "PUT", own, R"({"heard": true})").status, 200);
   EXPECT_EQ(ask(ann, "DELETE", own).status, 204);
   EXPECT_EQ(node.removed, std::vector<std::string>{"1001.wav"});

@@ -89,6 +89,7 @@ inline port::Cdr cdr(uint64_t call, int64_t setup_ns = 1'000'000'000) {
   c.release_side = port::Cdr::Side::callee;
   c.transferred_by = "1003@example.org";
   c.ordered_by = "token crm";
+  c.private_caller = true;
   c.forwarded_by = "1004@example.org";
   c.route = "outbound";
   return c;
