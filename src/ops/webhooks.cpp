@@ -19,6 +19,7 @@ constexpr std::string_view secret_prefix = "whsec_";
 constexpr size_t secret_octets = 32;
 constexpr size_t most_error_octets = 200;
 constexpr Duration store_pause = seconds(1);
+constexpr Duration clock_slack = minutes(1);  // a clock that is being slewed has not jumped
 
 /// What of the node's events is told, and under which name.
 struct Told {
@@ -311,7 +312,9 @@ void WebhookSender::look(Now now, std::vector<WebhookPost>& posts) {
   }
   for (port::WebhookDelivery& d : *first) {
     if (under_way_.count(d.endpoint) != 0) continue;
-    if (d.next > now.wall) {
+    // Further ahead than any pause there is: the wall clock has been set back since.
+    const bool astray = d.next > now.wall + options_.longest_pause + clock_slack;
+    if (d.next > now.wall && !astray) {
       look_at_ = std::min(look_at_, now.mono + (d.next - now.wall));
       continue;
     }
@@ -365,7 +368,7 @@ void WebhookSender::done(Now now, const WebhookPost& post, const WebhookOutcome&
     std::string why = outcome.status ? fmt::format("status {}", outcome.status) : outcome.error;
     why.resize(std::min(why.size(), most_error_octets));
     if (attempts >= (refuses(outcome.status) ? options_.refused_attempts : options_.attempts)) {
-      give_up(post, attempts, why);
+      kept = give_up(post, attempts, why);
     } else {
       const Duration pause = pause_after(attempts, outcome.retry_after);
       if (attempts == 1)
@@ -383,15 +386,15 @@ void WebhookSender::done(Now now, const WebhookPost& post, const WebhookOutcome&
   stirred_ = true;
 }
 
-void WebhookSender::give_up(const WebhookPost& post, uint32_t attempts, const std::string& why) {
+/// What the database does not take is no given up delivery yet: it is tried again.
+port::StoreStatus WebhookSender::give_up(const WebhookPost& post, uint32_t attempts, const std::string& why) {
+  const auto removed = directory_.bury_delivery(post.number, attempts, why, options_.dead);
+  if (!removed.ok()) return Failure{removed.reason()};
   given_up_.add();
+  dropped_dead_.add(*removed);
   event(port::Level::error, "webhook.given_up",
         {{"webhook", post.endpoint}, {"why", why}, {"attempts", std::to_string(attempts)}});
-  const auto removed = directory_.bury_delivery(post.number, attempts, why, options_.dead);
-  if (removed.ok())
-    dropped_dead_.add(*removed);
-  else
-    store_failures_.add();
+  return Done{};
 }
 
 /// 410: nobody is there any more. What waits for it goes on waiting until somebody switches it on again.

@@ -117,7 +117,7 @@ class WebhookSender {
   bool store_accepted();
   void look(Now now, std::vector<WebhookPost>& posts);
   std::optional<WebhookPost> post_of(Now now, port::WebhookDelivery delivery) const;
-  void give_up(const WebhookPost& post, uint32_t attempts, const std::string& why);
+  port::StoreStatus give_up(const WebhookPost& post, uint32_t attempts, const std::string& why);
   void gone(const WebhookPost& post);
   Duration pause_after(uint32_t attempts, uint32_t retry_after);
   void event(port::Level level, std::string_view name,

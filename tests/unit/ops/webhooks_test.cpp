@@ -234,6 +234,39 @@ TEST_F(Sender, ADatabaseThatIsAwayLosesNothing) {
   EXPECT_EQ((*store.count_deliveries())[0].waiting, 2u);
 }
 
+TEST_F(Sender, WhatTheDatabaseDoesNotBuryIsNotPostedInALoop) {
+  happen();
+  answer(sender.step(now)[0], 422);
+  wait(seconds(10));
+  auto posts = sender.step(now);
+  ASSERT_EQ(posts.size(), 1u);
+  store.fail_with(port::StoreError::Kind::unavailable);
+  answer(posts[0], 422);
+  store.fail_with(std::nullopt);
+  EXPECT_EQ(sender.next(), now.mono + seconds(1));
+  EXPECT_TRUE(sender.step(now).empty());
+  EXPECT_EQ(counters.total("webhook_given_up_total"), 0u);
+  EXPECT_EQ(counters.total("webhook_store_failures_total"), 1u);
+  wait(seconds(1));
+  posts = sender.step(now);
+  ASSERT_EQ(posts.size(), 1u);
+  answer(posts[0], 422);
+  EXPECT_TRUE(sender.step(now).empty());
+  EXPECT_EQ(counters.total("webhook_given_up_total"), 1u);
+  EXPECT_EQ(store.dead_deliveries("a", 0, 10)->size(), 1u);
+}
+
+TEST_F(Sender, AClockThatIsSetBackHoldsNobodyUp) {
+  happen();
+  answer(sender.step(now)[0], 503);
+  EXPECT_TRUE(sender.step(now).empty());
+  now.wall = now.wall + -hours(24);
+  wait(seconds(10));
+  const auto posts = sender.step(now);
+  ASSERT_EQ(posts.size(), 1u);
+  EXPECT_EQ(posts[0].attempts, 1u);
+}
+
 TEST_F(Sender, WhoWantsNothingIsAskedNothing) {
   port::WebhookRow r = row("a");
   r.events = {"call.ended"};
