@@ -26,6 +26,7 @@ struct Attendance {
   uint64_t number = 0;  // of the machine: what was asked for one before it is nobody's
   std::unique_ptr<service::Machine> machine;
   bool saying = false;
+  bool awaits_answer = false;  // of a caller that made no offer: the machine has not begun
 
   std::optional<ServiceRecording> recording;
 

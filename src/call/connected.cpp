@@ -230,8 +230,8 @@ void CallFlow::on_media(const media::MediaEvent& e) {
         tell([&](service::Machine& m, service::Orders& out) { m.on_said(turn_.now, out); });
       return;
     case media::MediaEvent::Kind::digit:
-      // While it dials for its caller it is deaf.
-      if (attended() == p && !call_.setup)
+      // While it dials for its caller, and before it has begun, it is deaf.
+      if (attended() == p && !call_.setup && !awaits_answer(*p))
         tell([&](service::Machine& m, service::Orders& out) { m.on_key(turn_.now, e.digit, out); });
       return;
     default:

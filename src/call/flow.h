@@ -220,6 +220,8 @@ class CallFlow {
   void serve_mailbox(const route::FeatureCall& feature);
   bool take_message(const Cause& cause);
   void attend(std::unique_ptr<service::Machine> machine, std::string door = {});
+  bool awaits_answer(const Party& party);
+  void begin_service();
   bool may_try(const std::string& door);
   std::string guesser(const Party& party) const;
   void tell(const std::function<void(service::Machine&, service::Orders&)>& what);

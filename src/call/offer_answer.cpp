@@ -447,7 +447,8 @@ void CallFlow::on_answer_body(Party& p, const LegEvent& e) {
       layer_.engine.rollback(turn_.now, partner->endpoint);
       partner->leg->refuse_offer(turn_, 488);
     }
-    if (purpose == Negotiation::late) release_all(Cause::from_status(488, "Bad session description"));
+    if (purpose == Negotiation::late || awaits_answer(p))
+      release_all(Cause::from_status(488, "Bad session description"));
     return;
   }
   if ((purpose == Negotiation::relay || purpose == Negotiation::late) && partner) {
@@ -464,6 +465,7 @@ void CallFlow::on_answer_body(Party& p, const LegEvent& e) {
     if (purpose == Negotiation::match) match(*partner, p, false);
   }
   touch();
+  if (awaits_answer(p)) begin_service();
 }
 
 void CallFlow::on_offer_refused(Party& p, const LegEvent& e) {

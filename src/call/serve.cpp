@@ -192,6 +192,16 @@ void CallFlow::attend(std::unique_ptr<service::Machine> machine, std::string doo
   a.machine = std::move(machine);
   a.door = std::move(door);
   event(port::Level::info, "call.served", {{"by", std::string(a.machine->kind())}});
+  a.awaits_answer = !layer_.engine.remote_description(caller->endpoint);
+  if (!a.awaits_answer) begin_service();
+}
+
+/// Who made no offer answers ours in its ACK (RFC 3264 section 4, RFC 3261 section 13.2.1). Until then there
+/// is nowhere to say anything to.
+bool CallFlow::awaits_answer(const Party& p) { return attended() == &p && call_.attendance->awaits_answer; }
+
+void CallFlow::begin_service() {
+  call_.attendance->awaits_answer = false;
   tell([&](service::Machine& m, service::Orders& out) { m.start(turn_.now, out); });
 }
 

@@ -261,6 +261,7 @@ void write(Now now, const Attendance& a, proto::CallAttendance& to) {
   to.set_muted(a.muted);
   to.set_waits(a.waits);
   to.set_door(a.door);
+  to.set_awaits_answer(a.awaits_answer);
 }
 
 /// False: the machine is none we know.
@@ -279,6 +280,7 @@ bool read(Now now, const proto::CallAttendance& from, Call& call) {
   a.muted = from.muted();
   a.waits = from.waits();
   a.door = from.door();
+  a.awaits_answer = from.awaits_answer();
   return true;
 }
 

@@ -51,8 +51,12 @@ Room* EngineState::room_of(RoomId id) { return rooms.find(id); }
 Status<Reason> EngineState::enter(Now now, Endpoint& e, RoomId id, const Seat& seat) {
   Room* r = room_of(id);
   if (!r) return Failure{Reason::unknown_room};
+  const auto refuse = [&](Reason why) {
+    if (r->mixer.size() == 0) close_room(id);  // it was opened for this one
+    return Failure{why};
+  };
   const auto stream = voice_stream(e);
-  if (!stream) return Failure{e.remote ? Reason::no_common_codec : Reason::no_remote};
+  if (!stream) return refuse(e.remote ? Reason::no_common_codec : Reason::no_remote);
   if (e.room) leave(e);
   unjoin(now, e);
   const Stream& s = e.streams[*stream];
@@ -65,7 +69,7 @@ Status<Reason> EngineState::enter(Now now, Endpoint& e, RoomId id, const Seat& s
   member.lecturer = seat.lecturer;
   const auto joined = r->mixer.join(member);
   if (!joined.ok())
-    return Failure{joined.reason() == mixer::Refusal::full ? Reason::room_full : Reason::no_common_codec};
+    return refuse(joined.reason() == mixer::Refusal::full ? Reason::room_full : Reason::no_common_codec);
   if (r->occupant.size() <= joined->slot) r->occupant.resize(joined->slot + 1);
   r->occupant[joined->slot] = e.id;
   e.room = id;
@@ -94,7 +98,10 @@ void EngineState::leave(Endpoint& e) {
   if (!r) return;
   static_cast<void>(r->mixer.leave(e.member));
   if (e.member.slot < r->occupant.size()) r->occupant[e.member.slot] = {};
-  if (r->mixer.size() > 0) return;
+  if (r->mixer.size() == 0) close_room(id);
+}
+
+void EngineState::close_room(RoomId id) {
   rooms.erase(id);
   counters_.open_rooms.sub();
 }

@@ -357,6 +357,7 @@ class EngineState {
   Result<RoomId, Reason> room(const RoomConfig& c);
   Room* room_of(RoomId id);
   Status<Reason> enter(Now now, Endpoint& e, RoomId id, const Seat& seat);
+  void close_room(RoomId id);
   void leave(Endpoint& e);
   void seat(Endpoint& e, const Seat& seat);
   void reseat(Endpoint& e);

@@ -425,6 +425,77 @@ TEST_F(Services, AnAttendedTransferIntoTheConference) {
   sw.expect_empty();
 }
 
+// ---- callers who make no offer: ours is in the 200, their answer in the ACK
+
+TEST_F(Services, WhoOffersLateHearsTheGreetingAndIsRecorded) {
+  unregister(b);
+  const SocketAddress ear = *SocketAddress::parse(a.media);
+  a.invite("1002", "");
+  a.hears(a.expect(200));
+  sw.advance(milliseconds(300));
+  EXPECT_EQ(state(a), "voicemail");
+  EXPECT_TRUE(a.quiet());
+  EXPECT_TRUE(sw.recorder.recordings.empty());
+  EXPECT_EQ(sw.media_sent[ear], 0);
+  a.ack(sdp(a.media));
+  sw.advance(milliseconds(80));
+  EXPECT_GT(sw.media_sent[ear], 0) << "the greeting";
+  EXPECT_TRUE(sw.recorder.recordings.empty());
+  until_recorded();
+  a.speak(seconds(4));
+  a.leaves();
+  ASSERT_EQ(sw.mail.left.size(), 1u);
+  EXPECT_GT(sw.mail.left[0].recording.at, 3 * port::sound_rate);
+  sw.expect_empty();
+}
+
+TEST_F(Services, ARestartBeforeTheLateAnswer) {
+  unregister(b);
+  a.invite("1002", "");
+  a.hears(a.expect(200));
+  sw.reboot();
+  EXPECT_EQ(state(a), "voicemail");
+  a.ack(sdp(a.media));
+  until_recorded();
+  a.speak(seconds(4));
+  a.leaves();
+  EXPECT_EQ(sw.mail.left.size(), 1u);
+  sw.expect_empty();
+}
+
+TEST_F(Services, WhoOffersLateEntersAConference) {
+  a.invite("800", "");
+  a.hears(a.expect(200));
+  a.ack(sdp(a.media));
+  b.dials("800");
+  sw.advance(seconds(2));
+  EXPECT_TRUE(a.quiet());
+  EXPECT_EQ(state(a), "conference");
+  EXPECT_EQ(roster("800").size(), 2u);
+  a.leaves();
+  b.leaves();
+  sw.expect_empty();
+}
+
+TEST_F(Services, WhoseLateAnswerIsUnusableIsHungUp) {
+  a.invite("600", "");
+  a.expect(200);
+  a.ack("no description");
+  a.expect("BYE");
+  a.ok();
+  EXPECT_EQ(sw.cdrs.size(), 1u);
+  sw.expect_empty();
+}
+
+TEST_F(Services, WhoNeverAnswersOurOfferIsHungUp) {
+  a.invite("600", "");
+  a.expect(200);
+  a.ack();
+  a.expect("BYE");
+  a.ok();
+  sw.expect_empty();
+}
+
 // ---- two workers
 
 TEST(ServicesOfTwoWorkers, ACallerMovesToTheWorkerOfTheConference) {

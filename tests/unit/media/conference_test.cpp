@@ -192,6 +192,16 @@ TEST_F(Conference, TheLastOneClosesIt) {
   EXPECT_EQ(w.take_sent().size(), 1u);
 }
 
+TEST_F(Conference, OneThatItsFirstCannotEnterIsClosed) {
+  const EndpointId mute = w.engine->open({}).value();
+  const RoomId first = room();
+  EXPECT_EQ(w.engine->enter(w.now, mute, first).reason(), Reason::no_remote);
+  EXPECT_EQ(w.engine->enter(w.now, phone(0).id, first).reason(), Reason::unknown_room);
+  ASSERT_TRUE(w.engine->enter(w.now, phone(1).id, room()));
+  EXPECT_EQ(w.engine->enter(w.now, mute, room()).reason(), Reason::no_remote);
+  EXPECT_EQ(w.engine->roster(room()).size(), 1u);
+}
+
 TEST_F(Conference, AFullOneIsAReason) {
   ASSERT_TRUE(w.engine->enter(w.now, phone(0).id, room(2)));
   ASSERT_TRUE(w.engine->enter(w.now, phone(0).id, room(2)));
