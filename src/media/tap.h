@@ -3,6 +3,7 @@
 // frame at a time. What goes over the wire is untouched. Inside the room, as state.h.
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -41,10 +42,19 @@ class Tap {
   void go_on(uint64_t position, bool paused);
 
  private:
+  /// A player plays formats of one RTP clock (RFC 3550 section 5.1), and a side may change over in mid-call.
   struct Ear {
     std::vector<playout::Format> formats;
-    std::unique_ptr<playout::Player> player;  // made with the first packet
+    std::map<uint32_t, std::unique_ptr<playout::Player>> players;  // by clock, made with the first packet
+    playout::Player* current = nullptr;                            // the last packet's
+    playout::Player* draining = nullptr;  // the one before, until the current one has something to say
     uint32_t ssrc = 0;
+
+    playout::Player& player_of(uint32_t clock_rate, uint32_t audio_rate);
+    void turn_to(playout::Player& player);
+    void render(Instant now, std::span<int16_t> out);
+    void drained();
+    void reset();
   };
 
   port::Recorder& recorder_;

@@ -39,11 +39,13 @@ struct FakeRecorder final : port::Recorder {
 /// Sends a tone in G.711 mu-law or another codec.
 struct Talker {
   Talker(const char* name, uint32_t clock, uint8_t type, double tone, SocketAddress from, uint32_t ssrc)
-      : encoder(std::move(codec::make_encoder({name, clock, 1, ""}, {8000, 5})).value()),
+      : encoder(std::move(codec::make_encoder({name, clock, channels_of(clock), ""}, {8000, 5})).value()),
         hertz(tone),
+        ticks(clock / 50),
         voice{from, ssrc} {
     voice.payload_type = type;
   }
+  static uint8_t channels_of(uint32_t clock) { return clock == 48000 ? 2 : 1; }  // Opus says two always
   std::vector<uint8_t> packet() {
     const auto& shape = encoder->shape();
     std::vector<int16_t> sound(codec::samples_in(shape, 20));
@@ -53,12 +55,15 @@ struct Talker {
     }
     std::vector<uint8_t> payload(codec::largest_payload);
     const auto said = encoder->encode(sound, payload);
+    const uint32_t at = voice.timestamp;
     auto bytes = voice.packet(said->octets);
+    voice.timestamp = at + ticks;
     std::copy_n(payload.begin(), said->octets, bytes.begin() + 12);
     return bytes;
   }
   std::unique_ptr<codec::Encoder> encoder;
   double hertz, phase = 0;
+  uint32_t ticks;  // of the clock in a packet
   Voice voice;
 };
 
@@ -107,6 +112,36 @@ TEST_F(Taps, EachSideHasItsOwnChannel) {
     w.engine->close(w.now, c.a);
     w.engine->close(w.now, c.b);
   }
+}
+
+TEST_F(Taps, ACodecOfAnotherClockThanTheFirstIsHeard) {
+  const std::string opus = "a=rtpmap:96 opus/48000/2\r\n";
+  Call c = establish(w, phone_sdp("10.0.0.1:4000", "96 0 101", opus),
+                     phone_sdp("10.0.0.2:5000", "96 0 101", opus));
+  Talker a("PCMU", 8000, 0, 700, c.voice_a.from, 0xA), b("opus", 48000, 96, 1300, c.voice_b.from, 0xB);
+  const auto id = w.engine->record(w.now, c.a, {});
+  ASSERT_TRUE(id.ok());
+  talk(a, c.a_port, b, c.b_port, 60);
+  const auto& tape = recorder.tapes.at(*id);
+  EXPECT_GT(level(tape.sides[0], 700), -16);
+  EXPECT_GT(level(tape.sides[1], 1300), -16);
+  // Both change over to what the other spoke.
+  Talker then_a("opus", 48000, 96, 900, c.voice_a.from, 0xA);
+  Talker then_b("PCMU", 8000, 0, 1100, c.voice_b.from, 0xB);
+  then_a.voice.sequence = a.voice.sequence;
+  then_b.voice.sequence = b.voice.sequence;
+  talk(then_a, c.a_port, then_b, c.b_port, 60);
+  EXPECT_GT(level(tape.sides[0], 900, 1.5), -16);
+  EXPECT_LT(level(tape.sides[0], 700, 1.5), -30);
+  EXPECT_GT(level(tape.sides[1], 1100, 1.5), -16);
+  EXPECT_LT(level(tape.sides[1], 1300, 1.5), -30);
+  // And back, whose players are there already.
+  a.voice.sequence = then_a.voice.sequence;
+  b.voice.sequence = then_b.voice.sequence;
+  talk(a, c.a_port, b, c.b_port, 60);
+  EXPECT_GT(level(tape.sides[0], 700, 2.7), -16);
+  EXPECT_GT(level(tape.sides[1], 1300, 2.7), -16);
+  EXPECT_EQ(w.engine->recording(c.a)->position, 180u * 320);
 }
 
 TEST_F(Taps, WhatWePlayIsHeardToo) {
