@@ -231,7 +231,7 @@ void CallFlow::on_media(const media::MediaEvent& e) {
       return;
     case media::MediaEvent::Kind::digit:
       // While it dials for its caller, and before it has begun, it is deaf.
-      if (attended() == p && !call_.setup && !awaits_answer(*p))
+      if (attended() == p && !call_.setup && !awaits_answer(*p) && !locked_out())
         tell([&](service::Machine& m, service::Orders& out) { m.on_key(turn_.now, e.digit, out); });
       return;
     default:

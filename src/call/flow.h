@@ -223,6 +223,7 @@ class CallFlow {
   bool awaits_answer(const Party& party);
   void begin_service();
   bool may_try(const std::string& door);
+  bool locked_out();
   std::string guesser(const Party& party) const;
   void tell(const std::function<void(service::Machine&, service::Orders&)>& what);
   void carry_out(service::Orders orders);
@@ -236,6 +237,7 @@ class CallFlow {
   void carry_out(service::Mute& mute);
   void carry_out(service::Lecture& lecture);
   void carry_out(service::Lock& lock);
+  void carry_out(service::WrongPin&);
   void carry_out(service::HangUp& end);
   void dial_done(const Cause* failure);
   void close_recording();

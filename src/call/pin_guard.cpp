@@ -4,7 +4,7 @@ namespace tandem::call {
 
 bool PinGuard::full(const Counts& counts, Instant now, const std::string& key, uint32_t limit) {
   const auto it = counts.find(key);
-  return it != counts.end() && it->second.until > now && it->second.calls >= limit;
+  return it != counts.end() && it->second.until > now && it->second.tries >= limit;
 }
 
 void PinGuard::count(Counts& counts, Instant now, const std::string& key) {
@@ -14,7 +14,7 @@ void PinGuard::count(Counts& counts, Instant now, const std::string& key) {
   }
   Count& c = counts[key];
   if (c.until <= now) c = {0, now + window};
-  ++c.calls;
+  ++c.tries;
 }
 
 bool PinGuard::refuses(Instant now, const std::string& door, const std::string& caller) const {

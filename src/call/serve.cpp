@@ -138,6 +138,20 @@ bool CallFlow::may_try(const std::string& door) {
   return false;
 }
 
+/// The tries were used up since the call began, by it or by others: many calls that stand at the door at once
+/// have no more of them than one after the other. The call ends before what is typed is looked at.
+bool CallFlow::locked_out() {
+  const Attendance& a = *call_.attendance;
+  if (a.door.empty() || !a.machine->awaits_pin() ||
+      !layer_.pins.refuses(turn_.now.mono, a.door, guesser(*attended())))
+    return false;
+  layer_.counters.limit_pins.add();
+  event(port::Level::notice, "call.pins_limited", {{"door", a.door}});
+  service::HangUp end{403};
+  carry_out(end);
+  return true;
+}
+
 /// Nobody took the call: the mailbox of whom it was for does. False: there is none, or it does not want it.
 bool CallFlow::take_message(const Cause& cause) {
   Setup& setup = *call_.setup;
@@ -297,10 +311,13 @@ void CallFlow::dial_done(const Cause* failure) {
   tell([&](service::Machine& m, service::Orders& out) { m.on_not_taken(turn_.now, failure->status, out); });
 }
 
+void CallFlow::carry_out(service::WrongPin&) {
+  const std::string& door = call_.attendance->door;
+  if (!door.empty()) layer_.pins.failed(turn_.now.mono, door, guesser(*attended()));
+}
+
 void CallFlow::carry_out(service::HangUp& end) {
   Party& p = *attended();
-  if (end.status == 401 && !call_.attendance->door.empty())
-    layer_.pins.failed(turn_.now.mono, call_.attendance->door, guesser(p));
   const Cause cause = end.status < 300 ? Cause{} : Cause::from_status(end.status);
   port::CommitId commit = 0;
   if (Pairing* pair = pair_of(p.id)) commit = close_pair(*pair, cause, port::Cdr::Side::system);
@@ -348,7 +365,7 @@ void CallFlow::service_timeout() {
   if (!attended()) return;
   const Instant now = turn_.now.mono;
   if (call_.attendance->recording && call_.attendance->recording->until <= now) close_recording();
-  if (!attended() || call_.attendance->machine->next_timeout() > now) return;
+  if (!attended() || call_.attendance->machine->next_timeout() > now || locked_out()) return;
   tell([&](service::Machine& m, service::Orders& out) { m.on_timeout(turn_.now, out); });
 }
 

@@ -29,6 +29,7 @@ void ConferenceDoor::judge(Now now, Orders& out) {
   const bool moderator = entry_.is(row_.moderator_pin), member = entry_.is(row_.pin), none = entry_.empty();
   entry_.clear();
   if (moderator || member || (none && row_.pin.empty())) return enter(now, moderator, out);
+  if (!none) out.push_back(WrongPin{});
   Words words;
   words.say(none ? prompt::nothing_entered : prompt::invalid_pin);
   if (++tries_ < pin_tries) return ask_pin(std::move(words), out);

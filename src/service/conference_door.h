@@ -28,6 +28,7 @@ class ConferenceDoor final : public Talk {
   void said(Now now, Orders& out) override;
   void due(Now now, Orders& out) override;
   void room(Now now, RoomEvent event, uint32_t count, Orders& out) override;
+  bool is_at_door() const override { return state_ == State::pin; }
   void write(proto::ServicePart& part) const override;
 
   void ask_pin(Words before, Orders& out);

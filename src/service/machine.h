@@ -81,12 +81,16 @@ struct Lecture {
 struct Lock {
   bool on = false;
 };
+/// A PIN was typed, and it is not the one. Ordered as soon as that is known, before the caller hears of it:
+/// who hangs up first has tried all the same.
+struct WrongPin {};
 /// The call ends.
 struct HangUp {
   int status = 200;  // SIP; how the record says it ended. 401: with the last of its tries at a PIN
 };
 
-using Order = std::variant<Say, Silence, Record, StopRecord, Ask, Dial, Enter, Mute, Lecture, Lock, HangUp>;
+using Order =
+    std::variant<Say, Silence, Record, StopRecord, Ask, Dial, Enter, Mute, Lecture, Lock, WrongPin, HangUp>;
 using Orders = std::vector<Order>;
 
 /// How a conference took it, and what becomes of it.
@@ -129,6 +133,8 @@ class Machine {
   virtual void on_timeout(Now now, Orders& out) = 0;
   virtual Instant next_timeout() const = 0;
 
+  /// Whether what is typed now is the PIN that lets the caller in.
+  virtual bool awaits_pin() const { return false; }
   /// "menu", "voicemail", ...: for lists and records.
   virtual std::string_view kind() const = 0;
   virtual std::string_view language() const = 0;

@@ -47,6 +47,7 @@ class Talk : public Machine {
   void on_room(Now now, RoomEvent event, uint32_t count, Orders& out) final;
   void on_timeout(Now now, Orders& out) final;
   Instant next_timeout() const final;
+  bool awaits_pin() const final { return stage_ == Stage::talking && is_at_door(); }
   std::string snapshot(Now now) const final;
 
   /// The part's fields of every machine; false when they are none.
@@ -64,6 +65,7 @@ class Talk : public Machine {
   virtual void answered(Now, const port::Answer&, Orders&) {}
   virtual void not_taken(Now, int /*status*/, Orders&) {}
   virtual void room(Now, RoomEvent, uint32_t /*count*/, Orders&) {}
+  virtual bool is_at_door() const { return false; }  // asks for the PIN that lets the caller in
   virtual void write(proto::ServicePart& part) const = 0;
 
   // What it does with.

@@ -171,6 +171,7 @@ void MailboxReader::judge(Now now, Orders& out) {
     tries_ = 0;
     return list(now, out);
   }
+  if (!none) out.push_back(WrongPin{});
   Words words;
   words.say(none ? prompt::nothing_entered : prompt::invalid_pin);
   if (++tries_ < pin_tries) return ask_pin(std::move(words), State::pin, out);

@@ -51,6 +51,7 @@ class MailboxReader final : public Talk {
   void recorded(Now now, Recorded how, Orders& out) override;
   void answered(Now now, const port::Answer& answer, Orders& out) override;
   void not_taken(Now now, int status, Orders& out) override;
+  bool is_at_door() const override { return state_ == State::pin; }
   void write(proto::ServicePart& part) const override;
 
   static bool is_sound(const proto::ReadMessagesPart& part);

@@ -377,6 +377,62 @@ TEST_F(Services, WhoGuessesInCallAfterCallIsRefused) {
   sw.expect_empty();
 }
 
+TEST_F(Services, WrongPinsCountThoughTheCallerHangsUpFirst) {
+  for (const char* keys : {"1234#1235#", "1236#1237#", "1238#1239#", "1240#1241#", "1242#"}) {
+    a.dials("801");
+    a.press(keys);
+    a.leaves();
+    a = Caller(sw, "1001", "198.51.100.1:5060", false);
+  }
+  a.call("801");
+  a.expect(403);
+  a.ack_failure();
+  EXPECT_EQ(sw.counters.total("call_refused_total"), 1u);
+  sw.expect_empty();
+}
+
+TEST_F(Services, WrongPinsOfAMailboxCountToo) {
+  for (const char* keys : {"1234#1235#", "1236#1237#", "1238#1239#", "1240#1241#", "1242#"}) {
+    b.dials("*97");
+    b.press(keys);
+    b.leaves();
+    b = Caller(sw, "1002", "198.51.100.2:5060", false);
+  }
+  b.call("*97");
+  b.expect(403);
+  b.ack_failure();
+  sw.expect_empty();
+}
+
+TEST_F(Services, RightPinsAreNoTries) {
+  for (int i = 0; i < 12; ++i) {
+    a.dials("801");
+    a.press(i % 4 ? "11#" : "1234#11#");  // three are mistyped first
+    a.leaves();
+    a = Caller(sw, "1001", "198.51.100.1:5060", false);
+  }
+  EXPECT_EQ(sw.counters.total("call_refused_total"), 0u);
+  sw.expect_empty();
+}
+
+TEST_F(Services, ManyCallsAtTheDoorHaveNoMoreTriesThanOne) {
+  std::deque<Caller> many;
+  for (const char* port : {"5071", "5072", "5073", "5074"})
+    many.emplace_back(sw, "1001", std::string("198.51.100.1:") + port, false).dials("801");
+  for (size_t i = 0; i < 3; ++i) {
+    many[i].press("12#13#14#");
+    sw.advance_until_sent(many[i].addr, seconds(20));
+    many[i].expect("BYE");
+    many[i].ok();
+  }
+  EXPECT_TRUE(many[3].quiet());
+  many[3].press("1");  // of the right one
+  many[3].expect("BYE");
+  many[3].ok();
+  EXPECT_EQ(sw.counters.total("call_refused_total"), 1u);
+  sw.expect_empty();
+}
+
 TEST_F(Services, FromTheMenuIntoTheConference) {
   b.dials("800");
   a.dials("600");

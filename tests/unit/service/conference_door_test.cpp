@@ -75,8 +75,8 @@ TEST_P(DoorTest, TheModeratorsPinMakesAModerator) {
 TEST_P(DoorTest, ThreeWrongPinsEndTheCall) {
   row_.pin = "1234";
   calls().start();
-  EXPECT_EQ(session_->keys("1235#"), "silence; say invalid-pin enter-pin");
-  EXPECT_EQ(session_->keys("12345#"), "silence; say invalid-pin enter-pin");
+  EXPECT_EQ(session_->keys("1235#"), "silence; wrong-pin; say invalid-pin enter-pin");
+  EXPECT_EQ(session_->keys("12345#"), "silence; wrong-pin; say invalid-pin enter-pin");
   EXPECT_EQ(session_->said(), "");
   EXPECT_EQ(session_->pass(seconds(10)), "say nothing-entered too-many-tries goodbye");
   EXPECT_EQ(session_->keys("1234#"), "");
@@ -86,7 +86,7 @@ TEST_P(DoorTest, ThreeWrongPinsEndTheCall) {
 TEST_P(DoorTest, MoreDigitsThanAPinHasAreNoPin) {
   row_.pin = "123456789012";
   calls().start();
-  EXPECT_EQ(session_->keys("1234567890120000000000#"), "silence; say invalid-pin enter-pin");
+  EXPECT_EQ(session_->keys("1234567890120000000000#"), "silence; wrong-pin; say invalid-pin enter-pin");
   EXPECT_EQ(session_->keys("123456789012#"), "silence; enter 3000@example.com");
 }
 
@@ -98,7 +98,7 @@ TEST_P(DoorTest, WithoutParticipantsPinNothingIsAParticipant) {
   session_->said();
   EXPECT_EQ(session_->pass(seconds(10)), "enter 3000@example.com");
   calls().start();
-  EXPECT_EQ(session_->keys("1111#"), "silence; say invalid-pin enter-moderator-pin");
+  EXPECT_EQ(session_->keys("1111#"), "silence; wrong-pin; say invalid-pin enter-moderator-pin");
 }
 
 TEST_P(DoorTest, WaitsForAModerator) {

@@ -66,6 +66,7 @@ std::string text_of(const Order& order) {
                  [&](const Mute& o) { return "mute" + on(o.on); },
                  [&](const Lecture& o) { return "lecture" + on(o.on); },
                  [&](const Lock& o) { return "lock" + on(o.on); },
+                 [](const WrongPin&) { return std::string("wrong-pin"); },
                  [](const HangUp& o) { return "hang-up " + std::to_string(o.status); }},
       order);
 }

@@ -86,9 +86,9 @@ TEST_P(ReadMessages, ThePinIsAskedOfEverybody) {
 TEST_P(ReadMessages, ThreeWrongPinsEndTheCall) {
   mailbox_.pin = "4711";
   calls(false).start();
-  EXPECT_EQ(session_->keys("471#"), "silence; say invalid-pin enter-pin");
-  EXPECT_EQ(session_->keys("47111#"), "silence; say invalid-pin enter-pin");
-  EXPECT_EQ(session_->keys("4712#"), "silence; say invalid-pin too-many-tries goodbye");
+  EXPECT_EQ(session_->keys("471#"), "silence; wrong-pin; say invalid-pin enter-pin");
+  EXPECT_EQ(session_->keys("47111#"), "silence; wrong-pin; say invalid-pin enter-pin");
+  EXPECT_EQ(session_->keys("4712#"), "silence; wrong-pin; say invalid-pin too-many-tries goodbye");
   EXPECT_EQ(session_->keys("4711#"), "");
   EXPECT_EQ(session_->said(), "hang-up 401");
 }
