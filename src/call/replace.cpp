@@ -288,6 +288,13 @@ void CallFlow::move_away(uint16_t shard, std::string then) {
     move.local_tags.push_back(p->sip->local_tag());
     p->sip->branches(move.branches);
   }
+  // What was recorded here is made whole here; that it was goes along, for the new owner to begin another.
+  for (Pairing& pair : call_.pairs) {
+    const LegId recorded = pair.recording;
+    if (!pair.open || !recorded) continue;
+    end_recording(pair);
+    pair.recording = recorded;
+  }
   move.part = layer_.part_of(turn_.now, call_, true);
   turn_.out.moves.push_back(std::move(move));
   layer_.counters.moved.add();

@@ -1,4 +1,5 @@
 // Transfers and Replaces (RFC 3515, RFC 3891, RFC 5589); these and pick-up also between two workers.
+#include "unit/call/recorder.h"
 #include "unit/call/transfers.h"
 
 namespace tandem::call::test {
@@ -530,6 +531,48 @@ TEST_F(TwoWorkers, AttendedTransfer) {
   hang_up(a, c);
   EXPECT_EQ(two.cdrs.size(), 3u);
   EXPECT_EQ(one.cdrs.size(), 0u);
+  empty();
+}
+
+TEST_F(TwoWorkers, WhatWasRecordedIsClosedWhereTheCallWas) {
+  FakeRecorder here, there;
+  one.engine->use(here);
+  two.engine->use(there);
+  for (Switch* sw : {&one, &two}) sw->subscriber("1001").recording = port::RecordPolicy::silent;
+  Phone a(one, "1001", "198.51.100.1:5060"), b(one, "1002", "198.51.100.2:5060");
+  Phone b2(two, "1002", "198.51.100.2:5070"), c(two, "1003", "198.51.100.3:5060");
+  a.call_id = id_for(0);
+  b2.call_id = id_for(1);
+  connect(a, b);
+  connect(b2, c);
+  EXPECT_EQ(here.recordings.size(), 1u);
+  b.request("REFER", "", refer_replaces(b2, "1003"));
+  b.expect(202);
+  std::vector<port::RecordingId> closed;
+  const auto close_of = [](const port::Question& q) { return std::get_if<port::CloseRecording>(&q); };
+  for (const auto& q : one.asked_questions)
+    if (const auto* close = close_of(q)) closed.push_back(close->id);
+  EXPECT_THAT(closed, ::testing::ElementsAre(here.last));
+  deliver(one, two);
+  goes_to(a, one, two);
+  goes_to(b, one, two);
+  // One of the call that came, where it went on, and one of what has become of it.
+  ASSERT_EQ(there.recordings.size(), 2u);
+  EXPECT_EQ(here.recordings.size(), 1u);
+  EXPECT_NE(there.recordings[1].order.file.name, here.recordings[1].order.file.name);
+  expect_fragment(b, "100", "active");
+  expect_fragment(b, "200", "terminated");
+  b.expect("BYE");
+  b.ok();
+  b2.expect("BYE");
+  b2.ok();
+  hang_up(a, c);
+  size_t closed_there = 0;
+  for (const auto& q : two.asked_questions) closed_there += close_of(q) != nullptr;
+  EXPECT_EQ(closed_there, 2u);
+  const auto of_the_move = std::find_if(two.cdrs.begin(), two.cdrs.end(),
+                                        [](const port::Cdr& cdr) { return cdr.recordings.size() == 2; });
+  EXPECT_NE(of_the_move, two.cdrs.end()) << "the record names both";
   empty();
 }
 
