@@ -184,12 +184,17 @@ port::Answer RecorderCore::remove(const port::SoundFile& file) {
       folders_.of(file.place).empty() || file.name.ends_with(".part"))
     return port::NotFound{};
   const std::string target = path(file);
+  uint64_t bytes = disk_.size(target).value_or(0);
   if (const auto removed = disk_.remove(target); !removed.ok())
     return removed.reason() == port::DiskError::not_found ? port::Answer(port::NotFound{})
                                                           : port::Answer(port::AskFailure::unavailable);
   const size_t dot = target.rfind('.');
-  if (dot != std::string::npos && dot > target.rfind('/'))
-    static_cast<void>(disk_.remove(target.substr(0, dot) + ".json"));
+  if (dot != std::string::npos && dot > target.rfind('/')) {
+    const std::string notes = target.substr(0, dot) + ".json";
+    const uint64_t more = disk_.size(notes).value_or(0);
+    if (disk_.remove(notes).ok()) bytes += more;
+  }
+  if (file.place == port::SoundPlace::recordings) retention_.removed(file.name, bytes);
   return port::Stored{};
 }
 

@@ -48,20 +48,34 @@ void RecordingRetention::added(const std::string& name, uint64_t bytes) {
   kept_bytes_.set(bytes_);
 }
 
-void RecordingRetention::count_all() {
+void RecordingRetention::removed(const std::string& name, uint64_t bytes) {
+  const auto found = days_.find(name.substr(0, name.find('/')));
+  if (found == days_.end()) return;
+  bytes = std::min(bytes, found->second);
+  found->second -= bytes;
+  bytes_ -= std::min(bytes_, bytes);
+  kept_bytes_.set(bytes_);
+}
+
+/// What is being written is counted once it is whole (added()).
+bool RecordingRetention::count_all() {
   const auto days = disk_.folders(folder_);
-  if (!days.ok()) return;
+  if (!days.ok()) return false;
   counted_ = true;
+  days_.clear();
+  bytes_ = 0;
   for (const std::string& day : *days) {
     if (!day_of(day)) continue;
     const auto files = disk_.list(folder_ + "/" + day);
     uint64_t sum = 0;
     if (files.ok())
-      for (const std::string& file : *files) sum += disk_.size(folder_ + "/" + day + "/" + file).value_or(0);
+      for (const std::string& file : *files)
+        if (!file.ends_with(".part")) sum += disk_.size(folder_ + "/" + day + "/" + file).value_or(0);
     days_[day] = sum;
     bytes_ += sum;
   }
   kept_bytes_.set(bytes_);
+  return true;
 }
 
 bool RecordingRetention::remove_from(const std::string& day, bool all_of_it, size_t& left) {
@@ -93,7 +107,10 @@ void RecordingRetention::sweep(Now now) {
   if ((options_.max_age.count() == 0 && options_.max_bytes == 0) || folder_.empty() || now.mono < next_)
     return;
   next_ = now.mono + options_.poll;
-  if (!counted_) count_all();
+  // Files also go by other hands: nothing is removed for the number of those that are gone already. Once for
+  // all that is removed then, since counting reads every folder.
+  const bool too_many = options_.max_bytes > 0 && bytes_ > options_.max_bytes;
+  if ((!counted_ || (too_many && !going_on_)) && !count_all()) return;
   const auto today = std::chrono::floor<std::chrono::days>(
       std::chrono::sys_time<std::chrono::nanoseconds>(std::chrono::nanoseconds(now.wall.ns)));
   size_t left = options_.files_a_poll;
@@ -118,7 +135,8 @@ void RecordingRetention::sweep(Now now) {
              "recordings.removed",
              0,
              {{"files", std::to_string(removed_.value() - before)}, {"kept_bytes", std::to_string(bytes_)}}});
-  if (left == 0) next_ = now.mono;  // more of it in the next round
+  going_on_ = left == 0;
+  if (going_on_) next_ = now.mono;  // more of it in the next round
 }
 
 }  // namespace tandem::store

@@ -25,10 +25,13 @@ class RecordingRetention {
                      std::function<void(const port::Event&)> events);
   /// A file has come to be, by its name below the folder.
   void added(const std::string& name, uint64_t bytes);
+  /// One has been removed by somebody else.
+  void removed(const std::string& name, uint64_t bytes);
   void sweep(Now now);
 
  private:
-  void count_all();
+  /// False when the folder cannot be read.
+  bool count_all();
   /// True when the day is empty now.
   bool remove_from(const std::string& day, bool all_of_it, size_t& left);
 
@@ -41,6 +44,7 @@ class RecordingRetention {
   Counter& kept_bytes_;
   // state
   bool counted_ = false;
+  bool going_on_ = false;                 // the sweep before left some of its work
   std::map<std::string, uint64_t> days_;  // bytes
   uint64_t bytes_ = 0;
   Instant next_;

@@ -580,6 +580,42 @@ TEST_F(Retention, CountsWhatComesAndRemovesALittleAtATime) {
   EXPECT_EQ(disk.list("d/recordings/2026-11-20")->size(), 4U);
 }
 
+TEST_F(Retention, WhatOthersRemovedTakesNoRoom) {
+  put("2026-11-24/101010-a.wav", 400);
+  put("2026-11-25/101010-b.wav", 400);
+  put("2026-11-25/111111-open.wav.part", 5000);  // not yet one of them
+  store::RecordingRetention retention(disk, "d/recordings", {.max_bytes = 1000}, bench.counters, {});
+  retention.sweep(bench.now);
+  EXPECT_EQ(bench.counters.total("recordings_bytes"), 800U);
+  ASSERT_TRUE(disk.remove("d/recordings/2026-11-25/101010-b.wav").ok());  // by hand
+  put("2026-11-25/121212-c.wav", 400);
+  retention.added("2026-11-25/121212-c.wav", 400);
+  bench.now.mono = bench.now.mono + minutes(1);
+  retention.sweep(bench.now);
+  EXPECT_TRUE(exists("2026-11-24/101010-a.wav") && exists("2026-11-25/121212-c.wav"));
+  EXPECT_EQ(bench.counters.total("recordings_bytes"), 800U);
+  put("2026-11-25/131313-d.wav", 400);
+  retention.added("2026-11-25/131313-d.wav", 400);
+  bench.now.mono = bench.now.mono + minutes(1);
+  retention.sweep(bench.now);
+  EXPECT_FALSE(exists("2026-11-24/101010-a.wav"));
+  EXPECT_TRUE(exists("2026-11-25/121212-c.wav") && exists("2026-11-25/131313-d.wav"));
+}
+
+TEST_F(Retention, WhatTheRecorderRemovesIsCountedAtOnce) {
+  store::RecorderOptions options;
+  options.retention.max_bytes = 1'000'000;
+  Bench kept(disk, "d", options);
+  put("2026-11-24/101010-a.wav", 400);
+  put("2026-11-24/101010-a.json", 40);
+  put("2026-11-25/101010-b.wav", 300);
+  kept.pass(milliseconds(200));
+  EXPECT_EQ(kept.counters.total("recordings_bytes"), 740U);
+  const port::Answer removed = kept.core.remove({port::SoundPlace::recordings, "2026-11-24/101010-a.wav"});
+  EXPECT_TRUE(std::holds_alternative<port::Stored>(removed));
+  EXPECT_EQ(kept.counters.total("recordings_bytes"), 300U);
+}
+
 TEST_F(Retention, NothingIsRemovedUnlessAsked) {
   put("1999-01-01/a.wav", 10);
   sweep({}, 3);
