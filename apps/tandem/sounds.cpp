@@ -65,7 +65,7 @@ void Program::Impl::start_sounds() {
       [this](uint16_t worker, port::AskId id, port::Answer a) {
         recorder_answered(worker, id, std::move(a));
       },
-      sink);
+      sink, [this](port::LeaveVoicemail message) { store->tell(std::move(message)); });
   voicemail_drop = std::make_unique<store::VoicemailDrop>(recorder_counters);
 }
 

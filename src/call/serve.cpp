@@ -5,6 +5,7 @@
 
 #include "call/flow.h"
 #include "call/replacement.h"
+#include "port/message_plan.h"
 #include "route/zone.h"
 
 namespace tandem::call {
@@ -261,6 +262,7 @@ void CallFlow::carry_out(service::Record& r) {
   order.file = r.file;
   order.sides = 1;
   order.longest = r.longest;
+  if (r.deposit) order.fields = port::to_fields({r.deposit->message, r.deposit->most, r.shortest});
   if (!layer_.engine.record(turn_.now, attended()->endpoint, order).ok())
     return tell([&](service::Machine& m, service::Orders& out) {
       m.on_recorded(turn_.now, service::Recorded::failed, out);

@@ -215,6 +215,7 @@ void RecorderCore::round(Now now, std::vector<Answered>& out) {
 }
 
 void RecorderCore::close_all(Now now, std::vector<Answered>& out) {
+  closing_ = true;
   for (auto& [id, r] : open_) {
     r->timeline.end();
     begin_end(now, *r);
@@ -230,6 +231,7 @@ void RecorderCore::close_all(Now now, std::vector<Answered>& out) {
     round(now, out);
     if (!more && open_.size() == before) break;
   }
+  closing_ = false;
 }
 
 void RecorderCore::begin_end(Now now, Recording& r) {
@@ -363,6 +365,8 @@ void RecorderCore::take_leave(Recordings::iterator which, RecordingEnd how, std:
   if (r.asker) {
     out.push_back({r.asker->worker, r.asker->id, std::move(answer)});
   } else {
+    if (closing_ && (how == RecordingEnd::whole || how == RecordingEnd::cut))
+      adopt(r.order.fields, answer.file, answer.length);
     ended_[r.id] = std::move(answer);
     ended_order_.push_back(r.id);
     if (ended_order_.size() > max_ended) {
@@ -375,6 +379,24 @@ void RecorderCore::take_leave(Recordings::iterator which, RecordingEnd how, std:
 }
 
 std::vector<port::RecordingId> RecorderCore::take_ended() { return std::exchange(ended_now_, {}); }
+
+std::vector<port::LeaveVoicemail> RecorderCore::take_orphans() { return std::exchange(orphans_, {}); }
+
+/// Whoever took the message is gone: it still goes where it was meant to, or nowhere when it is too short.
+void RecorderCore::adopt(const port::RecordingFields& fields, const port::SoundFile& file, Duration length) {
+  if (file.place != port::SoundPlace::voicemail) return;
+  auto plan = port::message_plan(fields);
+  if (!plan) return;  // a greeting
+  if (length < plan->shortest) {
+    static_cast<void>(remove(file));
+    return;
+  }
+  port::LeaveVoicemail& orphan = orphans_.emplace_back();
+  orphan.message = std::move(plan->message);
+  orphan.message.file = file.name;
+  orphan.message.length = length;
+  orphan.most = plan->most;
+}
 
 // ---- what a killed run left ------------------------------------------------------------------------------
 
@@ -418,6 +440,18 @@ void RecorderCore::recover_file(Now now, const std::string& folder, const std::s
   }
   recovered_.add();
   tell(Level::notice, "recording.recovered", {{"file", whole}, {"length_ms", ms(mended->length)}});
+  recover_message(whole, mended->length);
+}
+
+/// The first line of its notes, which were on the disk before the sound was, says whose it is.
+void RecorderCore::recover_message(const std::string& whole, Duration length) {
+  const std::string folder = folders_.voicemail + "/";
+  if (folders_.voicemail.empty() || !whole.starts_with(folder)) return;
+  constexpr size_t longest_line = 64 << 10;
+  const std::string notes =
+      disk_.read(whole.substr(0, whole.size() - 4) + ".json", 0, longest_line).value_or("");
+  if (const auto fields = note_fields(std::string_view(notes).substr(0, notes.find('\n'))))
+    adopt(*fields, {port::SoundPlace::voicemail, whole.substr(folder.size())}, length);
 }
 
 }  // namespace tandem::store

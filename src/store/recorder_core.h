@@ -12,6 +12,7 @@
 #include "port/ask.h"
 #include "port/disk.h"
 #include "port/event.h"
+#include "port/message_plan.h"
 #include "store/recording_retention.h"
 #include "store/sound_cache.h"
 #include "store/sound_writer.h"
@@ -69,6 +70,9 @@ class RecorderCore {
   size_t open_recordings() const { return open_.size(); }
   /// Recordings that are over, whoever has or has not closed them, since the last call.
   std::vector<port::RecordingId> take_ended();
+  /// Messages that nobody else will put into their mailboxes, since the last call: of a killed run
+  /// (recover()), and those still spoken at the end of this one (close_all()). Their files are durable.
+  std::vector<port::LeaveVoicemail> take_orphans();
 
  private:
   struct Recording;
@@ -86,6 +90,8 @@ class RecorderCore {
   void take_leave(Recordings::iterator which, port::RecordingEnd how, std::vector<Answered>& out);
   void count_gap(Recording& r, uint64_t samples, Counter& counter);
   void recover_folder(Now now, const std::string& folder, int depth);
+  void adopt(const port::RecordingFields& fields, const port::SoundFile& file, Duration length);
+  void recover_message(const std::string& whole, Duration length);
   void recover_file(Now now, const std::string& folder, const std::string& file);
   std::string path(const port::SoundFile& file) const { return folders_.of(file.place) + "/" + file.name; }
   void tell(port::Level level, std::string_view name,
@@ -113,6 +119,8 @@ class RecorderCore {
   std::map<port::RecordingId, port::RecordingAnswer> ended_;  // that nobody has closed yet
   std::deque<port::RecordingId> ended_order_;
   std::vector<port::RecordingId> ended_now_;
+  std::vector<port::LeaveVoicemail> orphans_;
+  bool closing_ = false;
   size_t failing_ = 0;  // recordings whose disk fails
 };
 

@@ -24,10 +24,11 @@ constexpr size_t max_late = 10'000;  // questions about what is not open
 
 RecorderThread::RecorderThread(port::Disk& disk, SoundFolders folders, RecorderOptions core,
                                RecorderThreadOptions options, CounterSet& counters, OnAnswer on_answer,
-                               RecorderCore::EventSink events)
+                               RecorderCore::EventSink events, OnOrphan on_orphan)
     : folders_(folders),
       options_(options),
       on_answer_(std::move(on_answer)),
+      on_orphan_(std::move(on_orphan)),
       refused_(counters.counter("recordings_refused_total",
                                 "recordings not begun: too many, no folder for them, an order that is none")),
       core_(disk, std::move(folders), core, counters, std::move(events)) {}
@@ -209,10 +210,16 @@ void RecorderThread::answer(Late& late) {
                         core_.remove(std::get<port::RemoveRecording>(late.question).file)});
 }
 
+void RecorderThread::tell_orphans() {
+  for (port::LeaveVoicemail& message : core_.take_orphans())
+    if (on_orphan_) on_orphan_(std::move(message));
+}
+
 void RecorderThread::run() {
   std::vector<Work> taken;
   std::vector<Late> late;
   core_.recover(now());
+  tell_orphans();
   for (bool going = true; going;) {
     going = take(taken, late);
     for (Work& work : taken) hand_over(work);
@@ -226,6 +233,7 @@ void RecorderThread::run() {
     taken.clear();
     late.clear();
   }
+  tell_orphans();
 }
 
 }  // namespace tandem::store

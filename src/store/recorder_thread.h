@@ -28,8 +28,13 @@ class RecorderThread final : public port::Recorder {
   /// Called on the recorder's thread, or, when it has stopped, on the asking one: post it, do not block.
   using OnAnswer = std::function<void(uint16_t worker, port::AskId id, port::Answer answer)>;
 
+  /// Called on the recorder's thread with a message that nobody else will put into its mailbox any more
+  /// (RecorderCore::take_orphans): of a run before this one after start(), of this one before stop() returns.
+  using OnOrphan = std::function<void(port::LeaveVoicemail message)>;
+
   RecorderThread(port::Disk& disk, SoundFolders folders, RecorderOptions core, RecorderThreadOptions options,
-                 CounterSet& counters, OnAnswer on_answer, RecorderCore::EventSink events = {});
+                 CounterSet& counters, OnAnswer on_answer, RecorderCore::EventSink events = {},
+                 OnOrphan on_orphan = {});
   ~RecorderThread() override { stop(); }
   RecorderThread(const RecorderThread&) = delete;
   RecorderThread& operator=(const RecorderThread&) = delete;
@@ -85,6 +90,7 @@ class RecorderThread final : public port::Recorder {
   bool take(std::vector<Work>& taken, std::vector<Late>& late);
   void hand_over(Work& work);
   void answer(Late& late);
+  void tell_orphans();
   void give_back(const std::vector<Work>& taken);
   void control(port::RecordingId id, Step::Kind kind, uint64_t at);
   bool is_fit(const port::RecordingOrder& order) const;
@@ -93,6 +99,7 @@ class RecorderThread final : public port::Recorder {
   const SoundFolders folders_;
   const RecorderThreadOptions options_;
   OnAnswer on_answer_;
+  OnOrphan on_orphan_;
   Counter& refused_;
   // of the thread
   RecorderCore core_;

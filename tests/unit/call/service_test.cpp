@@ -1,4 +1,5 @@
 // Callers and the services of ours: menus, mailboxes, conferences.
+#include "port/message_plan.h"
 #include "unit/call/services.h"
 #include "unit/call/transfers.h"
 
@@ -146,6 +147,20 @@ TEST_F(Services, WhatIsNotAnsweredGoesToTheMailbox) {
   EXPECT_LE(sw.mail.left[0].recording.at, 5 * port::sound_rate);
   ASSERT_EQ(sw.cdrs.size(), 1u);
   EXPECT_EQ(sw.cdrs[0].sip_status, 200);
+  sw.expect_empty();
+}
+
+TEST_F(Services, AMessageIsRecordedWithWhereItGoes) {
+  unregister(b);
+  a.dials("1002");
+  until_recorded();
+  const auto plan = port::message_plan(sw.recorder.recordings[1].order.fields);
+  ASSERT_TRUE(plan.has_value());
+  EXPECT_EQ(plan->message.mailbox, (port::AddressOfRecord{"1002", domain}));
+  EXPECT_EQ(plan->message.from, "1001");
+  EXPECT_GT(plan->message.received.ns, 0);
+  EXPECT_EQ(plan->shortest, seconds(2));
+  a.leaves();
   sw.expect_empty();
 }
 

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "base/rng.h"
+#include "port/message_plan.h"
 #include "recordings.h"
 #include "store/posix_disk.h"
 #include "store/recording_notes.h"
@@ -505,6 +506,121 @@ TEST_F(Recorder, KilledBetweenTheTwoNamesKeepsItsNotes) {
   again.core.recover(again.now);
   EXPECT_EQ(file_bytes(path("x.wav")), bytes);
   EXPECT_EQ(file_bytes(path("x.json")), notes);
+}
+
+/// Voice messages whose run ends before they do.
+class Messages : public FailingDisk {
+ protected:
+  Messages() {
+    plan.message.mailbox = {"101", "example.com"};
+    plan.message.from = "+4930123";
+    plan.message.from_display = "A \"quoted\" \\ name";
+    plan.message.received = bench.now.wall;
+    plan.most = 7;
+    plan.shortest = seconds(2);
+  }
+  void is_spoken(Bench& run, double how_long, port::RecordingFields fields) {
+    run.core.open(
+        run.now, 1,
+        {{port::SoundPlace::voicemail, name}, RecordingFormat::wav, 8000, 1, {}, std::move(fields)});
+    run.speak(1, tone(500, 8000, how_long), {}, 8000);
+  }
+  bool is_there(const std::string& extension) { return disk.size("d/voicemail/" + name + extension).ok(); }
+
+  const std::string name = "example.com/101/2026-11-25/140500-7-1";
+  port::MessagePlan plan;
+};
+
+TEST_F(Messages, OfAKilledRunGoToTheirMailbox) {
+  {
+    Bench killed(disk, "d");
+    is_spoken(killed, 4, port::to_fields(plan));
+  }
+  bench.core.recover(bench.now);
+  const auto orphans = bench.core.take_orphans();
+  ASSERT_EQ(orphans.size(), 1U);
+  const port::Voicemail& message = orphans[0].message;
+  EXPECT_EQ(message.mailbox, plan.message.mailbox);
+  EXPECT_EQ(message.from, plan.message.from);
+  EXPECT_EQ(message.from_display, plan.message.from_display);
+  EXPECT_EQ(message.received, plan.message.received);
+  EXPECT_EQ(message.file, name + ".wav");
+  EXPECT_NEAR(static_cast<double>(message.length.count()) / 1e9, 3.5, 0.7);
+  EXPECT_EQ(orphans[0].most, 7U);
+  EXPECT_TRUE(is_there(".wav") && is_there(".json"));
+  EXPECT_TRUE(bench.core.take_orphans().empty());
+  Bench third(disk, "d");
+  third.core.recover(third.now);
+  EXPECT_TRUE(third.core.take_orphans().empty()) << "once";
+}
+
+TEST_F(Messages, OfAKilledRunThatAreTooShortAreNone) {
+  {
+    Bench killed(disk, "d");
+    is_spoken(killed, 1.6, port::to_fields(plan));
+  }
+  ASSERT_TRUE(is_there(".wav.part"));
+  bench.core.recover(bench.now);
+  EXPECT_TRUE(bench.core.take_orphans().empty());
+  EXPECT_FALSE(is_there(".wav") || is_there(".json") || is_there(".wav.part"));
+}
+
+TEST_F(Messages, AGreetingIsNone) {
+  {
+    Bench killed(disk, "d");
+    is_spoken(killed, 4, {});
+  }
+  bench.core.recover(bench.now);
+  EXPECT_TRUE(bench.core.take_orphans().empty());
+  EXPECT_TRUE(is_there(".wav"));
+}
+
+TEST_F(Messages, StillSpokenAtTheEndOfTheRunGoToTheirMailbox) {
+  is_spoken(bench, 4, port::to_fields(plan));
+  bench.core.close_all(bench.now, bench.answers);
+  const auto orphans = bench.core.take_orphans();
+  ASSERT_EQ(orphans.size(), 1U);
+  EXPECT_EQ(orphans[0].message.file, name + ".wav");
+  EXPECT_EQ(orphans[0].message.length, seconds(4));
+  EXPECT_TRUE(is_there(".wav"));
+}
+
+TEST_F(Messages, ThatSomebodyClosedAreHis) {
+  is_spoken(bench, 4, port::to_fields(plan));
+  bench.core.close(bench.now, {1, 4 * 8000, false, {}}, {7, 1}, bench.answers);
+  bench.core.close_all(bench.now, bench.answers);
+  EXPECT_TRUE(bench.answered(1));
+  EXPECT_TRUE(bench.core.take_orphans().empty());
+}
+
+TEST(RecordingNotes, AreReadBack) {
+  const store::NoteFields fields = {
+      {"from_display", "a \"quoted\" \\ and a\nline, {}"}, {"to", "홍길동"}, {"length_ms", "1500"}};
+  const std::string line = store::note_line("opened", WallTime{1'795'615'500'000'000'000}, fields);
+  const auto read = store::note_fields(line);
+  ASSERT_TRUE(read.has_value());
+  ASSERT_EQ(read->size(), 5U);
+  EXPECT_EQ((*read)[0].second, "opened");
+  EXPECT_EQ(store::NoteFields(read->begin() + 2, read->end()), fields);
+  for (size_t length = 0; length + 1 < line.size(); ++length)  // without its brace
+    EXPECT_FALSE(store::note_fields(std::string_view(line).substr(0, length)).has_value()) << length;
+}
+
+TEST(MessagePlan, IsReadBackOrNone) {
+  port::MessagePlan plan;
+  plan.message.mailbox = {"101", "example.com"};
+  plan.message.received = WallTime{5};
+  const port::RecordingFields fields = port::to_fields(plan);
+  ASSERT_TRUE(port::message_plan(fields).has_value());
+  for (const char* name : {"mailbox_user", "mailbox_domain", "received_ns", "most", "shortest_ms"})
+    for (const char* bad : {"", "x"}) {
+      port::RecordingFields others = fields;
+      for (auto& [key, value] : others)
+        if (key == name) value = bad;
+      const bool is_text = std::string_view(name).starts_with("mailbox") && *bad;
+      EXPECT_EQ(port::message_plan(others).has_value(), is_text) << name << " " << bad;
+    }
+  EXPECT_FALSE(port::message_plan({{"call", "c1"}}).has_value());
 }
 
 TEST_F(Recorder, AtTheEndOfTheRunEverythingIsClosedWhereItIs) {

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "port/message_plan.h"
 #include "sounds.h"
 #include "store/posix_disk.h"
 #include "store/sound_service.h"
@@ -275,6 +276,28 @@ TEST_F(RecorderThreads, StopMakesEverythingWhole) {
   recorder->append(id, 0, 0, tone(500, rate, 3));
   recorder->stop();
   EXPECT_EQ(played(path("open.wav"), rate).at(0), tone(500, rate, 3));
+}
+
+TEST_F(RecorderThreads, AMessageThatIsStillSpokenAtTheStopIsHandedOn) {
+  std::vector<port::LeaveVoicemail> handed;  // by the thread, which has ended when it is looked at
+  port::MessagePlan plan;
+  plan.message.mailbox = {"101", "example.com"};
+  recorder = std::make_unique<store::RecorderThread>(
+      disk, store::SoundFolders{"", scratch / "recordings", scratch / "voicemail"}, store::RecorderOptions{},
+      store::RecorderThreadOptions{.round = seconds(100)}, counters,
+      [this](uint16_t w, port::AskId id, port::Answer a) { answers.put(w, id, std::move(a)); },
+      store::RecorderCore::EventSink{},
+      [&handed](port::LeaveVoicemail message) { handed.push_back(std::move(message)); });
+  recorder->start();
+  port::RecordingOrder spoken = order("example.com/101/one", 1);
+  spoken.file.place = SoundPlace::voicemail;
+  spoken.fields = port::to_fields(plan);
+  recorder->append(recorder->open(spoken), 0, 0, tone(500, rate, 3));
+  recorder->stop();
+  ASSERT_EQ(handed.size(), 1U);
+  EXPECT_EQ(handed[0].message.mailbox, plan.message.mailbox);
+  EXPECT_EQ(handed[0].message.file, "example.com/101/one.wav");
+  EXPECT_EQ(handed[0].message.length, seconds(3));
 }
 
 TEST_F(RecorderThreads, AFileThatNobodyWaitsForIsRemovedWithoutAnAnswer) {
