@@ -24,6 +24,7 @@ bool SipLeg::take_invite(Turn& turn, sip::ServerTxId server, const port::Path& p
   dialog_.local_tag = tag;
   if (!dialog.ok()) {
     respond(turn, server, 400);
+    state_ = State::ended;
     return false;
   }
   dialog_ = std::move(*dialog);

@@ -74,6 +74,25 @@ TEST_F(Attacks, BombsInAnInviteAreRefused) {
   sw.expect_empty();
 }
 
+TEST_F(Attacks, AnInviteWithoutAContactLeavesNothing) {
+  for (const char* contact : {"", "Contact: <sip:\r\n", "Contact: nobody\r\n"}) {
+    SCOPED_TRACE(contact);
+    a = Phone(sw, "1001", "198.51.100.1:5060", false);
+    a.new_branch();
+    a.remote_uri = "sip:1002@" + domain;
+    std::string text = a.head("INVITE", a.remote_uri, ++a.cseq);
+    text.replace(text.find("Contact:"), std::string::npos, contact);
+    a.invite_branch = a.branch;
+    a.send(Phone::with_body(text, sdp(a.media)));
+    a.expect(400);
+    a.ack_failure();
+    EXPECT_TRUE(b.quiet());
+    EXPECT_EQ(sw.calls->call_count(), 0u);
+    EXPECT_EQ(sw.calls->leg_count(), 0u);
+  }
+  sw.expect_empty();
+}
+
 TEST_F(Attacks, BombsInAReInviteLeaveTheCallAsItWas) {
   connect(a, b);
   for (const Bomb& bomb : bombs(a.media)) {
