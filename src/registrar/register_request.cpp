@@ -24,6 +24,12 @@ uint16_t port_or_default(const sip::Uri& uri, bool secure) {
   return uri.port != 0 ? uri.port : static_cast<uint16_t>(secure ? 5061 : 5060);
 }
 
+/// Whether two Contacts of one request name the same thing, by match()'s rules.
+template <class Contact>
+bool same_contact(const Contact& a, const Contact& b) {
+  return a.uri == b.uri || sip::equivalent(a.parsed, b.parsed);
+}
+
 }  // namespace
 
 Status<Registrar::Refusal> Registrar::read(const sip::Message& request, const port::Subscriber& who,
@@ -138,18 +144,32 @@ Status<Registrar::Refusal> Registrar::read_contact(const sip::Message& request, 
   return Done{};
 }
 
-/// Step 6 and 7: order of requests, and room.
+/// Step 7: room. A contact stands once in a request, and two do not name one binding (`a;x=1` and `a;x=2` are
+/// both equivalent to `a`): each would be counted, and the room of one given to many.
 Status<Registrar::Refusal> Registrar::judge(const Request& request, const Aor* aor) const {
   size_t bindings = aor ? aor->bindings.size() : 0;
+  // Whoever gives up all he has and binds all he may needs no more; each is compared with all others.
+  if (request.contacts.size() > request.max_contacts + bindings) {
+    limit_contacts_.add();
+    return Failure{Refusal{403, "Too Many Contacts"}};
+  }
   size_t gone = 0;  // would be given up for a new one
   if (aor)
     for (const Binding& b : aor->bindings) gone += b.connection_gone();
-  for (const Wanted& w : request.contacts) {
+  std::vector<const Binding*> named;
+  for (size_t i = 0; i < request.contacts.size(); ++i) {
+    const Wanted& w = request.contacts[i];
     const Binding* known = nullptr;
     if (aor) {
       const auto it = match(aor->bindings, w, request.outbound);
       if (it != aor->bindings.end()) known = &*it;
     }
+    const bool twice =
+        (known && std::find(named.begin(), named.end(), known) != named.end()) ||
+        std::any_of(request.contacts.begin(), request.contacts.begin() + static_cast<std::ptrdiff_t>(i),
+                    [&](const Wanted& before) { return same_contact(before, w); });
+    if (twice) return Failure{Refusal{400, "Contact Listed Twice"}};
+    if (known) named.push_back(known);
     if (known && known->connection_gone()) --gone;
     if (known && w.expires == 0) --bindings;
     if (!known && w.expires != 0) ++bindings;

@@ -157,6 +157,28 @@ TEST_F(RegistrarFlow, ContactsPerAorAreBounded) {
   EXPECT_EQ(uris(), (Strings{"sip:c@10.0.0.1", "sip:b@10.0.0.1"}));
 }
 
+TEST_F(RegistrarFlow, AContactStandsOnceInARequest) {
+  alice.max_contacts = 2;
+  const std::string a = "<sip:a@10.0.0.1>", gone = ";expires=0, ";
+  EXPECT_EQ(send("Contact: " + a + ", <sip:b@10.0.0.1>\r\n"), 200);
+  EXPECT_EQ(send("Contact: " + a + gone + a + gone + "<sip:c@10.0.0.1>, <sip:d@10.0.0.1>\r\n"), 400);
+  // Another spelling of it, and two that are not each other but both the bound one.
+  EXPECT_EQ(send("Contact: " + a + gone + "<sip:%61@10.0.0.1>;expires=0, <sip:c@10.0.0.1>\r\n"), 400);
+  EXPECT_EQ(send("Contact: <sip:a@10.0.0.1;x=1>, <sip:a@10.0.0.1;x=2>, <sip:a@10.0.0.1;x=3>\r\n"), 400);
+  EXPECT_EQ(uris(), (Strings{"sip:b@10.0.0.1", "sip:a@10.0.0.1"}));
+}
+
+TEST_F(RegistrarFlow, ContactsOfARequestAreBounded) {
+  alice.max_contacts = 2;
+  const std::string three =
+      "Contact: <sip:a@10.0.0.1>;expires=0, <sip:b@10.0.0.1>;expires=0, <sip:c@10.0.0.1>";
+  EXPECT_EQ(send(three + "\r\n"), 403);
+  EXPECT_EQ(counters.total("registrar_limits_total"), 1u);
+  EXPECT_EQ(send("Contact: <sip:a@10.0.0.1>, <sip:b@10.0.0.1>\r\n"), 200);
+  EXPECT_EQ(send(three + ", <sip:d@10.0.0.1>\r\n"), 200);  // all that is bound goes, all that may be comes
+  EXPECT_EQ(uris(), (Strings{"sip:d@10.0.0.1", "sip:c@10.0.0.1"}));
+}
+
 TEST_F(RegistrarFlow, AorsPerWorkerAreBounded) {
   config.aors = 1;
   build();
