@@ -50,6 +50,13 @@ TEST_F(Ownership, ARegistrationBelongsToItsAorUnderEveryNameOfTheDomain) {
   EXPECT_NE(shard("REGISTER sip:example.com SIP/2.0", "<sip:bob@example.com>"), wanted);
 }
 
+TEST_F(Ownership, ARegistrationBelongsToItsAorWhateverItsTag) {
+  const uint16_t wanted = shard_of(port::AddressOfRecord{"alice", "example.com"});
+  const std::string start = "REGISTER sip:example.com SIP/2.0", to = "<sip:alice@example.com>;tag=";
+  EXPECT_EQ(shard(start, to + "stranger", "<sip:b@c>;tag=1", "k"), wanted);
+  EXPECT_EQ(shard(start, to + mint.mint(static_cast<uint16_t>((wanted + 1) % sip::shard_count))), wanted);
+}
+
 TEST_F(Ownership, ASubscriptionBelongsToWhomItWatches) {
   const uint16_t wanted = shard_of(port::AddressOfRecord{"alice", "example.com"});
   EXPECT_EQ(shard("SUBSCRIBE sip:alice@example.com SIP/2.0", "<sip:alice@example.com>"), wanted);
