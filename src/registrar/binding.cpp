@@ -110,7 +110,8 @@ bool read_part(Now now, Boot boot, const proto::BindingPart& part, Binding& b) {
                    part.flow_slot(), part.flow_generation()};
   if (!b.path.flow && port::is_reliable(b.path.transport)) {
     b.flow_lost = true;
-    b.fixed = false;  // the port it called from is not one it listens on
+    // The port it called from is not one it listens on; what has a Path goes by that, never to its URI.
+    b.fixed = !routes.empty();
   }
   return true;
 }

@@ -199,17 +199,20 @@ void Registrar::place(const sip::Message& request, const port::Path& path, const
   const bool secure = port::is_secure(path.transport) || wanted.parsed.scheme == sip::Scheme::sips;
   const bool contact_is_source =
       contact_ip == path.remote.ip && port_or_default(wanted.parsed, secure) == path.remote.port;
-  if (read.vias > 1 || !read.routes.empty()) return;  // a proxy is between us: what we see is the proxy
+  // Another host than the one that asks, or a name that could lead anywhere. Whoever registers says where he
+  // is and nothing about others: requests from our own listener would be believed by trunks and inner hosts.
+  const bool elsewhere = !contact_ip || *contact_ip != path.remote.ip;
+  if (!read.routes.empty()) return;         // by its Path, and the first hop of that is where it came from
+  if (read.vias > 1 && !elsewhere) return;  // a proxy is between us: what we see is the proxy
   if (port::is_websocket(path.transport)) {
     binding.fixed = binding.flow_only = true;  // RFC 7118: nobody can open one to a browser
     return;
   }
   // What the phone takes for its own address is not where it is: a NAT stands between.
   const bool via_differs =
-      !via_ip || *via_ip != path.remote.ip ||
-      (!port::is_reliable(path.transport) && via.port != 0 && via.port != path.remote.port);
-  const bool hidden = contact_ip && contact_ip->is_private() && !path.remote.ip.is_private();
-  const bool behind_nat = !contact_is_source && (hidden || (via_differs && (via_ip || !contact_ip)));
+      via_ip && (*via_ip != path.remote.ip ||
+                 (!port::is_reliable(path.transport) && via.port != 0 && via.port != path.remote.port));
+  const bool behind_nat = elsewhere || (!contact_is_source && via_differs);
   if (port::is_reliable(path.transport)) {
     // An open connection is reused first (RFC 5923 is not needed to answer). Over TLS it is the only way: a
     // connection of our own would have to be verified, and a telephone has no certificate for its address.

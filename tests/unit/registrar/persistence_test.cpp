@@ -185,6 +185,19 @@ TEST_F(Persistence, WhatOnlyAConnectionReachedIsKeptButNotCalledAfterARestart) {
   EXPECT_EQ(changed(), Strings{"added 1001@example.com 1"});
 }
 
+TEST_F(Persistence, WhatCameByAPathIsNotCalledAtItsUriAfterARestart) {
+  path.transport = port::Transport::tcp;
+  send("Path: <sip:p1.example.com;lr>\r\nContact: <sip:a@198.51.100.9>\r\n");
+  pass(seconds(1));
+  const auto saves = take_saves();
+  config.boot.epoch = 8;
+  build();
+  load(as_stored(saves.at(0)));
+  pass(seconds(1));
+  EXPECT_TRUE(only().fixed);
+  EXPECT_EQ(only().path.remote, path.remote);
+}
+
 TEST_F(Persistence, NothingIsWrittenBeforeEverythingIsRead) {
   send("Contact: <sip:old@10.0.0.1>\r\n");
   pass(seconds(1));

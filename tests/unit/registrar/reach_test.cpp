@@ -61,10 +61,30 @@ TEST_F(Reach, APhoneThatLearntItsOuterAddressIsTakenAtItsWord) {
   EXPECT_FALSE(only().fixed);
 }
 
-TEST_F(Reach, SomeoneMayRegisterAnotherPublicAddress) {
+TEST_F(Reach, NobodyRegistersAnotherHostThanHisOwn) {
   path.remote = *SocketAddress::parse("203.0.113.5:5060");
-  send("Contact: <sip:1001@198.51.100.9>\r\n", {.via = "SIP/2.0/UDP 203.0.113.5:5060;branch=z9hG4bK1"});
-  EXPECT_FALSE(only().fixed);
+  const std::string own = "SIP/2.0/UDP 203.0.113.5:5060;branch=z9hG4bK1";
+  for (const std::string& via : {own, own + "2, " + own})
+    for (const char* host : {"198.51.100.9", "10.0.0.7", "[2001:db8::9]", "trunk.example.net"}) {
+      SCOPED_TRACE(via + " " + host);
+      EXPECT_EQ(send("Contact: <sip:0043900@" + std::string(host) + ">\r\n", {.via = via}), 200);
+      EXPECT_TRUE(only().fixed);
+      EXPECT_EQ(only().path.remote.to_string(), "203.0.113.5:5060");
+      send("Contact: *\r\nExpires: 0\r\n");
+    }
+}
+
+TEST_F(Reach, AnotherHostIsNotCalledWhenTheConnectionHasClosed) {
+  const std::string own = "SIP/2.0/TCP 203.0.113.5:33000;branch=z9hG4bK1";
+  uint32_t generation = 0;
+  for (const std::string& via : {own, own + "2, " + own}) {
+    SCOPED_TRACE(via);
+    over(port::Transport::tcp, "203.0.113.5:33000", ++generation);
+    EXPECT_EQ(send("Contact: <sip:0043900@198.51.100.9;transport=tcp>\r\n", {.via = via}), 200);
+    EXPECT_TRUE(only().fixed);
+    close_flow();
+    EXPECT_TRUE(uris().empty());
+  }
 }
 
 TEST_F(Reach, ANatThatChangedItsPortIsFollowed) {
