@@ -77,9 +77,9 @@ const std::vector<Algorithm>& Authenticator::offered_to(std::string_view user_ag
 }
 
 void Authenticator::challenge(Now now, std::string_view realm, Role role, bool stale, bool secure,
-                              sip::Writer& response, std::string_view user_agent) {
+                              sip::Writer& response, std::string_view user_agent, const IpAddress& receiver) {
   challenges_.add();
-  const NonceMint::Text nonce = mint_.mint(now, realm);
+  const NonceMint::Text nonce = mint_.mint(now, realm, receiver);
   const std::string quoted_realm = sip::quote(realm);
   const auto id =
       role == Role::user_agent ? sip::HeaderId::www_authenticate : sip::HeaderId::proxy_authenticate;
@@ -164,13 +164,23 @@ bool Authenticator::password_is_right(const sip::Message& request, const Credent
   return known && equal;
 }
 
-Check::Outcome Authenticator::judge_nonce(Now now, std::string_view realm, const Credentials& given) {
-  const auto nonce = mint_.open(given.nonce, realm);
-  if (!nonce) return Check::Outcome::stale;
-  const int64_t age_ms = now.wall.unix_millis() - nonce->minted_ms;
+bool Authenticator::in_time(Now now, const Nonce& nonce) const {
+  const int64_t age_ms = now.wall.unix_millis() - nonce.minted_ms;
   const int64_t lifetime_ms = config_.nonce_lifetime / milliseconds(1);
   constexpr int64_t clock_step_ms = 5000;  // a wall clock set back a little is no reason to challenge
-  if (age_ms > lifetime_ms || age_ms < -clock_step_ms) return Check::Outcome::stale;
+  return age_ms <= lifetime_ms && age_ms >= -clock_step_ms;
+}
+
+/// Whether who sent this receives what is sent to that address.
+bool Authenticator::has_been_there(Now now, std::string_view realm, const Credentials& given,
+                                   const IpAddress& source) const {
+  const auto nonce = mint_.open(given.nonce, realm);
+  return nonce && in_time(now, *nonce) && mint_.sent_to(*nonce, source);
+}
+
+Check::Outcome Authenticator::judge_nonce(Now now, std::string_view realm, const Credentials& given) {
+  const auto nonce = mint_.open(given.nonce, realm);
+  if (!nonce || !in_time(now, *nonce)) return Check::Outcome::stale;
   switch (table_.use(*nonce, given.count)) {
     case NonceTable::Use::fresh:
       return Check::Outcome::ok;
@@ -184,11 +194,15 @@ Check::Outcome Authenticator::judge_nonce(Now now, std::string_view realm, const
 }
 
 Check Authenticator::check(Now now, const sip::Message& request, std::string_view realm, Role role,
-                           const port::Subscriber* subscriber) {
+                           const port::Subscriber* subscriber, const IpAddress* datagram_from) {
   Check out;
   const auto given = credentials(request, realm, role);
   if (!given) return count(out);
   out.username = given->username;
+  if (datagram_from && !has_been_there(now, realm, *given, *datagram_from)) {
+    out.outcome = Check::Outcome::stale;
+    return count(out);
+  }
   // The password comes first: nothing is remembered, and nothing about the nonce is told, to who does not
   // know it.
   const bool right = password_is_right(request, *given, subscriber);

@@ -46,7 +46,7 @@ struct Check {
     ok,
     no_credentials,  // none for our realm: challenge
     stale,  // right password on a nonce that is old, foreign, forgotten or already used: challenge with
-            // stale=true
+            // stale=true; in a datagram whatever the password when the nonce was not sent to its source
     bad,    // anything else. An unknown user and a wrong password look the same and take the same time
   } outcome = Outcome::no_credentials;
   bool uri_differs = false;   // outcome ok all the same (Config::strict_uri is off)
@@ -59,9 +59,9 @@ class Authenticator {
   Authenticator(Config config, Now started, Rng& rng, CounterSet& counters);
 
   /// Adds one challenge header per algorithm to a response under way. `secure`: it leaves over TLS.
-  /// `user_agent`: of the request.
+  /// `user_agent`: of the request. `receiver`: where it goes to.
   void challenge(Now now, std::string_view realm, Role role, bool stale, bool secure, sip::Writer& response,
-                 std::string_view user_agent = {});
+                 std::string_view user_agent = {}, const IpAddress& receiver = {});
 
   /// Whether phones of that User-Agent give up as soon as a challenge is another than what they know.
   bool knows_one_challenge(std::string_view user_agent) const;
@@ -71,9 +71,12 @@ class Authenticator {
   std::optional<port::AddressOfRecord> claimed(const sip::Message& request, std::string_view realm,
                                                Role role) const;
 
-  /// `subscriber`: the row of claimed(), null when there is none.
+  /// `subscriber`: the row of claimed(), null when there is none. `datagram_from`: the source of the datagram
+  /// it came in, null over a connection. Anybody can invent such a source, but only who receives there has a
+  /// fresh nonce that was sent there: without one the answer is stale whatever the password, so that a guess
+  /// without one tells nothing, and `bad` is held against nobody who did not guess.
   Check check(Now now, const sip::Message& request, std::string_view realm, Role role,
-              const port::Subscriber* subscriber);
+              const port::Subscriber* subscriber, const IpAddress* datagram_from = nullptr);
 
   size_t nonces_in_use() const { return table_.size(); }
 
@@ -83,6 +86,9 @@ class Authenticator {
                                          Role role) const;
   bool password_is_right(const sip::Message& request, const Credentials& given,
                          const port::Subscriber* subscriber) const;
+  bool in_time(Now now, const Nonce& nonce) const;
+  bool has_been_there(Now now, std::string_view realm, const Credentials& given,
+                      const IpAddress& source) const;
   Check::Outcome judge_nonce(Now now, std::string_view realm, const Credentials& given);
   Check count(Check check);
 

@@ -10,7 +10,7 @@
 namespace tandem::auth {
 namespace {
 
-constexpr size_t head_size = 16;
+constexpr size_t head_size = 20;
 constexpr size_t seal_size = 16;
 
 void put(uint8_t* at, uint64_t value, int bytes) {
@@ -28,11 +28,24 @@ std::string_view text_of(const uint8_t* data, size_t size) {
 
 }  // namespace
 
-NonceMint::Text NonceMint::mint(Now now, std::string_view realm) {
+uint32_t NonceMint::place_of(const Nonce& nonce, const IpAddress& receiver) const {
+  std::array<uint8_t, 17 + 16> raw{};
+  raw[0] = static_cast<uint8_t>(receiver.family);
+  std::copy(receiver.bytes.begin(), receiver.bytes.end(), raw.begin() + 1);
+  put(raw.data() + 17, static_cast<uint64_t>(nonce.minted_ms), 8);
+  put(raw.data() + 25, nonce.unique, 8);
+  const crypto::Digest mac = crypto::hmac(crypto::Hash::sha256, text_of(key_.data(), key_.size()),
+                                          {"nonce place", text_of(raw.data(), raw.size())});
+  return static_cast<uint32_t>(get(mac.bytes.data(), 4));
+}
+
+NonceMint::Text NonceMint::mint(Now now, std::string_view realm, const IpAddress& receiver) {
+  const Nonce nonce{now.wall.unix_millis(), rng_.next()};
   std::array<uint8_t, head_size + seal_size> raw{};
-  put(raw.data(), static_cast<uint64_t>(now.wall.unix_millis()), 6);
+  put(raw.data(), static_cast<uint64_t>(nonce.minted_ms), 6);
   put(raw.data() + 6, scope_, 2);
-  put(raw.data() + 8, rng_.next(), 8);
+  put(raw.data() + 8, nonce.unique, 8);
+  put(raw.data() + 16, place_of(nonce, receiver), 4);
   const crypto::Digest seal = crypto::hmac(crypto::Hash::sha256, text_of(key_.data(), key_.size()),
                                            {text_of(raw.data(), head_size), realm});
   std::memcpy(raw.data() + head_size, seal.bytes.data(), seal_size);
@@ -52,7 +65,8 @@ std::optional<Nonce> NonceMint::open(std::string_view text, std::string_view rea
   if (!crypto::constant_time_equal(bytes.subspan(head_size), seal.view().first(seal_size)))
     return std::nullopt;
   if (get(bytes.data() + 6, 2) != scope_) return std::nullopt;
-  return Nonce{static_cast<int64_t>(get(bytes.data(), 6)), get(bytes.data() + 8, 8)};
+  return Nonce{static_cast<int64_t>(get(bytes.data(), 6)), get(bytes.data() + 8, 8),
+               static_cast<uint32_t>(get(bytes.data() + 16, 4))};
 }
 
 NonceTable::NonceTable(size_t limit, WallTime started, Counter& evictions)

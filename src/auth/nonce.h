@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/address.h"
 #include "base/counters.h"
 #include "base/rng.h"
 #include "base/time.h"
@@ -19,25 +20,32 @@ namespace tandem::auth {
 struct Nonce {
   int64_t minted_ms = 0;  // wall clock
   uint64_t unique = 0;
+  uint32_t place = 0;  // see NonceMint::sent_to
 };
 
 /// A nonce is base64url of
-///   | 48 bits wall milliseconds | 16 bits scope | 64 bits unique | 128 bits of HMAC-SHA256(key; the above,
-///   realm) |
+///   | 48 bits wall milliseconds | 16 bits scope | 64 bits unique | 32 bits place |
+///   | 128 bits of HMAC-SHA256(key; the above, realm) |
 /// The scope names the owner of the replay table (a worker): on another one the nonce is not good, so that a
-/// captured request cannot be played to each worker once.
+/// captured request cannot be played to each worker once. The place is a MAC of the address it was sent to:
+/// who sends it back from there has received it, so that address is no invention.
 class NonceMint {
  public:
-  static constexpr size_t text_size = 43;
+  static constexpr size_t text_size = 48;
   using Text = std::array<char, text_size>;
 
   NonceMint(std::array<uint8_t, 32> key, uint16_t scope, Rng& rng) : key_(key), scope_(scope), rng_(rng) {}
 
-  Text mint(Now now, std::string_view realm);
+  Text mint(Now now, std::string_view realm, const IpAddress& receiver);
   /// Nothing unless we made it, for this realm and this scope.
   std::optional<Nonce> open(std::string_view text, std::string_view realm) const;
+  bool sent_to(const Nonce& nonce, const IpAddress& receiver) const {
+    return nonce.place == place_of(nonce, receiver);
+  }
 
  private:
+  uint32_t place_of(const Nonce& nonce, const IpAddress& receiver) const;
+
   std::array<uint8_t, 32> key_;
   uint16_t scope_;
   Rng& rng_;

@@ -120,8 +120,10 @@ void Worker::Impl::by_token(Now now, const sip::TuEvent& e, const sip::Message& 
                             Waiting w) {
   const auto claims = tokens.check(now, token);
   if (!claims.ok()) {
-    // An old token is what every client has some day; one that nobody signed is a try.
-    if (claims.reason() != auth::TokenFault::expired && claims.reason() != auth::TokenFault::too_early)
+    // An old token is what every client has some day; one that nobody signed is a try. Whose, a datagram does
+    // not tell: a token needs no answer of ours, so its source may be forged.
+    if (port::is_reliable(e.path.transport) && claims.reason() != auth::TokenFault::expired &&
+        claims.reason() != auth::TokenFault::too_early)
       auth_failed(now, e.path);
     return challenge(now, e.server, m, e.path, w.realm, false, true);
   }
@@ -154,7 +156,7 @@ void Worker::Impl::known(Now now, const Waiting& w, const port::Answer& answer) 
   if (const auto* found = std::get_if<port::SubscriberAnswer>(&answer)) row = *found;
   if (row && !row->enabled) row = nullptr;
   if (w.by_token && !row) {
-    auth_failed(now, w.path);
+    if (port::is_reliable(w.path.transport)) auth_failed(now, w.path);
     return challenge(now, w.server, *m, w.path, w.realm, false, true);
   }
   if (!w.by_token && !password_is_right(now, w, *m, row.get())) return;
@@ -170,7 +172,8 @@ void Worker::Impl::known(Now now, const Waiting& w, const port::Answer& answer) 
 /// False: it has been challenged.
 bool Worker::Impl::password_is_right(Now now, const Waiting& w, const sip::Message& m,
                                      const port::Subscriber* row) {
-  switch (authenticator.check(now, m, w.realm, role_for(m.method()), row).outcome) {
+  const IpAddress* datagram_from = port::is_reliable(w.path.transport) ? nullptr : &w.path.remote.ip;
+  switch (authenticator.check(now, m, w.realm, role_for(m.method()), row, datagram_from).outcome) {
     case auth::Check::Outcome::ok:
       return true;
     case auth::Check::Outcome::no_credentials:
@@ -278,7 +281,7 @@ void Worker::Impl::challenge(Now now, sip::ServerTxId server, const sip::Message
   // it.
   const bool on_top = port::is_websocket(path.transport);
   if (bearer && on_top) ask_for_token();
-  authenticator.challenge(now, realm, role, stale, port::is_secure(path.transport), w, agent);
+  authenticator.challenge(now, realm, role, stale, port::is_secure(path.transport), w, agent, path.remote.ip);
   if (bearer && !on_top) ask_for_token();
   Buffer response = std::move(w).finish();
   if (repeatable)

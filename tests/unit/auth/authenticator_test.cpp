@@ -50,7 +50,7 @@ class AuthTest : public ::testing::Test {
         .header(sip::HeaderId::to, "<sip:1001@example.com>;tag=2")
         .header(sip::HeaderId::call_id, "1")
         .header(sip::HeaderId::cseq, "1 REGISTER");
-    server->challenge(at(now), realm, Role::user_agent, stale, secure, w, user_agent);
+    server->challenge(at(now), realm, Role::user_agent, stale, secure, w, user_agent, receiver);
     const sip::Message response = message(std::string(std::move(w).finish().text()));
     std::vector<std::string> out;
     for (const auto& h : response.headers())
@@ -75,6 +75,7 @@ class AuthTest : public ::testing::Test {
   }
 
   using O = Check::Outcome;
+  IpAddress receiver;  // of challenges
   Config config;
   SeededRng rng{1};
   CounterSet counters;
@@ -263,6 +264,29 @@ TEST_F(AuthTest, ForgedNoncesAreStale) {
   }
   EXPECT_EQ(outcome(answer_to(R"(Digest realm="example.com", nonce="abc", qop="auth")"), &alice), O::stale);
   EXPECT_EQ(server->nonces_in_use(), 0u);
+}
+
+// Its source may be invented: neither a ban nor a guess comes of it.
+TEST_F(AuthTest, InADatagramANonceThatWasNotSentToItsSourceIsStaleWhateverThePassword) {
+  const IpAddress here = IpAddress::v4(192, 0, 2, 9), there = IpAddress::v4(192, 0, 2, 10);
+  receiver = here;
+  const auto tried = [&](const std::string& one, const std::string& password, const IpAddress& from) {
+    const std::string value = answer_to(one, {.user = "1001", .password = password});
+    const sip::Message request = register_("Authorization: " + value + "\r\n");
+    return server->check(at(now), request, realm, Role::user_agent, &alice, &from).outcome;
+  };
+  for (const std::string password : {"secret", "wrong"}) {
+    SCOPED_TRACE(password);
+    EXPECT_EQ(tried(R"(Digest realm="example.com", nonce="abc", qop="auth")", password, here), O::stale);
+    EXPECT_EQ(tried(challenge()[0], password, there), O::stale);
+  }
+  const std::string one = challenge()[0];
+  EXPECT_EQ(tried(one, "wrong", here), O::bad);
+  EXPECT_EQ(tried(one, "secret", here), O::ok);
+  now += config.nonce_lifetime + seconds(1);
+  EXPECT_EQ(tried(one, "secret", here), O::stale);
+  EXPECT_EQ(tried(one, "wrong", here), O::stale);
+  EXPECT_EQ(server->nonces_in_use(), 1u);
 }
 
 TEST_F(AuthTest, ANonceIsForOneRealmAndOneWorker) {

@@ -355,6 +355,27 @@ TEST_F(Workers, WrongPasswordsBanTheirSourceOnEveryWorker) {
   }
 }
 
+TEST_F(Workers, ForgedDatagramsBanNobody) {
+  const std::string victim = user_of(2), own = hear(0, request("REGISTER", "sip:example.com", victim, "own"));
+  const size_t nonce_at = own.find("nonce=\"") + 7;
+  const std::string received = own.substr(nonce_at, own.find('"', nonce_at) - nonce_at);
+  ASSERT_FALSE(received.empty());
+  // Invented, and received elsewhere.
+  for (const std::string& nonce : {std::string("invented"), received})
+    for (uint16_t i = 0; i < 40; ++i) {
+      const std::string header =
+          "Authorization: Digest username=\"" + victim + "\", realm=\"example.com\", nonce=\"" + nonce +
+          "\", uri=\"sip:example.com\", algorithm=MD5, response=\"" + std::string(32, '0') + "\"\r\n";
+      EXPECT_EQ(status(hear(static_cast<uint16_t>(i % worker_count),
+                            request("REGISTER", "sip:example.com", victim, "forged", header), "192.0.2.66")),
+                "SIP/2.0 401");
+    }
+  for (uint16_t w = 0; w < worker_count; ++w)
+    EXPECT_EQ(status(hear(w, request("OPTIONS", "sip:example.com", victim, "ping"), "192.0.2.66")),
+              "SIP/2.0 200")
+        << w;
+}
+
 TEST_F(Workers, WhatDoesNotParseIsAnswered) {  // RFC 3261 sections 8.2 and 21.4.1
   std::string text = request("OPTIONS", "sip:example.com", "1001", "c1");
   text.replace(text.find("CSeq: ") + 6, 1, "-");
@@ -457,14 +478,20 @@ TEST_F(Workers, WhoGuessesTokensIsBannedAndWhoseTokensAreOldIsNot) {
     EXPECT_EQ(
         status(hear(0, request("REGISTER", "sip:example.com", user, "old", token(user, wall_seconds - 60)))),
         "SIP/2.0 401");
-  int answered = 0;
-  for (int i = 0; i < 30; ++i)
-    answered += !hear(0,
-                      request("REGISTER", "sip:example.com", user, "guess",
-                              token(user, wall_seconds + 60, "another secret of thirty-two octets")),
-                      "192.0.2.66")
-                     .empty();
-  EXPECT_EQ(answered, 20);
+  const auto answered = [&] {
+    int n = 0;
+    for (int i = 0; i < 30; ++i)
+      n += !hear(0,
+                 request("REGISTER", "sip:example.com", user, "guess",
+                         token(user, wall_seconds + 60, "another secret of thirty-two octets")),
+                 "192.0.2.66")
+                .empty();
+    return n;
+  };
+  EXPECT_EQ(answered(), 30) << "a datagram's source may be forged";
+  path.transport = port::Transport::tcp;
+  path.flow = {1, 0, 5, 1};
+  EXPECT_EQ(answered(), 20);
 }
 
 TEST_F(Workers, AFeatureCodeIsInForceOnEveryWorker) {
