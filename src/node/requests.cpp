@@ -115,7 +115,7 @@ void Worker::Impl::who(Now now, sip::TuEvent&& e, const sip::Message& m) {
   look_up(now, {e.server, path, {claimed->user, domain}, realm, domain});
 }
 
-/// The domain is the token's, when it names one.
+/// The domain is the token's; a bare name in it is one of the default domain, not of whichever is asked.
 void Worker::Impl::by_token(Now now, const sip::TuEvent& e, const sip::Message& m, std::string_view token,
                             Waiting w) {
   const auto claims = tokens.check(now, token);
@@ -127,10 +127,8 @@ void Worker::Impl::by_token(Now now, const sip::TuEvent& e, const sip::Message& 
       auth_failed(now, e.path);
     return challenge(now, e.server, m, e.path, w.realm, false, true);
   }
-  if (!claims->domain.empty()) {
-    w.domain = plan->domain_of(claims->domain);
-    if (w.domain.empty()) w.domain = claims->domain;
-  }
+  w.domain = claims->domain.empty() ? default_domain() : plan->domain_of(claims->domain);
+  if (w.domain.empty()) w.domain = claims->domain;
   w.claimed = {claims->user, w.domain};
   w.by_token = true;
   look_up(now, std::move(w));

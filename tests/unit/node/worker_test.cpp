@@ -68,6 +68,8 @@ class Workers : public ::testing::Test {
     port::DomainRow domain;
     domain.name = "example.com";
     rows.domains.push_back(domain);
+    domain.name = "other.example";
+    rows.domains.push_back(domain);
     const auto plan = route::Plan::compile(rows, (*realms)->names());
     for (uint16_t i = 0; i < worker_count; ++i)
       workers.push_back(
@@ -470,6 +472,19 @@ TEST_F(Workers, ATokenStandsForAPassword) {  // RFC 8898
   const std::string page = tried("REGISTER", "sip:example.com", user, "");
   EXPECT_LT(page.find("Bearer"), page.find("WWW-Authenticate: Digest "))
       << "libraries for pages read the last";
+}
+
+TEST_F(Workers, ATokenWithoutADomainSpeaksForTheDefaultDomainAlone) {
+  const std::string user = user_of(1);
+  const auto tried = [&](const std::string& header) {
+    std::string text = request("REGISTER", "sip:other.example", user, "t" + std::to_string(sequence), header);
+    const std::string ours = "@example.com>";
+    for (size_t at = 0; (at = text.find(ours)) != std::string::npos;)
+      text.replace(at, ours.size(), "@other.example>");
+    return status(hear(0, text));
+  };
+  EXPECT_EQ(tried(token(user)), "SIP/2.0 403");
+  EXPECT_EQ(tried(token(user + "@other.example")), "SIP/2.0 200");
 }
 
 TEST_F(Workers, WhoGuessesTokensIsBannedAndWhoseTokensAreOldIsNot) {
