@@ -71,6 +71,7 @@ export class Call extends Emitter<CallEvents> {
   private readonly early: RTCIceCandidateInit[] = [];
   private offer: string | null = null;
   private offerWanted = false;
+  private answering = false;
   private ownStream = false;
   /** Waits for the answer to our offer; null: there will be none. */
   private offered: ((answer: RTCSessionDescriptionInit | null) => void) | null = null;
@@ -116,8 +117,11 @@ export class Call extends Emitter<CallEvents> {
   /** Takes an incoming call. */
   async answer(media: Media = this.media): Promise<void> {
     if (this.state !== 'incoming') throw new RequestError('wrong_state', 'there is nothing to answer');
-    const pc = await this.begin(media);
+    // It rings until the server has answered: a second click would open a second microphone, which nothing stops.
+    if (this.answering) throw new RequestError('wrong_state', 'it is being answered');
+    this.answering = true;
     try {
+      const pc = await this.begin(media);
       await this.inTurn(async () => {
         if (this.offerWanted) {
           await pc.setLocalDescription(await pc.createOffer());
@@ -130,6 +134,8 @@ export class Call extends Emitter<CallEvents> {
     } catch (e) {
       this.letGo(); // it rings on, and may be answered again
       throw e;
+    } finally {
+      this.answering = false;
     }
     void this.sendCandidates();
     this.become('up');
@@ -310,13 +316,12 @@ export class Call extends Emitter<CallEvents> {
   // ---- the peer connection
 
   private async begin(media: Media): Promise<RTCPeerConnection> {
-    this.ownStream = !media.stream;
     const asked = media.iceServers ?? this.world.link.iceServers(); // while the microphone is
     this.local = media.stream ?? (await this.world.getMedia(media.constraints ?? { audio: true }));
+    this.ownStream = !media.stream; // not before: what an earlier attempt was given is not ours to stop
     const iceServers = await asked;
     if (this.state === 'ended') {
-      // Hung up meanwhile.
-      if (this.ownStream) for (const track of this.local.getTracks()) track.stop();
+      this.letGo(); // hung up meanwhile
       throw new RequestError('unknown_call', 'the call is over');
     }
     if (this.muted) this.mute();

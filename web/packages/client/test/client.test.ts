@@ -1,14 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Client, RequestError, type Call } from '../src/index';
+import { Client, RequestError, type Call, type ClientOptions } from '../src/index';
 import { FakeConnection, FakeSocket, media, settled, track, type Json } from './fakes';
 
-const open = async (): Promise<Client> => {
+const open = async (others: Partial<ClientOptions> = {}): Promise<Client> => {
   const client = new Client({
     url: 'wss://example.com/rtc',
     user: '1001@example.com',
     password: async () => 'secret',
     WebSocket: FakeSocket as unknown as new (url: string, protocols: string) => WebSocket,
     ...media,
+    ...others,
   });
   await client.connect();
   return client;
@@ -21,6 +22,7 @@ beforeEach(() => {
   vi.stubGlobal('addEventListener', () => {});
   vi.stubGlobal('removeEventListener', () => {});
   FakeSocket.reset();
+  FakeConnection.all = [];
   track.stopped = false;
 });
 afterEach(() => {
@@ -417,6 +419,45 @@ describe('a call', () => {
     await answered;
     expect(calls[0]?.state).toBe('incoming');
     expect(FakeConnection.last.closed && track.stopped).toBe(true);
+  });
+
+  it('is answered once, however often it is asked to', async () => {
+    const client = await open();
+    let call: Call | undefined;
+    client.on('incoming', (c) => (call = c));
+    FakeSocket.last().say({ event: 'incoming', call: 'c7', peer: 'sip:1002@example.com', name: '', offer: 'their offer' });
+    const first = call?.answer();
+    await expect(call?.answer()).rejects.toMatchObject({ code: 'wrong_state' });
+    await first;
+    expect(FakeConnection.all).toHaveLength(1);
+    expect(ops().filter((op) => op === 'answer')).toHaveLength(1);
+    expect(call?.state).toBe('up');
+    expect(FakeConnection.last.closed || track.stopped).toBe(false);
+  });
+
+  it('is answered anew where the first attempt failed, which leaves open only what was not its own', async () => {
+    const given = { stopped: false, stop: () => void (given.stopped = true) };
+    const stream = { getTracks: () => [given], getAudioTracks: () => [given] } as unknown as MediaStream;
+    const getMedia = vi.fn(media.getMedia);
+    const createConnection = vi.fn(media.createConnection);
+    const client = await open({ getMedia, createConnection });
+    let call: Call | undefined;
+    client.on('incoming', (c) => (call = c));
+    FakeSocket.last().say({ event: 'incoming', call: 'c7', peer: 'sip:1002@example.com', name: '', offer: 'their offer' });
+    createConnection.mockImplementationOnce(() => {
+      throw new Error('no such server');
+    });
+    await expect(call?.answer()).rejects.toThrow('no such server');
+    expect(track.stopped).toBe(true);
+    FakeSocket.answer = () => ({ ok: false, error: { code: 'failed', text: 'no' } });
+    await expect(call?.answer({ stream })).rejects.toMatchObject({ code: 'failed' });
+    expect(FakeConnection.last.closed).toBe(true);
+    getMedia.mockRejectedValueOnce(new Error('not allowed'));
+    await expect(call?.answer()).rejects.toThrow('not allowed');
+    expect(given.stopped).toBe(false);
+    FakeSocket.answer = () => ({ ok: true });
+    await call?.answer({ stream });
+    expect(call?.state).toBe('up');
   });
 
   it('sends digits, is transferred, is muted', async () => {

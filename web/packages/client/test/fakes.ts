@@ -68,6 +68,7 @@ export class FakeSocket {
 
 export class FakeConnection {
   static last: FakeConnection;
+  static all: FakeConnection[] = [];
   signalingState = 'stable';
   localDescription: RTCSessionDescriptionInit | null = null;
   remoteDescription: RTCSessionDescriptionInit | null = null;
@@ -84,6 +85,7 @@ export class FakeConnection {
 
   constructor(readonly configuration?: RTCConfiguration) {
     FakeConnection.last = this;
+    FakeConnection.all.push(this);
   }
   addTrack(): void {}
   getTransceivers() {
