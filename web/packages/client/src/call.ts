@@ -287,8 +287,11 @@ export class Call extends Emitter<CallEvents> {
   /** @internal The connection is back: what went on meanwhile is `listed`. */
   resumed(listed: ListedCall): void {
     if (listed.offer) this.offer = listed.offer;
-    if (listed.state === 'up') this.become('up');
-    if (listed.state === 'up') this.restart();
+    if (listed.state !== 'up') return;
+    // Our answer has arrived, but not the word of it: what it spoke of is closed. The client hangs up.
+    if (!this.connection || this.answering) return this.over({ by: 'failure', reason: 'its answer was lost with the connection' });
+    this.become('up');
+    this.restart();
   }
 
   /** A new way for media: the network has changed. */

@@ -159,14 +159,19 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   private welcomed(welcome: Welcome): void {
+    this.unclaimed.clear(); // of calls whose names are lost, or of another session
     const listed = new Map(welcome.calls.map((c) => [c.call, c]));
     for (const [id, call] of [...this.known]) {
       const still = welcome.resumed ? listed.get(id) : undefined;
       if (still) call.resumed(still);
       else call.over({ by: 'failure', reason: 'it ended while the connection was lost' });
     }
-    for (const c of welcome.calls)
-      if (c.state === 'incoming' && !this.known.has(c.call)) this.ring(c.call, c.peer, c.name, c.offer, c.offer_wanted);
+    for (const c of welcome.calls) {
+      if (this.known.has(c.call)) continue;
+      if (c.state === 'incoming') this.ring(c.call, c.peer, c.name, c.offer, c.offer_wanted);
+      // An answer was lost with the connection, and its call has ended here. Nobody else has this session.
+      else this.link.request({ op: 'hangup', call: c.call }).catch(() => {});
+    }
     if (!welcome.resumed) {
       // A new session knows nothing of either; what is refused now has been told about before.
       for (const to of this.watched) this.watch(to).catch(() => {});

@@ -14,6 +14,12 @@ const open = async (others: Partial<ClientOptions> = {}): Promise<Client> => {
   await client.connect();
   return client;
 };
+/** The connection is lost and comes back, to a server that lists these. */
+const comesBack = async (...calls: Json[]): Promise<void> => {
+  FakeSocket.answer = (r) => (r['op'] === 'hello' ? { ok: true, session: 't', linger: 60, registered: false, calls } : { ok: true });
+  FakeSocket.last().drop();
+  await vi.advanceTimersByTimeAsync(1000);
+};
 const ops = (socket = FakeSocket.last()) => socket.sent.map((r) => r['op']);
 const sent = (op: string, socket = FakeSocket.last()): Json => socket.sent.find((r) => r['op'] === op) ?? {};
 
@@ -458,6 +464,66 @@ describe('a call', () => {
     FakeSocket.answer = () => ({ ok: true });
     await call?.answer({ stream });
     expect(call?.state).toBe('up');
+  });
+
+  it('is hung up when it comes back where nobody knows it, since its name was lost', async () => {
+    const client = await open();
+    const rung = vi.fn();
+    client.on('incoming', rung);
+    for (const state of ['calling', 'up']) {
+      FakeSocket.answer = (r) => (r['op'] === 'call' ? null : { ok: true });
+      const placed = expect(client.call('1002')).rejects.toMatchObject({ code: 'disconnected' });
+      await settled();
+      FakeSocket.last().say({ event: 'ringing', call: 'c1', status: 180 });
+      await comesBack({ call: 'c1', state, outgoing: true, peer: '1002', name: '' });
+      await placed;
+      expect(sent('hangup')).toMatchObject({ call: 'c1' });
+      expect(client.calls).toEqual([]);
+    }
+    expect(rung).not.toHaveBeenCalled();
+    FakeSocket.answer = () => ({ ok: true, call: 'c1' });
+    expect((await client.call('1003')).state).toBe('calling'); // not what was said of the one before
+  });
+
+  it('ends when its answer was heard, but what it spoke of is closed', async () => {
+    const client = await open();
+    let call: Call | undefined;
+    client.on('incoming', (c) => (call = c));
+    const ended = vi.fn();
+    FakeSocket.last().say({ event: 'incoming', call: 'c7', peer: 'sip:1002@example.com', name: '', offer: 'their offer' });
+    call?.on('ended', ended);
+    FakeSocket.answer = () => null;
+    const answered = expect(call?.answer()).rejects.toMatchObject({ code: 'disconnected' });
+    await settled();
+    await comesBack({ call: 'c7', state: 'up', outgoing: false, peer: 'sip:1002@example.com', name: '' });
+    await answered;
+    expect(ops()).toEqual(['hello', 'hangup']);
+    expect(sent('hangup')).toMatchObject({ call: 'c7' });
+    expect(ended).toHaveBeenCalledWith(expect.objectContaining({ by: 'failure' }));
+    expect(call?.state).toBe('ended');
+  });
+
+  it('ends so, too, while it is being answered once more', async () => {
+    let granted = (_: MediaStream): void => {};
+    const getMedia = vi.fn(media.getMedia);
+    const client = await open({ getMedia });
+    let call: Call | undefined;
+    client.on('incoming', (c) => (call = c));
+    FakeSocket.last().say({ event: 'incoming', call: 'c7', peer: 'sip:1002@example.com', name: '', offer: 'their offer' });
+    FakeSocket.answer = () => null;
+    const first = expect(call?.answer()).rejects.toMatchObject({ code: 'disconnected' });
+    await settled();
+    FakeSocket.last().drop();
+    await first;
+    getMedia.mockImplementationOnce(() => new Promise((done) => (granted = done)));
+    const second = expect(call?.answer()).rejects.toMatchObject({ code: 'unknown_call' });
+    await comesBack({ call: 'c7', state: 'up', outgoing: false, peer: 'sip:1002@example.com', name: '' });
+    expect(call?.state).toBe('ended');
+    track.stopped = false;
+    granted(await media.getMedia());
+    await second;
+    expect(track.stopped).toBe(true);
+    expect(FakeConnection.all).toHaveLength(1);
   });
 
   it('sends digits, is transferred, is muted', async () => {
