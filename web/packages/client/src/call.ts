@@ -139,6 +139,7 @@ export class Call extends Emitter<CallEvents> {
     }
     void this.sendCandidates();
     this.become('up');
+    this.mend();
   }
 
   /** Refuses an incoming call; 486 is "busy here", 603 "declined". */
@@ -301,6 +302,11 @@ export class Call extends Emitter<CallEvents> {
     this.renegotiate().catch(() => {}); // the next one will do; when media stops for good the server ends the call
   }
 
+  /** A path that was lost while nothing could be offered yet. */
+  private mend(): void {
+    if (this.state === 'up' && this.connection?.iceConnectionState === 'failed') this.restart();
+  }
+
   /** @internal */
   over(why: Omit<Ended, 'event' | 'call'>): void {
     if (this.state === 'ended') return;
@@ -386,10 +392,17 @@ export class Call extends Emitter<CallEvents> {
     for (const candidate of this.early.splice(0)) await pc.addIceCandidate(candidate).catch(() => {});
   }
 
+  /** An answer that was lost with the connection: early media has said the same, and nothing is offered before. */
+  private async settle(pc: RTCPeerConnection): Promise<void> {
+    const early = pc.signalingState === 'have-remote-pranswer' && pc.pendingRemoteDescription;
+    if (early && this.state === 'up') await this.describe(pc, { type: 'answer', sdp: early.sdp });
+  }
+
   private answered(description: RTCSessionDescriptionInit): void {
     void this.inTurn(async () => {
       // An answer that repeats what early media said comes when nothing is asked for any more.
       if (this.connection && this.connection.signalingState !== 'stable') await this.describe(this.connection, description);
+      this.mend();
     }).catch(() => void this.hangUp().catch(() => {}));
   }
 
@@ -423,6 +436,7 @@ export class Call extends Emitter<CallEvents> {
   private renegotiate(): Promise<void> {
     return this.inTurn(async () => {
       const pc = this.need();
+      await this.settle(pc);
       await pc.setLocalDescription(await pc.createOffer());
       const answer = new Promise<RTCSessionDescriptionInit | null>((done) => (this.offered = done));
       try {

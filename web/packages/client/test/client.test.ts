@@ -526,6 +526,44 @@ describe('a call', () => {
     expect(FakeConnection.all).toHaveLength(1);
   });
 
+  it('takes early media for the answer that was lost with the connection', async () => {
+    const client = await open();
+    const call = await client.call('1002');
+    FakeSocket.last().say({ event: 'ringing', call: 'c1', status: 183, sdp: 'early' });
+    await settled();
+    await comesBack({ call: 'c1', state: 'up', outgoing: true, peer: '1002', name: '' });
+    expect(call.state).toBe('up');
+    expect(FakeConnection.last.log).toEqual(['local offer', 'remote pranswer early', 'remote answer early', 'local offer']);
+    expect(sent('offer')).toMatchObject({ call: 'c1', sdp: 'offer 2 restarted' });
+  });
+
+  it('finds a new way once it is up, where the one of early media was lost', async () => {
+    const client = await open();
+    await client.call('1002');
+    FakeSocket.last().say({ event: 'ringing', call: 'c1', status: 183, sdp: 'early' });
+    await settled();
+    FakeConnection.last.become('failed');
+    expect(FakeConnection.last.restarts).toBe(0);
+    FakeSocket.last().say({ event: 'answered', call: 'c1', sdp: 'theirs' });
+    await settled();
+    expect(FakeConnection.last.log.slice(-2)).toEqual(['remote answer theirs', 'local offer']);
+    expect(sent('offer')).toMatchObject({ call: 'c1', sdp: 'offer 2 restarted' });
+  });
+
+  it('finds a new way once its answer is there, where the one it had was lost meanwhile', async () => {
+    const client = await open();
+    let call: Call | undefined;
+    client.on('incoming', (c) => (call = c));
+    FakeSocket.last().say({ event: 'incoming', call: 'c7', peer: 'sip:1002@example.com', name: '', offer: 'their offer' });
+    FakeSocket.answer = (r) => {
+      if (r['op'] === 'answer') FakeConnection.last.become('failed');
+      return { ok: true };
+    };
+    await call?.answer();
+    await settled();
+    expect(sent('offer')).toMatchObject({ call: 'c7', sdp: 'offer 1 restarted' });
+  });
+
   it('sends digits, is transferred, is muted', async () => {
     const client = await open();
     const call = await client.call('1002');

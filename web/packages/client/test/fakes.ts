@@ -73,6 +73,7 @@ export class FakeConnection {
   localDescription: RTCSessionDescriptionInit | null = null;
   remoteDescription: RTCSessionDescriptionInit | null = null;
   currentRemoteDescription: RTCSessionDescriptionInit | null = null;
+  pendingRemoteDescription: RTCSessionDescriptionInit | null = null;
   onicecandidate: ((e: { candidate: unknown }) => void) | null = null;
   ontrack: ((e: unknown) => void) | null = null;
   transceivers = [{ direction: 'sendrecv', currentDirection: 'sendrecv', sender: { track: {} as unknown }, receiver: { track: { kind: 'audio' } } }];
@@ -99,6 +100,9 @@ export class FakeConnection {
       this.signalingState = 'stable';
       return;
     }
+    // As a browser: what is not asked for is refused.
+    if (this.signalingState !== 'stable' && this.signalingState !== (d.type === 'offer' ? 'have-local-offer' : 'have-remote-offer'))
+      throw new Error(`${d.type} in ${this.signalingState}`);
     this.localDescription = d;
     this.signalingState = d.type === 'offer' ? 'have-local-offer' : 'stable';
   }
@@ -108,7 +112,9 @@ export class FakeConnection {
       this.signalingState = 'stable';
       return;
     }
+    if (d.type === 'offer' && this.signalingState === 'have-remote-pranswer') throw new Error(`offer in ${this.signalingState}`);
     this.remoteDescription = d;
+    this.pendingRemoteDescription = d.type === 'answer' ? null : d;
     this.signalingState = d.type === 'offer' ? 'have-remote-offer' : d.type === 'pranswer' ? 'have-remote-pranswer' : 'stable';
   }
   async addIceCandidate(c: RTCIceCandidateInit): Promise<void> {
