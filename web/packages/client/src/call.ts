@@ -292,6 +292,12 @@ export class Call extends Emitter<CallEvents> {
     // Our answer has arrived, but not the word of it: what it spoke of is closed. The client hangs up.
     if (!this.connection || this.answering) return this.over({ by: 'failure', reason: 'its answer was lost with the connection' });
     this.become('up');
+    // What waits for an answer goes first: until then the server takes no offer of ours. One that it asks for is the new way itself.
+    if (listed.offer_wanted) {
+      this.connection.restartIce();
+      return this.reply(null);
+    }
+    if (listed.offer) this.reply({ type: 'offer', sdp: listed.offer });
     this.restart();
   }
 
@@ -411,6 +417,7 @@ export class Call extends Emitter<CallEvents> {
     this.exchanged(null);
     void this.inTurn(async () => {
       const pc = this.need();
+      await this.settle(pc);
       await this.rollBack();
       if (offer) {
         await this.describe(pc, offer);

@@ -564,6 +564,38 @@ describe('a call', () => {
     expect(sent('offer')).toMatchObject({ call: 'c7', sdp: 'offer 1 restarted' });
   });
 
+  it('answers an offer that waited for it before it makes its own', async () => {
+    const client = await open();
+    const call = await client.call('1002');
+    FakeSocket.last().say({ event: 'answered', call: 'c1', sdp: 'theirs' });
+    await settled();
+    const listed = { call: 'c1', state: 'up', outgoing: true, peer: '1002', name: '' };
+    const { log } = FakeConnection.last;
+    await comesBack({ ...listed, offer: 'their offer' });
+    expect(log.slice(2)).toEqual(['remote offer their offer', 'local answer', 'local offer']);
+    expect(ops()).toEqual(['hello', 'answer', 'offer']);
+    expect(sent('answer')).toMatchObject({ call: 'c1', sdp: 'our answer' });
+    FakeSocket.last().say({ event: 'answer', call: 'c1', sdp: 'theirs' });
+    await settled();
+    await comesBack({ ...listed, offer_wanted: true });
+    expect(ops()).toEqual(['hello', 'answer']);
+    expect(sent('answer')).toMatchObject({ call: 'c1', sdp: 'offer 3 restarted' });
+    FakeSocket.last().say({ event: 'answer', call: 'c1', sdp: 'theirs again' });
+    await settled();
+    expect(log.slice(-2)).toEqual(['local offer', 'remote answer theirs again']);
+    expect(call.state).toBe('up');
+  });
+
+  it('takes early media for the answer that was lost also where an offer waits', async () => {
+    const client = await open();
+    await client.call('1002');
+    FakeSocket.last().say({ event: 'ringing', call: 'c1', status: 183, sdp: 'early' });
+    await settled();
+    await comesBack({ call: 'c1', state: 'up', outgoing: true, peer: '1002', name: '', offer: 'their offer' });
+    expect(FakeConnection.last.log.slice(2)).toEqual(['remote answer early', 'remote offer their offer', 'local answer', 'local offer']);
+    expect(ops()).toEqual(['hello', 'answer', 'offer']);
+  });
+
   it('sends digits, is transferred, is muted', async () => {
     const client = await open();
     const call = await client.call('1002');
