@@ -140,6 +140,19 @@ describe('the telephone', () => {
     phone.close();
   });
 
+  it('answers once, and once more where that failed', async () => {
+    const phone = await phoneOn();
+    const call = rings('sip:1002@example.com');
+    const [line] = phone.lines;
+    call.answer.mockRejectedValueOnce(new Error('no microphone'));
+    await Promise.all([phone.answer(line!), phone.answer(line!)]);
+    expect(call.answer).toHaveBeenCalledOnce();
+    expect(news).toEqual(['phone.news.refused']);
+    await phone.answer(line!);
+    expect(call.state).toBe('up');
+    phone.close();
+  });
+
   it('says why a call did not come about', async () => {
     const phone = await phoneOn();
     for (const [status, key] of [[486, 'busy'], [603, 'declined'], [404, 'unknown'], [480, 'away'], [503, 'failed']] as const) {

@@ -12,6 +12,8 @@ export interface Line {
   call: Call;
   /** Milliseconds since 1970; 0: not answered. */
   answered: number;
+  /** Our answer is on its way: a second click is none. */
+  answering: boolean;
   quality: Quality | null;
   /** What either side has pressed. */
   pressed: string;
@@ -281,12 +283,16 @@ export class Softphone {
   }
 
   async answer(line: Line, video = false): Promise<void> {
+    if (line.answering) return;
+    line.answering = true;
     try {
       await this.holdOthers(line);
       await line.call.answer(this.media(video));
       void this.lookForDevices();
     } catch (e) {
       this.explain(e);
+    } finally {
+      line.answering = false;
     }
   }
 
@@ -345,7 +351,7 @@ export class Softphone {
   }
 
   private follow(call: Call): void {
-    const line: Line = { key: this.nextKey++, call, answered: 0, quality: null, pressed: '', heard: '', remote: null, pictures: 0, transferring: false, transferred: false };
+    const line: Line = { key: this.nextKey++, call, answered: 0, answering: false, quality: null, pressed: '', heard: '', remote: null, pictures: 0, transferring: false, transferred: false };
     this.lines = [...this.lines, line];
     const who = () => this.nameOf(call);
     call.on('state', (state) => {
