@@ -189,7 +189,7 @@ function Messages({ phone }: { phone: Softphone }) {
             rows={2}
             value={text}
             onInput={(e) => setText(e.currentTarget.value)}
-            onKeyDown={(e) => e.key === 'Enter' && !e.shiftKey && !e.isComposing && send(e)}
+            onKeyDown={(e) => e.key === 'Enter' && !e.shiftKey && !e.altKey && !e.isComposing && send(e)}
           />
         </div>
         <button type="submit" class="primary" disabled={phone.link !== 'online' || !text.trim() || !to.trim()}>

@@ -302,19 +302,23 @@ export function Lines({ phone }: { phone: Softphone }) {
   );
 }
 
-/** Alt+Enter answers, Alt+Backspace refuses or hangs up; digits are pressed into the call where nobody is writing. */
+/** Alt+Enter answers; where nobody is writing, Alt+Backspace refuses or hangs up and digits are pressed into the call. */
 export function useKeys(phone: Softphone | null): void {
   useEffect(() => {
     if (!phone) return;
     const pressed = (e: KeyboardEvent) => {
       const [ringing] = phone.ringing;
       const active = phone.active;
-      if (e.altKey && e.key === 'Enter' && ringing) void phone.answer(ringing);
-      else if (e.altKey && e.key === 'Backspace' && ringing) void phone.refuse(ringing);
-      else if (e.altKey && e.key === 'Backspace' && active) void phone.hangUp(active);
-      else if (!e.altKey && !e.ctrlKey && !e.metaKey && !e.repeat && /^[0-9*#]$/.test(e.key) && active?.call.state === 'up' && !writing()) phone.press(active, e.key);
+      let what: () => unknown;
+      if (e.altKey && e.key === 'Enter' && ringing) what = () => phone.answer(ringing);
+      // In a field of a Mac it takes a word away.
+      else if (e.altKey && e.key === 'Backspace' && ringing && !writing()) what = () => phone.refuse(ringing);
+      else if (e.altKey && e.key === 'Backspace' && active && !writing()) what = () => phone.hangUp(active);
+      else if (!e.altKey && !e.ctrlKey && !e.metaKey && /^[0-9*#]$/.test(e.key) && active?.call.state === 'up' && !writing()) what = () => phone.press(active, e.key);
       else return;
       e.preventDefault();
+      // A key that is held down is meant for one call.
+      if (!e.repeat) void what();
     };
     addEventListener('keydown', pressed);
     return () => removeEventListener('keydown', pressed);
