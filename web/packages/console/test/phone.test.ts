@@ -140,6 +140,39 @@ describe('the telephone', () => {
     phone.close();
   });
 
+  it('talks on the call that has become up last, and holds the others', async () => {
+    const phone = await phoneOn();
+    await phone.call('1002');
+    const dialled = phone.lines[0]!.call as unknown as InstanceType<typeof world.FakeCall>;
+    const answered = rings('sip:1003@example.com');
+    await phone.answer(phone.ringing[0]!);
+    expect(phone.active?.call).toBe(answered);
+    expect(answered.onHold).toBe(false);
+    dialled.become('up');
+    await settled();
+    expect(answered.onHold).toBe(true);
+    expect(dialled.onHold).toBe(false);
+    expect(phone.active?.call).toBe(dialled);
+    phone.close();
+  });
+
+  it('holds nobody late: a hold that is not answered keeps no other waiting', async () => {
+    const phone = await phoneOn();
+    const calls = ['sip:1002@example.com', 'sip:1003@example.com', 'sip:1004@example.com'].map(rings);
+    await phone.answer(phone.lines[0]!);
+    let answered: (_: undefined) => void = () => {};
+    calls[0]!.hold.mockImplementationOnce((on = true) => {
+      calls[0]!.onHold = on;
+      return new Promise((done) => (answered = done));
+    });
+    calls[1]!.become('up');
+    calls[2]!.become('up');
+    answered(undefined);
+    await settled();
+    expect(calls.map((c) => c.onHold)).toEqual([true, true, false]);
+    phone.close();
+  });
+
   it('answers once, and once more where that failed', async () => {
     const phone = await phoneOn();
     const call = rings('sip:1002@example.com');

@@ -223,9 +223,11 @@ function HeldLine({ phone, line }: { phone: Softphone; line: Line }) {
       <header>
         <Who phone={phone} line={line} />
         <div class="buttons-row">
-          <button type="button" aria-label={t('phone.resumeOf', { who })} onClick={() => void phone.hold(line, false)}>
-            {t('phone.resume')}
-          </button>
+          {line.call.onHold && (
+            <button type="button" aria-label={t('phone.resumeOf', { who })} onClick={() => void phone.hold(line, false)}>
+              {t('phone.resume')}
+            </button>
+          )}
           <button type="button" class="danger" aria-label={t('phone.hangUpOf', { who })} onClick={() => void phone.hangUp(line)}>
             {t('calls.hangup')}
           </button>

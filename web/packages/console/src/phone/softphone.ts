@@ -252,9 +252,10 @@ export class Softphone {
 
   // ---- calls
 
-  /** The one that is talked on: up or on its way, and not held by us. */
+  /** The one that is talked on: up and not held by us; else the one on its way. */
   get active(): Line | null {
-    return this.lines.find((l) => l.call.state !== 'incoming' && !l.call.onHold) ?? null;
+    const own = this.lines.filter((l) => l.call.state !== 'incoming' && !l.call.onHold);
+    return own.find((l) => l.call.state === 'up') ?? own[0] ?? null;
   }
 
   get ringing(): Line[] {
@@ -342,12 +343,11 @@ export class Softphone {
   }
 
   private async holdOthers(line: Line | null): Promise<void> {
-    for (const other of this.lines) {
-      if (other === line || other.call.state !== 'up' || other.call.onHold) continue;
-      const done = other.call.hold();
-      this.changed();
-      await done.catch(() => {});
-    }
+    // All at once: while one answers, another may have become the one that is talked on.
+    const others = this.lines.filter((l) => l !== line && l.call.state === 'up' && !l.call.onHold);
+    const done = others.map((l) => l.call.hold().catch(() => {}));
+    if (done.length > 0) this.changed();
+    await Promise.all(done);
   }
 
   private follow(call: Call): void {
@@ -358,6 +358,8 @@ export class Softphone {
       if (state === 'ringing') this.onNews('phone.news.ringing', { who: who() });
       if (state === 'up') {
         line.answered = Date.now();
+        // One that was dialled before another was answered is answered itself: it is talked on, whoever is on the line meanwhile waits.
+        void this.holdOthers(line);
         this.onNews('phone.news.up', { who: who() });
       }
       this.ring();
