@@ -297,13 +297,15 @@ export class Api {
     }
   }
 
+  /** Rejects where the session may go on: whoever sits here next would have it. */
   async signOut(): Promise<void> {
     try {
       await this.send('DELETE', '/session', {});
-    } finally {
-      this.csrf = '';
-      this.onSignedOut();
+    } catch (e) {
+      if (!(e instanceof ApiError) || e.status !== 401) throw e; // 401: it is over already
     }
+    this.csrf = '';
+    this.onSignedOut();
   }
 
   get<T>(path: string, options: Options = {}): Promise<T> {

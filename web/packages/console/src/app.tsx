@@ -17,7 +17,7 @@ import { PhoneProvider, usePhone } from './phone/context';
 import { PhoneBar, useKeys } from './phone/parts';
 import type { Softphone } from './phone/softphone';
 import { Choice, PageTitle } from './ui/parts';
-import { AppContext, may, remember, remembered, type App as AppValue } from './ui/state';
+import { AppContext, may, messageOf, remember, remembered, type App as AppValue } from './ui/state';
 
 interface PageEntry {
   path: string;
@@ -226,6 +226,15 @@ export function App() {
     void look();
   }, [api]);
 
+  const signOut = async () => {
+    try {
+      await api.signOut();
+    } catch (e) {
+      return announce(locale.t('signIn.outFailed', { why: messageOf(e) }));
+    }
+    phone.current?.close(); // who signs out hangs up; a call would keep the page otherwise
+  };
+
   const settings = (
     <Settings
       theme={theme}
@@ -245,10 +254,7 @@ export function App() {
           settings={settings}
           announce={announce}
           onPhone={onPhone}
-          onSignOut={() => {
-            phone.current?.close();
-            void api.signOut();
-          }}
+          onSignOut={() => void signOut()}
         />
       ) : (
         known && (

@@ -51,6 +51,27 @@ describe('the API', () => {
     await expect(api.get('/calls')).rejects.toBeInstanceOf(ApiError);
     expect(out).toHaveBeenCalledOnce();
   });
+  it('is signed out when the node says so, and not when it does not', async () => {
+    const api = new Api();
+    const out = vi.fn();
+    api.onSignedOut = out;
+    answer = () => new Response(JSON.stringify(session), { status: 200 });
+    await api.signIn('admin', 'pass');
+    answer = () => new Response('{"error":{"kind":"internal","message":"no"}}', { status: 503 });
+    await expect(api.signOut()).rejects.toMatchObject({ status: 503 });
+    answer = () => {
+      throw new TypeError('no network');
+    };
+    await expect(api.signOut()).rejects.toThrow('no network');
+    expect(out).not.toHaveBeenCalled();
+    answer = () => new Response(null, { status: 204 });
+    await api.signOut();
+    expect(asked[3]?.init.headers['X-CSRF-Token']).toBe('secret');
+    expect(out).toHaveBeenCalledOnce();
+    answer = () => new Response('{}', { status: 401 });
+    await api.signOut();
+    expect(out).toHaveBeenCalledTimes(2);
+  });
   it('reads how long to wait, and what is no JSON', async () => {
     const api = new Api();
     answer = () => new Response('no', { status: 429, headers: { 'Retry-After': '41' } });

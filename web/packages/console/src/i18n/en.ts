@@ -43,6 +43,7 @@ export const en = {
   'signIn.limited': 'Too many wrong passwords. Try again in {seconds} s.',
   'signIn.busy': 'The node is busy. Try again.',
   'signIn.out': 'Sign out',
+  'signIn.outFailed': 'Still signed in: {why}',
   'signIn.ended': 'The session has ended. Sign in again.',
 
   'role.viewer': 'Viewer',

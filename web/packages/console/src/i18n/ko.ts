@@ -43,6 +43,7 @@ export const ko: Catalogue = {
   'signIn.limited': '비밀번호를 너무 많이 틀렸습니다. {seconds}초 뒤에 다시 시도하세요.',
   'signIn.busy': '노드가 바쁩니다. 다시 시도하세요.',
   'signIn.out': '로그아웃',
+  'signIn.outFailed': '로그아웃하지 못했습니다: {why}',
   'signIn.ended': '세션이 끝났습니다. 다시 로그인하세요.',
 
   'role.viewer': '조회자',
