@@ -113,6 +113,20 @@ describe('the telephone', () => {
     expect(world.FakeClient.last.gone).toBe(true);
   });
 
+  it('is on once when it is turned off and on in haste', async () => {
+    const phone = new Softphone({ post, get: vi.fn() } as unknown as Api, session);
+    phone.turnOn();
+    phone.turnOff();
+    phone.turnOn();
+    await settled();
+    expect(post).toHaveBeenCalledOnce();
+    expect(phone.registered).toBe(true);
+    phone.turnOff();
+    await settled();
+    expect(phone).toMatchObject({ link: 'offline', registered: false });
+    phone.close();
+  });
+
   it('does not try again where it is refused', async () => {
     post = vi.fn(async () => {
       throw new ApiError(403, 'forbidden', 'the subscriber is disabled');

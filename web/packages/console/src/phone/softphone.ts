@@ -5,6 +5,7 @@ import { ApiError, type Api, type Session } from '../api';
 import type { Key, Values } from '../i18n';
 import { remember, remembered } from '../ui/state';
 import { choose, chosen, constraintOf, findDevices, noDevices, openDevices, type Devices, type Kind } from './devices';
+import { ownInstance } from './instance';
 import { Sounds, type Tone } from './sounds';
 
 export interface Line {
@@ -90,6 +91,8 @@ export class Softphone {
 
   readonly sounds = new Sounds();
   private client: Client | null = null;
+  /** Changes with each attempt to connect, and with the end of all. */
+  private turn = 0;
   private readonly listeners = new Set<() => void>();
   private nextKey = 1;
   private timers: ReturnType<typeof setInterval>[] = [];
@@ -153,6 +156,7 @@ export class Softphone {
 
   private end(): void {
     this.wanted = false;
+    ++this.turn;
     clearTimeout(this.retry);
     for (const t of this.timers.splice(0)) clearInterval(t);
     const client = this.client;
@@ -165,11 +169,14 @@ export class Softphone {
   }
 
   private async connect(): Promise<void> {
+    const turn = ++this.turn;
+    const instance = await ownInstance();
+    if (turn !== this.turn) return; // turned off meanwhile, and perhaps on again
     const client = new Client({
       url: `wss://${location.host}/rtc`,
       user: this.session.account,
       token: () => this.ticket(),
-      instance: this.instance(),
+      instance,
       getMedia: openDevices,
     });
     this.client = client;
@@ -215,18 +222,6 @@ export class Softphone {
     } catch (e) {
       if (e instanceof ApiError && (e.status === 401 || e.status === 403)) throw new RequestError('unauthorized', e.message);
       throw e;
-    }
-  }
-
-  /** Of this tab: after a reload the registrar takes it for the same telephone, another tab is another one. */
-  private instance(): string {
-    const name = 'tandem.instance';
-    try {
-      const known = sessionStorage.getItem(name) ?? crypto.randomUUID();
-      sessionStorage.setItem(name, known);
-      return known;
-    } catch {
-      return crypto.randomUUID();
     }
   }
 
