@@ -1,5 +1,5 @@
 // What a subscriber sees who signed in with the password of his telephone: his own, and nothing else.
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import { address, at, type OwnCall, type Page, type Registration, type Voicemail } from '../api';
 import { duration } from '../format';
 import { useLocale } from '../i18n';
@@ -21,9 +21,15 @@ function Messages() {
   const [playing, setPlaying] = useState(0);
   const loaded = useLoad((o) => api.get<Page<Voicemail>>('/me/messages', o), 'messages', 15_000);
   const from = (m: Voicemail) => m.from_display || m.from;
-  const play = async (m: Voicemail) => {
+  const told = useRef(0);
+  const play = (m: Voicemail) => {
+    told.current = 0;
     setPlaying(m.id);
-    if (m.heard) return;
+  };
+  /** Once there has been a second of sound, or all of it: a click may be followed by none. The end alone would leave new what somebody has heard enough of. */
+  const heard = async (m: Voicemail, element: HTMLAudioElement) => {
+    if (m.heard || told.current === m.id || !(element.ended || (element.currentTime >= 1 && !element.paused))) return;
+    told.current = m.id; // it goes on playing meanwhile
     try {
       await api.put(`/me/messages${at(String(m.id))}`, { heard: true });
     } catch (e) {
@@ -66,9 +72,15 @@ function Messages() {
                 cell: (m) => (
                   <div class="buttons-row">
                     {playing === m.id ? (
-                      <audio controls autoplay src={address(`/me/messages${at(String(m.id))}/sound`)} />
+                      <audio
+                        controls
+                        autoplay
+                        src={address(`/me/messages${at(String(m.id))}/sound`)}
+                        onTimeUpdate={(e) => void heard(m, e.currentTarget)}
+                        onEnded={(e) => void heard(m, e.currentTarget)}
+                      />
                     ) : (
-                      <button type="button" class="small" aria-label={t('home.playOf', { from: from(m) })} onClick={() => void play(m)}>
+                      <button type="button" class="small" aria-label={t('home.playOf', { from: from(m) })} onClick={() => play(m)}>
                         {t('home.play')}
                       </button>
                     )}
