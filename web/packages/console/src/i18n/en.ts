@@ -266,6 +266,7 @@ export const en = {
   'home.confirm': 'Remove the message of {from}?',
   'home.when': 'When',
   'home.party': 'With',
+  'home.nameless': 'Number withheld',
 
   'phone.title': 'Telephone',
   'phone.offHint': 'This page can be your telephone: calls to your number ring here while it is on, beside your other telephones.',

@@ -266,6 +266,7 @@ export const ko: Catalogue = {
   'home.confirm': '{from} 메시지를 삭제할까요?',
   'home.when': '시각',
   'home.party': '상대',
+  'home.nameless': '발신번호 표시제한',
 
   'phone.title': '전화',
   'phone.offHint': '이 페이지를 전화기로 쓸 수 있습니다. 켜 두면 내 번호로 오는 전화가 다른 전화기와 함께 여기에서도 울립니다.',

@@ -141,7 +141,7 @@ export function Home() {
                 cell: (c) => (
                   <>
                     <span class="on-telephone">{way(c)}</span>
-                    {c.display || c.party} {c.display && <span class="long">({c.party})</span>}
+                    {c.display || c.party || t('home.nameless')} {c.display && <span class="long">({c.party})</span>}
                   </>
                 ),
               },

@@ -92,7 +92,7 @@ function History({ phone, onCall }: { phone: Softphone; onCall: (number: string)
               cell: (c) => (
                 <span class="clip" title={c.display ? `${c.display} (${c.party})` : c.party}>
                   {c.direction === 'in' && !c.answer ? <Tag kind="bad">{t('home.missed')}</Tag> : <Tag kind="plain">{t(`home.${c.direction}`)}</Tag>}{' '}
-                  {c.display || c.party}
+                  {c.display || c.party || t('home.nameless')}
                 </span>
               ),
             },
