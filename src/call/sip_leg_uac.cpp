@@ -192,6 +192,7 @@ void SipLeg::send_prack(Turn& turn, sip::Dialog& dialog, const sip::Message& res
   request.method = Method::prack;
   request.rest = std::move(w).finish();
   request.path = invitation_.path;
+  request.server_name = invitation_.server_name;
   request.user = user(Purpose::prack);
   request.shard = shard_;
   request.keep_transport = true;

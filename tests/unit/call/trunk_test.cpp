@@ -506,5 +506,44 @@ TEST_F(TrunkInbound, TheAddressesOfTheHostsNameAreItsSources) {
   EXPECT_EQ(from("203.0.113.11:5080", ""), nullptr);
 }
 
+// ---- connections
+
+/// A trunk over TLS, to which we open the connection.
+struct TrunkConnection : ::testing::Test {
+  static port::PlanRows rows() {
+    port::PlanRows rows = trunk_rows();
+    rows.trunks[0].transport = port::Transport::tls;
+    rows.trunks[0].tls_name = "sbc.carrier.example";
+    return rows;
+  }
+  TrunkConnection() {
+    sw.lose = [this](const port::Send& s) {
+      if (s.path.remote == carrier.addr) names.push_back(s.server_name);
+      return false;
+    };
+  }
+  Switch sw{CallConfig{}, rows()};
+  Phone a{sw, "1001", "198.51.100.1:5060"};
+  Phone carrier{sw, "trunk:carrier", "203.0.113.10:5060"};
+  std::vector<std::string> names;  // whose certificate was wanted of what was sent to the carrier
+};
+
+/// Another name than the INVITE's, or none, would have a connection of its own.
+TEST_F(TrunkConnection, APrackAsksForTheSameCertificateAsTheInvite) {
+  a.call("0301234567");
+  carrier.expect("INVITE");
+  carrier.reply(carrier.invite_text, 183, sdp(carrier.media), "Require: 100rel\r\nRSeq: 77\r\n");
+  carrier.expect("PRACK");
+  EXPECT_EQ(names, std::vector<std::string>(2, "sbc.carrier.example"));
+  carrier.ok();
+  carrier.answer();
+  carrier.expect("ACK");
+  a.expect(183);
+  a.expect(200);
+  a.ack();
+  hang_up(a, carrier);
+  sw.expect_empty();
+}
+
 }  // namespace
 }  // namespace tandem::call::test
