@@ -76,7 +76,9 @@ struct Limits {
   Duration connect = seconds(5);
   Duration tls_handshake = seconds(10);
   Duration partial_message = seconds(10);  // from the first byte of a message to its last
-  Duration idle = minutes(15);             // neither reads nor writes
+  /// Neither reads nor writes. Longer than half a session of an hour, when it is refreshed (RFC 4028 section
+  /// 10): a call without keep-alives keeps its connection.
+  Duration idle = minutes(35);
   Duration write_stall = seconds(15);      // bytes queued and none taken
   WebSocketLimits websocket;               // of each
   Duration websocket_ping = seconds(30);   // nothing read for so long: a ping
