@@ -140,7 +140,12 @@ void SipLeg::on_refer(Turn& turn, sip::ServerTxId server, const sip::Message& re
 
 void SipLeg::answer_transfer(Turn& turn, int status) {
   if (!refer_tx_) return;
-  respond(turn, std::exchange(refer_tx_, sip::ServerTxId{}), status);
+  const sip::ServerTxId server = std::exchange(refer_tx_, sip::ServerTxId{});
+  if (refer_silent_ && status < 300)  // confirmed, or the peer waits for a NOTIFY (RFC 4488 section 4)
+    respond_with(turn, server, status, {{"Refer-Sub", "false"}});
+  else
+    respond(turn, server, status);
+  touch();
   if (status >= 300) refer_cseq_.reset();
 }
 

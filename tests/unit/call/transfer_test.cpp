@@ -41,6 +41,20 @@ TEST_F(Transfers, Blind) {
   sw.expect_empty();
 }
 
+TEST_F(Transfers, WhoWantsNoReportsIsToldThatNoneWillCome) {  // RFC 4488 section 4
+  connect(a, b);
+  b.request("REFER", "", "Refer-To: <sip:1003@" + domain + ">\r\nRefer-Sub: false\r\n");
+  EXPECT_EQ(b.expect(202).header(sip::HeaderId::refer_sub).value_or(""), "false");
+  c.expect("INVITE");
+  c.ring();
+  c.answer();
+  c.expect("ACK");
+  b.expect("BYE");
+  b.ok();
+  hang_up(a, c);
+  sw.expect_empty();
+}
+
 /// Nobody is left that could have it back: it hears what the target said, and is hung up.
 TEST_F(Transfers, WhoseTargetIsBusyAndWhoseReferrerHasGone) {
   connect(a, b);
