@@ -99,6 +99,8 @@ port::Path SipLeg::next_path() const {
   const bool same_host = *ip == path.remote.ip;
   if (!same_host && ip->is_private()) return path;
   const auto transport = transport_of(*uri);
+  // A stream of ours that is opened again goes where it led, unless the peer names another port for streams.
+  if (!transport && same_host && uac_ && port::is_reliable(path.transport)) return path;
   if (transport && *transport != path.transport) {
     path.transport = *transport;
     path.flow = {};
@@ -106,6 +108,53 @@ port::Path SipLeg::next_path() const {
   const bool secure = port::is_secure(path.transport);
   path.remote = {*ip, uri->port ? uri->port : static_cast<uint16_t>(secure ? 5061 : 5060)};
   return path;
+}
+
+/// Does the peer take connections? To whom we opened one we can open another. Who opened it to us can be
+/// asked for at an address of its own that we have seen it use; behind a NAT, and on a WebSocket, a telephone
+/// has none.
+bool SipLeg::connects_anew() const {
+  if (!port::is_reliable(dialog_.path.transport)) return false;
+  if (uac_) return invitation_.path.remote && !invitation_.path.flow;
+  if (port::is_websocket(dialog_.path.transport)) return false;
+  const auto uri = sip::Uri::parse(dialog_.next_hop_uri());
+  const auto ip = uri.ok() ? IpAddress::parse(uri->host) : std::nullopt;
+  return ip && *ip == dialog_.path.remote.ip;
+}
+
+/// The connection a request failed on is left behind, so that the next is sent over another. False: there is
+/// none, or the request had been sent over another already.
+bool SipLeg::leave_connection(const sip::TuEvent& failed) {
+  if (failed.kind != sip::TuEvent::Kind::transport_failed || !failed.path.flow || !connects_anew())
+    return false;
+  // The peer may have come over a connection of its own since; its port there is nobody's to connect to.
+  if (uac_) dialog_.path = invitation_.path;
+  dialog_.path.flow = {};
+  touch();
+  return true;
+}
+
+/// Connections end while calls go on: an idle one is closed on either side. One that is gone says nothing
+/// about the dialog (RFC 3261 section 12), so its request is sent once more. True: it is out.
+bool SipLeg::send_again(Turn& turn, const sip::TuEvent& failed, Purpose purpose) {
+  if (purpose == Purpose::bye) {
+    if (state_ != State::closing || !leave_connection(failed)) return false;
+    send_bye(turn, release_cause_, dialog_);
+    return true;
+  }
+  const bool offer = purpose == Purpose::offer;
+  if (state_ != State::confirmed || bye_tx_ || withdrawn_ || !(offer ? local_offer_ : refresh_out_) ||
+      !leave_connection(failed))
+    return false;
+  local_offer_ = refresh_out_ = false;
+  offer_tx_ = {};
+  if (offer) {
+    if (queued_offer_.empty()) queued_offer_ = offer_body_;
+    offer_over(turn);
+  } else {
+    send_refresh(turn);
+  }
+  return true;
 }
 
 sip::ClientTxId SipLeg::send_text(Turn& turn, std::string_view method, sip::Writer&& writer,
@@ -189,8 +238,17 @@ void SipLeg::send_bye(Turn& turn, const Cause& cause, sip::Dialog& dialog) {
   closing_until_ = turn.now.mono + world_->config.timers.timer_f() + seconds(5);
 }
 
+/// The leg ends by itself: no offer of either side will be answered any more, and no transaction may wait.
+void SipLeg::end_offers(Turn& turn) {
+  if (uas_offer_tx_) respond(turn, std::exchange(uas_offer_tx_, sip::ServerTxId{}), 481);
+  if (offer_tx_ && !withdrawn_) world_->transactions.cancel(turn.now, offer_tx_, turn.out);
+  local_offer_ = refresh_out_ = withdrawn_ = false;
+  offer_tx_ = {};
+}
+
 /// The dialog is over because of the peer or of a failure; tells the call once.
 void SipLeg::peer_released(Turn& turn, Cause cause, bool by_peer) {
+  if (!by_peer) end_offers(turn);
   final_2xx_.stop();
   provisional_.on_final();
   session_timer_.stop();

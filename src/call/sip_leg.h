@@ -192,12 +192,16 @@ class SipLeg final : public Leg {
   sip::ClientTxId send_text(Turn& turn, std::string_view method, sip::Writer&& writer,
                             std::string_view content_type, std::string_view body, Purpose purpose);
   port::Path next_path() const;
+  bool connects_anew() const;
+  bool leave_connection(const sip::TuEvent& failed);
+  bool send_again(Turn& turn, const sip::TuEvent& failed, Purpose purpose);
   void standard_headers(sip::Writer& writer) const;
   void session_headers(sip::Writer& writer) const;
   void answer_session_timer(Turn& turn, sip::Writer& writer, const sip::Message& request);
   void respond(Turn& turn, sip::ServerTxId server, int status, std::string_view body = {},
                port::CommitId after = 0);
   void peer_released(Turn& turn, Cause cause, bool by_peer);
+  void end_offers(Turn& turn);
   void send_bye(Turn& turn, const Cause& cause, sip::Dialog& dialog);
   void learn_peer(const sip::Message& message);
 
@@ -243,6 +247,7 @@ class SipLeg final : public Leg {
   void offer_over(Turn& turn);
   void send_refresh(Turn& turn);
   void on_refresh_response(Turn& turn, const sip::Message& response);
+  void refresh_failed(Turn& turn, int status);
   Duration glare_delay();
   bool interval_too_small(Turn& turn, sip::ServerTxId server, const sip::Message& request);
   void dialog_gone(Turn& turn, int status);

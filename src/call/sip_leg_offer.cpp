@@ -269,11 +269,24 @@ void SipLeg::on_refresh_response(Turn& turn, const sip::Message& response) {
   offer_over(turn);
 }
 
+/// A peer that cannot be connected to now may be a little later: the session timer knows how long to try.
+void SipLeg::refresh_failed(Turn& turn, int status) {
+  if (status == 408 || state_ != State::confirmed || bye_tx_ || !refresh_out_ || !connects_anew())
+    return dialog_gone(turn, status);
+  refresh_out_ = false;
+  offer_tx_ = {};
+  touch();
+  session_timer_.retry_refresh(turn.now, seconds(10));
+  offer_over(turn);
+}
+
 /// 481, 408 or silence to a request inside the dialog ends it (RFC 3261 section 12.2.1.2).
 void SipLeg::dialog_gone(Turn& turn, int status) {
-  local_offer_ = refresh_out_ = withdrawn_ = false;
-  offer_tx_ = {};
-  if (state_ != State::confirmed || bye_tx_) return;
+  if (state_ != State::confirmed || bye_tx_) {
+    local_offer_ = refresh_out_ = withdrawn_ = false;
+    offer_tx_ = {};
+    return;
+  }
   const Cause cause =
       Cause::from_q850(status == 481 ? 41 : 102, status == 481 ? "Dialog lost" : "Peer silent");
   if (status == 481)

@@ -81,6 +81,7 @@ void SipLeg::invite_failed(Turn& turn, Cause cause, bool by_peer, std::vector<st
   const bool told = state_ == State::cancelling;
   state_ = State::ended;
   invite_tx_ = {};
+  end_offers(turn);  // an early UPDATE of the peer's may wait
   touch();
   if (told) return;
   LegEvent e;
@@ -127,12 +128,16 @@ void SipLeg::on_client(Turn& turn, sip::TuEvent& event) {
         invite_failed(turn, Cause::from_status(status, status == 408 ? "No answer" : "Unreachable"));
       break;
     case Purpose::offer:
+      if (send_again(turn, event, purpose)) return;
       if (patient_offer_ && local_offer_) return offer_unanswered(turn, status);
-      [[fallthrough]];
-    case Purpose::refresh:
       dialog_gone(turn, status);
       break;
+    case Purpose::refresh:
+      if (send_again(turn, event, purpose)) return;
+      refresh_failed(turn, status);
+      break;
     case Purpose::bye:
+      if (send_again(turn, event, purpose)) return;
       if (state_ == State::closing) state_ = State::ended;
       touch();
       break;

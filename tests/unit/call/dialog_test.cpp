@@ -462,5 +462,153 @@ TEST_F(Dialogs, OperatorHangsUp) {
   sw.expect_empty();
 }
 
+// ---- connections
+
+/// B is called over a connection that we open to it, which ends when the call is up.
+struct Connected : Dialogs {
+  Connected() {
+    sw.connection_transport = port::Transport::tcp;
+    sw.connections[b.addr] = {0, 0, 7, 1};
+    sw.bindings["1002"].front().path.transport = port::Transport::tcp;
+    sw.lose = [this](const port::Send& s) {
+      if (s.path.remote != b.addr) return false;
+      const bool lost = unreachable || (closed && s.path.flow);
+      if (lost && s.notify) failed.push_back(s.notify);
+      path = s.path;
+      return lost;
+    };
+  }
+  /// What was lost is heard of.
+  void hear_of_it() {
+    EXPECT_TRUE(b.quiet());
+    EXPECT_EQ(failed.size(), 1u);
+    for (const port::SendId send : std::exchange(failed, {})) sw.fail(send);
+  }
+  void expect_anew() const {
+    EXPECT_FALSE(path.flow);
+    EXPECT_EQ(path.transport, port::Transport::tcp);
+  }
+  bool closed = false;       // the connection is
+  bool unreachable = false;  // and no other can be had
+  std::vector<port::SendId> failed;
+  port::Path path;  // of what was sent to B last
+};
+
+TEST_F(Connected, AnOfferIsSentOverAnother) {
+  connect(a, b);
+  closed = true;
+  a.request("INVITE", sdp(a.media, "9 0 101", "a=rtpmap:9 G722/8000\r\n"));
+  hear_of_it();
+  EXPECT_THAT(std::string(b.expect("INVITE").body_text()), HasSubstr("G722"));
+  expect_anew();
+  b.reply(b.request_text, 200, sdp(b.media, "9 101", "a=rtpmap:9 G722/8000\r\n"));
+  b.expect("ACK");
+  a.expect(200);
+  a.ack();
+  EXPECT_EQ(sw.calls->call_count(), 1u);
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+TEST_F(Connected, AByeIsSentOverAnother) {
+  connect(a, b);
+  closed = true;
+  a.bye();
+  a.expect(200);
+  hear_of_it();
+  b.expect("BYE");
+  expect_anew();
+  b.ok();
+  sw.expect_empty();
+}
+
+TEST_F(Connected, AByeIsTriedTwiceAndNotMore) {
+  connect(a, b);
+  closed = unreachable = true;
+  a.bye();
+  a.expect(200);
+  hear_of_it();
+  hear_of_it();
+  EXPECT_TRUE(failed.empty());
+  sw.expect_empty();
+  EXPECT_TRUE(b.quiet());
+}
+
+TEST_F(Connected, ARefreshIsSentOverAnotherUntilOneCanBeHad) {
+  sw.calls.reset();
+  sw.config.session_expires = 90;
+  sw.config.media_timeout = {};
+  sw.build();
+  const auto refreshed = [](Phone& p) {
+    p.expect("INVITE");
+    p.reply(p.request_text, 200, sdp(p.media));
+    p.expect("ACK");
+  };
+  connect(a, b);
+  closed = true;
+  sw.advance(seconds(45));
+  refreshed(a);
+  hear_of_it();
+  expect_anew();
+  refreshed(b);
+  unreachable = true;
+  sw.advance(seconds(45));
+  refreshed(a);
+  hear_of_it();
+  EXPECT_TRUE(failed.empty());
+  EXPECT_EQ(sw.calls->call_count(), 1u);
+  unreachable = false;
+  sw.advance(seconds(10));
+  refreshed(b);
+  EXPECT_EQ(sw.calls->call_count(), 1u);
+  hang_up(a, b);
+  sw.expect_empty();
+}
+
+// ---- a leg that ends by itself leaves no transaction behind
+
+TEST_F(Dialogs, WhoSaysThatTheDialogIsGoneHasItsOfferAnswered) {
+  connect(a, b);
+  a.request("INVITE", sdp(a.media, "9 101", "a=rtpmap:9 G722/8000\r\n"));
+  a.expect(100);
+  b.expect("INVITE");
+  const std::string reinvite = b.request_text;
+  b.reply(reinvite, 180);
+  b.request("INFO", "hello", "", "text/plain");
+  b.expect(200);
+  a.expect("INFO");
+  a.reply(a.request_text, 481);
+  a.expect(481);
+  a.ack_failure();
+  b.expect("CANCEL");
+  b.ok();
+  b.expect("BYE");
+  b.ok();
+  b.reply(reinvite, 487);
+  b.expect("ACK");
+  sw.expect_empty();
+}
+
+TEST_F(Dialogs, WhoSaysThatTheDialogIsGoneHasOurOfferCancelled) {
+  connect(a, b);
+  a.request("INVITE", sdp(a.media, "9 101", "a=rtpmap:9 G722/8000\r\n"));
+  b.expect("INVITE");
+  const std::string reinvite = b.request_text;
+  b.reply(reinvite, 100);
+  a.request("INFO", "hello", "", "text/plain");
+  b.expect("INFO");
+  b.reply(b.request_text, 481);
+  b.expect("CANCEL");
+  b.ok();
+  b.reply(reinvite, 487);
+  b.expect("ACK");
+  a.expect(200);  // the INFO
+  a.expect(488);
+  a.ack_failure();
+  a.expect("BYE");
+  a.ok();
+  sw.expect_empty();
+}
+
 }  // namespace
 }  // namespace tandem::call::test

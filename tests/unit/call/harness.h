@@ -157,7 +157,7 @@ struct Switch {
     p.remote = remote;
     p.flow = {0, 0, 1, 1};
     if (const auto it = connections.find(remote); it != connections.end()) {
-      p.transport = port::Transport::wss;
+      p.transport = connection_transport;
       p.flow = it->second;
     }
     return p;
@@ -168,6 +168,13 @@ struct Switch {
     std::vector<sip::TuEvent> events;
     tx->on_message(now, std::move(*message), path_from(from), out, events);
     feed(events, from);
+    pump();
+  }
+  /// What was sent under that id did not leave: its connection is gone.
+  void fail(port::SendId send) {
+    std::vector<sip::TuEvent> events;
+    tx->on_send_failed(now, send, out, events);
+    feed(events, {});
     pump();
   }
   void feed(std::vector<sip::TuEvent>& events, const SocketAddress& from) {
@@ -337,7 +344,8 @@ struct Switch {
   std::map<std::string, std::vector<port::Contact>> bindings;
   std::map<SocketAddress, std::string> users;
   std::map<SocketAddress, std::string> trunks;
-  std::map<SocketAddress, port::FlowId> connections;  // WebSockets; everybody else speaks UDP
+  std::map<SocketAddress, port::FlowId> connections;  // everybody else speaks UDP
+  port::Transport connection_transport = port::Transport::wss;
   std::map<std::string, std::vector<std::string>> names;
   std::map<std::string, port::SoundPtr> sounds;  // by the name of their file
   std::shared_ptr<Lines> lines;

@@ -545,5 +545,34 @@ TEST_F(TrunkConnection, APrackAsksForTheSameCertificateAsTheInvite) {
   sw.expect_empty();
 }
 
+TEST_F(TrunkConnection, AByeOverAnotherConnectionAsksForTheSameCertificate) {
+  sw.connection_transport = port::Transport::tls;
+  sw.connections[carrier.addr] = {0, 0, 7, 1};
+  a.call("0301234567");
+  carrier.expect("INVITE");
+  carrier.answer();
+  carrier.expect("ACK");
+  a.expect(200);
+  a.ack();
+  names.clear();
+  port::SendId failed = 0;
+  sw.lose = [&](const port::Send& s) {
+    if (s.path.remote != carrier.addr) return false;
+    names.push_back(s.server_name);
+    if (s.path.flow) failed = s.notify;
+    return static_cast<bool>(s.path.flow);
+  };
+  a.bye();
+  a.expect(200);
+  EXPECT_TRUE(carrier.quiet());
+  ASSERT_NE(failed, 0u);
+  sw.fail(failed);
+  carrier.expect("BYE");
+  carrier.ok();
+  EXPECT_EQ(names, std::vector<std::string>(2, "sbc.carrier.example"));
+  sw.lose = {};
+  sw.expect_empty();
+}
+
 }  // namespace
 }  // namespace tandem::call::test
