@@ -68,9 +68,22 @@ void Worker::Impl::request(Now now, sip::TuEvent&& e) {
 void Worker::Impl::in_dialog(Now now, sip::TuEvent&& e, const sip::Message& m) {
   const std::string_view tag = m.to_tag();
   if (notifier.owns_dialog(tag)) return notifier.on_sip(now, std::move(e), out);
-  if (calls.owns_dialog(tag)) return calls.on_sip(now, std::move(e), {}, out);
+  if (calls.owns_dialog(tag)) {
+    trying(now, e.server);
+    return calls.on_sip(now, std::move(e), {}, out);
+  }
+  // Anybody can make up a tag: nothing is kept of it.
   unknown_dialog.add();
-  respond(now, e.server, 481);
+  transactions.respond_repeatable(now, e.server, sip::response_to(m, e.path.remote, 481, {}).finish(), out);
+}
+
+/// An INVITE is told 100 when somebody takes it who may need time. A challenge comes without: it is kept
+/// nowhere, so it must be asked for again when it is lost, and who has had a 100 does not ask again.
+void Worker::Impl::trying(Now now, sip::ServerTxId server) {
+  const sip::Message* m = transactions.request_of(server);
+  const port::Path* path = transactions.path_of(server);
+  if (!m || !path || m->method() != sip::Method::invite) return;
+  transactions.respond(now, server, sip::response_to(*m, path->remote, 100, {}).finish(), out);
 }
 
 /// A certificate says more than an address.
@@ -95,6 +108,7 @@ void Worker::Impl::who(Now now, sip::TuEvent&& e, const sip::Message& m) {
     identity.kind = call::Identity::Kind::trunk;
     identity.trunk = trunk->row.name;
     identity.domain = trunk->row.domain;
+    trying(now, e.server);
     return accepted(now, e.server, path, identity);
   }
   if (m.method() == sip::Method::options && uri->is_sip() && uri->user.empty())
@@ -142,6 +156,7 @@ void Worker::Impl::look_up(Now now, Waiting w) {
     waiting_full.add();
     return respond(now, server, 503);
   }
+  trying(now, server);
   transactions.set_user(server, {Room::auth, slot.packed(), 0});
   out.ask(port::AskSubscriber{claimed}, now.mono + settings.ask_timeout, {Room::auth, slot.packed()});
 }

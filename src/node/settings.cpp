@@ -200,6 +200,7 @@ WorkerSettings make_settings(const NodeConfig& config, const NodeKeys& keys, uin
   s.timers = config.sip.timers;
   s.transactions = {config.limits.transactions, config.limits.transactions};
   s.transaction_policy.tcp_for_large = config.sip.tcp_for_large;
+  s.transaction_policy.trying_at_once = false;  // the worker sends it to whom it does not challenge
   s.auth.algorithms = algorithms(config.sip.digest);
   s.auth.nonce_lifetime = config.sip.nonce_lifetime;
   s.auth.key = keys.nonces;

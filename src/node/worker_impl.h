@@ -95,6 +95,7 @@ struct Worker::Impl {
   void challenge(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path,
                  std::string_view realm, bool stale, bool token_refused = false);
   void respond(Now now, sip::ServerTxId server, int status, std::string_view reason = {});
+  void trying(Now now, sip::ServerTxId server);
   void options(Now now, sip::ServerTxId server, const sip::Message& m, const port::Path& path);
   bool may_speak_as(const sip::Message& m, const port::Subscriber& subscriber) const;
   std::string challenge_realm(const std::string& domain) const;

@@ -230,8 +230,13 @@ void TransactionLayer::Impl::respond(Now now, ServerTxId id, Buffer response, po
 
 void TransactionLayer::Impl::respond_repeatable(Now now, ServerTxId id, Buffer response, port::Outbox& out) {
   const ServerTransaction* tx = servers.find(id);
-  if (!tx || tx->state != TxState::trying || port::is_reliable(tx->path.transport) ||
-      status_of(response.text()) < 200)
+  const int status = status_of(response.text());
+  // A client that has had a provisional answer to its INVITE repeats it no more: a lost final one would be
+  // lost for good.
+  const bool invite = tx && tx->method == Method::invite;
+  const bool unheard = tx && (invite ? tx->state == TxState::proceeding && tx->response.empty()
+                                     : tx->state == TxState::trying);
+  if (!unheard || port::is_reliable(tx->path.transport) || status < (invite ? 300 : 200))
     return respond(now, id, std::move(response), 0, out);
   send_response(*tx, id, std::move(response), out);
   server_index.erase(tx->hash, id);

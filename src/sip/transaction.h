@@ -131,7 +131,8 @@ class TransactionLayer {
   void respond(Now now, ServerTxId id, Buffer response, port::Outbox& out, port::CommitId after = 0);
   /// A final response that any repetition of the request may get again (a challenge): over UDP nothing is
   /// kept of it for Timer J, the id is dead at once and no `done` comes. Section 8.2.7 wants the same To tag
-  /// each time: repeatable_tag(). To an INVITE, and over connections, it is respond().
+  /// each time: repeatable_tag(). Over connections, and to an INVITE that has had a provisional answer (100
+  /// among them: its client repeats it no more), it is respond(). The ACK of such an answer matches nothing.
   void respond_repeatable(Now now, ServerTxId id, Buffer response, port::Outbox& out);
   std::string repeatable_tag(ServerTxId id) const;
   /// The request of a server transaction (for building responses): from its event until respond() was given

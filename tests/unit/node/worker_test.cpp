@@ -389,6 +389,50 @@ TEST_F(Workers, WhatDoesNotParseIsAnswered) {  // RFC 3261 sections 8.2 and 21.4
   EXPECT_EQ(hear(1, text), "");  // a response is never answered
 }
 
+/// Who sends INVITEs and never answers a challenge costs no transaction: there is nothing that would be sent
+/// again.
+TEST_F(Workers, AnInviteThatIsChallengedLeavesNothing) {
+  const auto to_tag = [](const std::string& response) {
+    const size_t at = response.find(";tag=", response.find("\r\nTo: ")) + 5;
+    return response.substr(at, response.find("\r\n", at) - at);
+  };
+  const auto expect_silence = [&] {
+    sent.clear();
+    for (int i = 0; i < 40; ++i) {
+      now.mono = now.mono + seconds(1);
+      now.wall = now.wall + seconds(1);
+      for (uint16_t w = 0; w < worker_count; ++w) {
+        workers[w]->on_timeout(now);
+        work(w);
+      }
+    }
+    for (const std::string& text : sent) EXPECT_NE(text.substr(0, 9), "SIP/2.0 4") << text;
+  };
+  const std::string invite = request("INVITE", "sip:1001@example.com", user_of(0), "stranger");
+  const std::string challenge = hear(0, invite);
+  EXPECT_EQ(status(challenge), "SIP/2.0 407");
+  EXPECT_EQ(sent.size(), 1u);  // and no 100, which would end the repetitions
+  expect_silence();
+  const std::string again = hear(0, invite);
+  EXPECT_EQ(status(again), "SIP/2.0 407");
+  EXPECT_EQ(to_tag(again), to_tag(challenge));
+  std::string ack = invite;
+  ack.replace(0, 6, "ACK");
+  ack.replace(ack.find(" INVITE\r\n"), 7, " ACK");
+  ack.insert(ack.find("\r\nCall-ID"), ";tag=" + to_tag(challenge));
+  EXPECT_EQ(hear(0, ack), "");
+
+  std::string stray = request("INVITE", "sip:1001@example.com", user_of(0), "stray");
+  stray.insert(stray.find("\r\nCall-ID"), ";tag=none");
+  EXPECT_EQ(status(hear(0, stray)), "SIP/2.0 481");
+  EXPECT_EQ(sent.size(), 1u);
+  expect_silence();
+
+  authenticated(0, "INVITE", "sip:1001@example.com", user_of(0), "known");
+  ASSERT_FALSE(sent.empty());
+  EXPECT_EQ(status(sent.front()), "SIP/2.0 100");
+}
+
 TEST_F(Workers, OptionsThatNeedsWhatNobodyKnows) {  // RFC 3261 section 8.2.2.3
   const std::string answer = hear(0, request("OPTIONS", "sip:example.com", user_of(0), "ping",
                                              "Require: teleport, path\r\nRequire: warp\r\n"));

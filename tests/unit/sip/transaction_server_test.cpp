@@ -285,6 +285,34 @@ TEST(ServerNonInvite, repeatable_answer_leaves_nothing_and_is_given_again_with_t
   EXPECT_THAT(h.kinds(), IsEmpty());
 }
 
+TEST(ServerInvite, repeatable_answer_leaves_nothing_unless_a_100_went_before) {
+  TransactionPolicy policy;
+  policy.trying_at_once = false;
+  Server h({}, policy);
+  const auto answer = [&](ServerTxId id) {
+    const std::string tag = h.layer.repeatable_tag(id);
+    h.layer.respond_repeatable(
+        h.now, id, response_to(*h.layer.request_of(id), udp_path().remote, 407, tag).finish(), h.out);
+    h.take_sends();
+    EXPECT_THAT(h.last_text(), StartsWith("SIP/2.0 407"));
+    return tag;
+  };
+  const std::string tag = answer(h.begin(udp_invite, udp_path()));
+  EXPECT_FALSE(tag.empty());
+  EXPECT_EQ(h.layer.server_count(), 0u);
+  EXPECT_TRUE(h.layer.next_timeout().is_never());
+  EXPECT_EQ(answer(h.begin(udp_invite, udp_path())), tag);
+  h.sent();
+  h.in(peer_request("ACK", udp_via(), tag), udp_path());
+  EXPECT_THAT(h.kinds(), ElementsAre(Kind::ack));  // of no dialog
+  EXPECT_THAT(h.sent(), IsEmpty());
+  EXPECT_EQ(h.layer.server_count(), 0u);
+  const ServerTxId tried = h.begin(udp_invite, udp_path());
+  h.respond(tried, 100);
+  answer(tried);
+  EXPECT_EQ(h.layer.server_count(), 1u);
+}
+
 TEST(ServerNonInvite, repeatable_answer_lingers_where_it_has_to) {
   Server h;
   const auto answer = [&](ServerTxId id, const port::Path& path) {
