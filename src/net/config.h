@@ -79,10 +79,10 @@ struct Limits {
   /// Neither reads nor writes. Longer than half a session of an hour, when it is refreshed (RFC 4028 section
   /// 10): a call without keep-alives keeps its connection.
   Duration idle = minutes(35);
-  Duration write_stall = seconds(15);      // bytes queued and none taken
-  WebSocketLimits websocket;               // of each
-  Duration websocket_ping = seconds(30);   // nothing read for so long: a ping
-  Duration websocket_pong = seconds(15);   // and nothing for so long after it: the peer is gone
+  Duration write_stall = seconds(15);     // bytes queued and none taken
+  WebSocketLimits websocket;              // of each
+  Duration websocket_ping = seconds(30);  // nothing read for so long: a ping
+  Duration websocket_pong = seconds(15);  // and nothing for so long after it: the peer is gone
 
   // Media over TCP, on shared ports.
   size_t media_connections = 4'000;           // per worker
