@@ -72,7 +72,9 @@ window.phone = {
       }).catch(reject);
     });
   },
-  heard() {
+  async heard() {
+    // A call is up when the server says so; its sound comes once the browser has taken the answer.
+    if (!call.remote) await new Promise((done) => call.on('stream', done));
     measure ??= listenTo(call.remote);
     return measure();
   },
