@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/text.h"
 #include "ops/api_impl.h"
@@ -81,27 +82,38 @@ void store(ApiImpl& api, const Exchange& x, const port::AdminRow& row, bool fres
   x.json(fresh ? 201 : 200, to_json(row));
 }
 
+struct Wanted {
+  port::AdminRow row;    // as it is, with what the PUT says
+  std::string password;  // a new one, not in `row` yet; empty: it stays
+  bool known = false;    // the account is there
+};
+
+/// Nothing: it has been answered.
+std::optional<Wanted> wanted_of(ApiImpl& api, const Exchange& x) {
+  const auto rows = api.parts.admins.admins();
+  if (!rows.ok()) return x.store_error(rows.reason()), std::nullopt;
+  Wanted wanted;
+  if (const port::AdminRow* known = find_admin(*rows, x.path[0])) {
+    wanted.row = *known;
+    wanted.known = true;
+  }
+  wanted.row.name = x.path[0];
+  if (!read(x, wanted.row, wanted.password)) return std::nullopt;
+  return wanted;
+}
+
 /// The password took its time, and somebody else may have changed the rest meanwhile.
 void store_with(ApiImpl& api, const Exchange& x, std::string hash) {
-  const auto rows = api.parts.admins.admins();
-  if (!rows.ok()) return x.store_error(rows.reason());
-  const port::AdminRow* known = find_admin(*rows, x.path[0]);
-  port::AdminRow row = known ? *known : port::AdminRow{};
-  row.name = x.path[0];
-  std::string password;
-  if (!read(x, row, password)) return;
-  row.password = std::move(hash);
-  store(api, x, row, !known);
+  auto wanted = wanted_of(api, x);
+  if (!wanted) return;
+  wanted->row.password = std::move(hash);
+  store(api, x, wanted->row, !wanted->known);
 }
 
 void put(ApiImpl& api, const Exchange& x) {
-  const auto rows = api.parts.admins.admins();
-  if (!rows.ok()) return x.store_error(rows.reason());
-  const port::AdminRow* known = find_admin(*rows, x.path[0]);
-  port::AdminRow row = known ? *known : port::AdminRow{};
-  row.name = x.path[0];
-  std::string password;
-  if (!read(x, row, password)) return;
+  auto wanted = wanted_of(api, x);
+  if (!wanted) return;
+  auto& [row, password, known] = *wanted;
   const bool own = x.caller.session && x.caller.session->account == row.name;
   if (own && (!row.enabled || row.role != port::AdminRow::Role::admin))
     return x.error(409, "conflict", "nobody takes his own rights away: ask another administrator");
@@ -112,7 +124,10 @@ void put(ApiImpl& api, const Exchange& x) {
   if (const std::string problem = port::problem_with(row); !problem.empty())
     return x.error(422, "invalid", problem);
   api.slowly<std::string>(
-      x, [password, salt = new_salt(api.parts.rng)] { return crypto::password_hash(password, salt); },
+      x,
+      [password = std::move(password), salt = new_salt(api.parts.rng)] {
+        return crypto::password_hash(password, salt);
+      },
       [&api, x](std::string hash) { store_with(api, x, std::move(hash)); });
 }
 
