@@ -283,12 +283,8 @@ Status<std::string> Program::Impl::start_web() {
   web = std::make_unique<net::HttpServer>(
       std::move(hc),
       [this](const port::HttpRequest& request, net::HttpServer::Reply reply) {
-        auto answer = [reply = std::move(reply)](port::HttpResponse out) {
-          reply({static_cast<unsigned>(out.status), std::move(out.content_type), std::move(out.headers),
-                 std::move(out.body)});
-        };
-        if (front_desk && channel::FrontDesk::handles(request)) return answer(front_desk->answer(request));
-        api->handle(request, std::move(answer));
+        if (front_desk && channel::FrontDesk::handles(request)) return reply(front_desk->answer(request));
+        api->handle(request, std::move(reply));
       },
       [this](net::Upgraded& connection) { return runtime->adopt(connection); });
   web->every(ops::History::period, [this] { api->sample(); });

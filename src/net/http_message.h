@@ -1,25 +1,18 @@
 #pragma once
-// An HTTP request and its answer, as the server and its handlers have them.
+// What the server itself answers, and why.
 #include <cstdint>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "port/http.h"
 
 namespace tandem::net {
 
 using port::HttpRequest;
+using port::HttpResponse;
 
-struct HttpResponse {
-  unsigned status = 200;
-  std::string content_type = "application/json";
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
-};
-
-inline HttpResponse plain_answer(unsigned status, std::string text) {
-  return {.status = status, .content_type = "text/plain", .headers = {}, .body = std::move(text)};
+inline HttpResponse plain_answer(int status, std::string text) {
+  return {.status = status, .content_type = "text/plain", .body = std::move(text), .headers = {}};
 }
 
 /// Why bytes were no request, or none for us; each is a label of http_bad_requests_total.

@@ -244,11 +244,10 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   void upgrade(const WebSocketPath& path, const HttpRequest& request) {
     auto answer = answer_upgrade(server_.config.websockets, path, request, http_1_0_);
     if (const auto* refusal = std::get_if<UpgradeRefusal>(&answer)) return refuse_upgrade(*refusal);
-    if (auto* no = std::get_if<port::HttpResponse>(&answer)) {
+    if (auto* no = std::get_if<HttpResponse>(&answer)) {
       server_.refused_upgrades[static_cast<size_t>(UpgradeRefusal::denied)]->add();
       keep_alive_ = false;
-      return write({static_cast<unsigned>(no->status), std::move(no->content_type), std::move(no->headers),
-                    std::move(no->body)});
+      return write(std::move(*no));
     }
     auto& granted = std::get<UpgradeAnswer>(answer);
     const int fd = stream_.socket().native_handle();
@@ -308,7 +307,7 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   void write(HttpResponse from) {
     if (state_ != State::handling) return;  // answered already
     state_ = State::writing;
-    const std::string_view reason = http::obsolete_reason(http::int_to_status(from.status));
+    const std::string_view reason = http::obsolete_reason(http::int_to_status(static_cast<unsigned>(from.status)));
     output_ = fmt::format("HTTP/1.1 {} {}\r\n", from.status, reason);
     if (from.status != 204)  // RFC 9110 section 8.6: no length where there is never a body
       output_ +=

@@ -32,7 +32,7 @@ class Http : public testing::Test {
   }
   SocketAddress at() const { return server->bound()[0]; }
   static void hello(const HttpRequest& request, HttpServer::Reply reply) {
-    reply({.headers = {{"X-Seen", request.target}}, .body = request.method + " " + request.body});
+    reply({.body = request.method + " " + request.body, .headers = {{"X-Seen", request.target}}});
   }
   HttpConfig config;
   std::unique_ptr<HttpServer> server;
