@@ -133,7 +133,7 @@ bool Dialog::accept_cseq(uint32_t cseq) {
 }
 
 void Dialog::refresh_target(const Message& message) {
-  if (const auto contact = message.contact(); contact && !contact->star) remote_target = contact->uri_text;
+  if (const auto contact = message.contact(); contact) remote_target = contact->uri_text;
 }
 
 std::string_view Dialog::next_hop_uri() const {

@@ -393,7 +393,10 @@ Result<NameAddr, Reason> Message::contact() const {
   const HeaderField* f = index_->find(HeaderId::contact);
   std::string_view item;
   if (!f || !ListCursor(f->value).next(item)) return Failure<Reason>{Reason::missing_header};
-  return NameAddr::parse(item);
+  auto contact = NameAddr::parse(item);
+  // Section 10.2.2: "*" is every binding of a REGISTER. Nobody can be reached there.
+  if (contact && contact->star) return Failure<Reason>{Reason::bad_name_addr};
+  return contact;
 }
 
 std::optional<uint32_t> Message::expires() const {

@@ -82,7 +82,7 @@ class Message {
   Result<NameAddr, Reason> to() const;
   std::string_view from_tag() const;  // empty when absent
   std::string_view to_tag() const;
-  /// First Contact; Reason::missing_header when there is none.
+  /// First Contact; Reason::missing_header when there is none, bad_name_addr also for "*".
   Result<NameAddr, Reason> contact() const;
   std::optional<uint32_t> expires() const;  // nothing when absent or malformed
   std::optional<uint32_t> max_forwards() const;

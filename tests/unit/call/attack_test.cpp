@@ -75,7 +75,7 @@ TEST_F(Attacks, BombsInAnInviteAreRefused) {
 }
 
 TEST_F(Attacks, AnInviteWithoutAContactLeavesNothing) {
-  for (const char* contact : {"", "Contact: <sip:\r\n", "Contact: nobody\r\n"}) {
+  for (const char* contact : {"", "Contact: <sip:\r\n", "Contact: nobody\r\n", "Contact: *\r\n"}) {
     SCOPED_TRACE(contact);
     a = Phone(sw, "1001", "198.51.100.1:5060", false);
     a.new_branch();
