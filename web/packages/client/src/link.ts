@@ -45,6 +45,8 @@ const pingEvery = 20_000;
 const answerWithin = 30_000;
 /** A ping is answered by the server itself: who takes longer is not there any more. */
 const pingWithin = 8_000;
+/** What the server answers by itself, whatever the other side of a call does. */
+const atOnce = new Set<Request['op']>(['ping', 'hello', 'call', 'answer', 'hangup', 'reject']);
 const openWithin = 10_000;
 const firstPause = 250;
 const longestPause = 10_000;
@@ -104,8 +106,9 @@ export class Link extends Emitter<LinkEvents> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         if (this.pending.delete(id)) reject(new RequestError('disconnected', `no answer to ${request.op}`));
-        // A socket that answers nothing is dead, whatever it says.
-        if (request.op === 'ping' || request.op === 'hello') this.drop(socket);
+        // A socket that answers nothing is dead, whatever it says. And who does not know whether a call was placed or taken
+        // learns it by coming back.
+        if (atOnce.has(request.op)) this.drop(socket);
       }, request.op === 'ping' ? pingWithin : answerWithin);
       const done = () => clearTimeout(timer);
       this.pending.set(id, {

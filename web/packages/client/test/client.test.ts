@@ -485,6 +485,24 @@ describe('a call', () => {
     expect((await client.call('1003')).state).toBe('calling'); // not what was said of the one before
   });
 
+  it('is hung up, too, where the connection lives and yet no answer came', async () => {
+    const client = await open();
+    const answers = FakeSocket.answer;
+    FakeSocket.answer = (r, socket) => (r['op'] === 'call' ? null : answers(r, socket));
+    const placed = client.call('1002').catch((e: unknown) => e);
+    await vi.advanceTimersByTimeAsync(29_000);
+    expect(FakeSocket.all).toHaveLength(1);
+    FakeSocket.answer = (r) =>
+      r['op'] === 'hello'
+        ? { ok: true, session: 't', linger: 60, registered: false, calls: [{ call: 'c9', state: 'calling', outgoing: true, peer: '1002', name: '' }] }
+        : { ok: true };
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(await placed).toMatchObject({ code: 'disconnected' });
+    expect(FakeSocket.all).toHaveLength(2);
+    expect(sent('hangup')).toMatchObject({ call: 'c9' });
+    expect(client.calls).toHaveLength(0);
+  });
+
   it('ends when its answer was heard, but what it spoke of is closed', async () => {
     const client = await open();
     let call: Call | undefined;
