@@ -148,8 +148,9 @@ Status<Registrar::Refusal> Registrar::read_contact(const sip::Message& request, 
 /// both equivalent to `a`): each would be counted, and the room of one given to many.
 Status<Registrar::Refusal> Registrar::judge(const Request& request, const Aor* aor) const {
   size_t bindings = aor ? aor->bindings.size() : 0;
-  // Whoever gives up all he has and binds all he may needs no more; each is compared with all others.
-  if (request.contacts.size() > request.max_contacts + bindings) {
+  // Whoever gives up all he has and binds all he may needs no more; each is compared with all others. What he
+  // gives up may have lapsed here meanwhile.
+  if (request.contacts.size() > request.max_contacts + std::max<size_t>(bindings, request.max_contacts)) {
     limit_contacts_.add();
     return Failure{Refusal{403, "Too Many Contacts"}};
   }

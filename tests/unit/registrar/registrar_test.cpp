@@ -172,11 +172,17 @@ TEST_F(RegistrarFlow, ContactsOfARequestAreBounded) {
   alice.max_contacts = 2;
   const std::string three =
       "Contact: <sip:a@10.0.0.1>;expires=0, <sip:b@10.0.0.1>;expires=0, <sip:c@10.0.0.1>";
-  EXPECT_EQ(send(three + "\r\n"), 403);
+  EXPECT_EQ(send(three + ", <sip:d@10.0.0.1>;expires=0, <sip:e@10.0.0.1>;expires=0\r\n"), 403);
   EXPECT_EQ(counters.total("registrar_limits_total"), 1u);
   EXPECT_EQ(send("Contact: <sip:a@10.0.0.1>, <sip:b@10.0.0.1>\r\n"), 200);
   EXPECT_EQ(send(three + ", <sip:d@10.0.0.1>\r\n"), 200);  // all that is bound goes, all that may be comes
   EXPECT_EQ(uris(), (Strings{"sip:d@10.0.0.1", "sip:c@10.0.0.1"}));
+}
+
+TEST_F(RegistrarFlow, WhoHasMovedMayGiveUpAContactThatIsForgotten) {
+  alice.max_contacts = 1;
+  EXPECT_EQ(send("Contact: <sip:new@10.0.0.1>, <sip:old@10.0.0.9>;expires=0\r\n"), 200);
+  EXPECT_EQ(uris(), (Strings{"sip:new@10.0.0.1"}));
 }
 
 TEST_F(RegistrarFlow, AorsPerWorkerAreBounded) {
