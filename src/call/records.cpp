@@ -31,6 +31,15 @@ void describe(port::CdrLeg& to, const Party& p) {
   to.trunk = p.trunk;
 }
 
+/// Who is at the other end, for who watches a lamp. `private_caller`: of the call.
+void show(port::LineCall& to, const Party& other, bool private_caller) {
+  const bool nameless = private_caller && other.caller;
+  to.remote_uri =
+      nameless ? std::string("sip:anonymous@anonymous.invalid") : "sip:" + other.user + "@" + other.domain;
+  to.remote_display = nameless ? std::string("Anonymous") : other.display;
+  to.remote_aor = other.aor;  // told to nobody
+}
+
 }  // namespace
 
 Pairing* CallFlow::pair_of(LegId leg) {
@@ -189,11 +198,7 @@ void CallFlow::line(Party& p, port::LineCall::State state) {
   const Party* other = party(p.partner);
   if (!other && !p.caller) other = origin();
   if (other) {
-    const bool nameless = call_.private_caller && other->caller;
-    c.remote_uri = nameless ? std::string("sip:anonymous@anonymous.invalid")
-                            : "sip:" + other->user + "@" + other->domain;
-    c.remote_display = nameless ? std::string("Anonymous") : other->display;
-    c.remote_aor = other->aor;  // told to nobody
+    show(c, *other, call_.private_caller);
   } else if (p.caller) {
     c.remote_uri = "sip:" + call_.callee + "@" + call_.domain;
   }
@@ -221,9 +226,7 @@ void CallFlow::park_line(Party& p, port::LineCall::State state) {
   c.call_id = p.sip->call_id();
   c.local_tag = p.sip->local_tag();
   c.remote_tag = p.sip->remote_tag();
-  c.remote_uri = "sip:" + p.user + "@" + p.domain;
-  c.remote_display = p.display;
-  c.remote_aor = p.aor;
+  show(c, p, call_.private_caller);
   c.since = turn_.now.wall;
   turn_.out.lines.push_back(std::move(update));
   if (state == port::LineCall::State::terminated) call_.park_slot.clear();

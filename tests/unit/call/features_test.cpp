@@ -81,6 +81,25 @@ TEST_F(Features, ParkAndRetrieve) {
   sw.expect_empty();
 }
 
+TEST_F(Features, WhoWishesNotToBeNamedIsNotNamedByTheSlot) {
+  a.invite("1002", sdp(a.media), "Privacy: id\r\n");
+  b.expect("INVITE");
+  b.answer();
+  b.expect("ACK");
+  a.expect(200);
+  a.ack();
+  refer(b, "700");
+  expect_fragment(b, "200", "terminated");
+  b.expect("BYE");
+  b.ok();
+  const port::LineCall parked = sw.lines->at.at("park+701@example.org").at(0);
+  EXPECT_EQ(parked.remote_uri, "sip:anonymous@anonymous.invalid");
+  EXPECT_EQ(parked.remote_display, "Anonymous");
+  a.bye();
+  a.expect(200);
+  sw.expect_empty();
+}
+
 TEST_F(Features, ParkedTooLong) {
   sw.calls.reset();
   sw.config.media_timeout = {};  // these phones send nothing
