@@ -93,6 +93,7 @@ void CallFlow::join_other(const Replacement& r) {
   port::CommitId commit = 0;
   if (Pairing* pair = pair_of(r.newcomer)) commit = close_pair(*pair, Cause{}, port::Cdr::Side::system);
   std::unique_ptr<Party> newcomer = std::move(*at);
+  const bool unnamed = call_.private_caller && newcomer->caller;
   call_.parties.erase(at);
   if (call_.setup && call_.setup->origin == newcomer->id) {
     call_.setup.reset();
@@ -105,8 +106,11 @@ void CallFlow::join_other(const Replacement& r) {
   layer_.engine.unjoin(turn_.now, newcomer->endpoint);
   // ... and into the other.
   const Now now = turn_.now;
-  layer_.run(now, *other, turn_.out,
-             [&](CallFlow& flow) { flow.replace(where.leg, std::move(newcomer), by); });
+  layer_.run(now, *other, turn_.out, [&](CallFlow& flow) {
+    // Who wished not to be named where he called is the caller here now.
+    if (const Party* x = flow.party(where.leg); unnamed && x && x->caller) flow.call_.private_caller = true;
+    flow.replace(where.leg, std::move(newcomer), by);
+  });
   if (Party* referrer = party(r.referrer); referrer && referrer->state == Party::State::up) {
     referrer->leg->transfer_progress(turn_, 200);
     referrer->partner = 0;

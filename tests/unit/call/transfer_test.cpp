@@ -243,6 +243,31 @@ TEST_F(Transfers, Attended) {
   sw.expect_empty();
 }
 
+TEST_F(Transfers, WhoWishesNotToBeNamedIsNotNamedAfterTheTransferEither) {
+  a.invite("1002", sdp(a.media), "Privacy: id\r\n");
+  b.expect("INVITE");
+  b.answer();
+  b.expect("ACK");
+  a.expect(200);
+  a.ack();
+  Phone b2(sw, "1002", "198.51.100.2:5070", false);
+  connect(b2, c);
+  b.request("REFER", "", refer_replaces(b2, "1003"));
+  b.expect(202);
+  expect_fragment(b, "100", "active");
+  expect_fragment(b, "200", "terminated");
+  b.expect("BYE");
+  b.ok();
+  b2.expect("BYE");
+  b2.ok();
+  EXPECT_EQ(sw.lines->at.at("1003@example.org").at(0).remote_uri, "sip:anonymous@anonymous.invalid");
+  hang_up(c, a);
+  ASSERT_EQ(sw.cdrs.size(), 3u);
+  EXPECT_TRUE(sw.cdrs[2].private_caller);
+  EXPECT_EQ(sw.cdrs[2].caller.party.user, "1001");
+  sw.expect_empty();
+}
+
 TEST_F(Transfers, AttendedWhileItRings) {
   connect(a, b);
   Phone b2(sw, "1002", "198.51.100.2:5070", false);
