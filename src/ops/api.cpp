@@ -374,6 +374,13 @@ bool ApiImpl::identify(const port::HttpRequest& request, Exchange& x) {
   return true;
 }
 
+bool ApiImpl::ended_meanwhile(const Exchange& x) {
+  if (!x.caller.session || sessions.has(x.caller.session->id)) return false;
+  refused.add();
+  x.error(401, "unauthorized", "the session has ended");
+  return true;
+}
+
 bool ApiImpl::allowed(const port::HttpRequest& request, const Exchange& x, Scope wanted) {
   if (wanted == Scope::open) return true;
   if (x.caller.scope == Scope::none) {

@@ -437,6 +437,35 @@ TEST_F(ConsoleTest, APasswordTakesTimeAndUndoesNothingMeanwhile) {
   EXPECT_EQ(sign_in_status("desk", "another password"), 401);
 }
 
+TEST_F(ConsoleTest, APasswordThatTookItsTimeBringsNobodyBack) {
+  const Browser root = sign_in("root", "the root password");
+  before_task = [&] { EXPECT_EQ(ask(root, "DELETE", "/api/v1/admins/desk").status, 204); };
+  EXPECT_EQ(ask(root, "PUT", "/api/v1/admins/desk", R"({"password": "another password"})").status, 404);
+  EXPECT_EQ(sign_in_status("desk", "another password"), 401);
+}
+
+TEST_F(ConsoleTest, WhoseSessionEndsWhileHisPasswordIsMadeChangesNothing) {
+  admin("second", "the second password", Role::admin);
+  const Browser root = sign_in("root", "the root password"),
+                second = sign_in("second", "the second password");
+  const char* path = "/api/v1/admins/second";
+  before_task = [&] { EXPECT_EQ(ask(root, "PUT", path, R"({"role": "viewer"})").status, 200); };
+  EXPECT_EQ(ask(second, "PUT", path, R"({"password": "a password of his own", "role": "admin"})").status,
+            401);
+  EXPECT_EQ(sign_in_status("second", "a password of his own"), 401);
+  const Browser viewer = sign_in("second", "the second password");
+  EXPECT_EQ(ask(viewer, "GET", "/api/v1/admins").status, 403);
+  before_task = [&] {
+    EXPECT_EQ(ask(root, "PUT", path, R"({"password": "what root has chosen"})").status, 200);
+  };
+  EXPECT_EQ(ask(viewer, "PUT", "/api/v1/session/password",
+                R"({"old": "the second password", "new": "a password of his own"})")
+                .status,
+            401);
+  EXPECT_EQ(sign_in_status("second", "a password of his own"), 401);
+  EXPECT_EQ(sign_in_status("second", "what root has chosen"), 200);
+}
+
 TEST_F(ConsoleTest, ASubscribersSessionsEndWithItsRights) {
   const Browser root = sign_in("root", "the root password");
   const char* path = "/api/v1/subscribers/example.com/1001";
