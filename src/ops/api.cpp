@@ -310,7 +310,9 @@ void ApiImpl::dispatch(const port::HttpRequest& request, port::HttpReply reply) 
   x.secure = request.secure;
   x.user_agent = request.header("User-Agent").substr(0, 256);
   x.content_type = request.header("Content-Type");
-  if (request.method == "GET") x.range = request.header("Range").substr(0, 64);
+  // RFC 9110 section 13.1.5: we give no validators, so what is asked for by one is another, and sent whole.
+  if (request.method == "GET" && request.header("If-Range").empty())
+    x.range = request.header("Range").substr(0, 64);
   if (answer_page(request, path, x)) return;
   if (!path.starts_with(prefix)) return answer_console(request, path, x);
   if (!identify(request, x)) return;
@@ -371,6 +373,13 @@ bool ApiImpl::identify(const port::HttpRequest& request, Exchange& x) {
   }
   x.caller = token_caller(authorization, now);
   if (x.caller.scope == Scope::none) guesses.note_wrong(now, source);
+  return true;
+}
+
+bool ApiImpl::ended_meanwhile(const Exchange& x) {
+  if (!x.caller.session || sessions.has(x.caller.session->id)) return false;
+  refused.add();
+  x.error(401, "unauthorized", "the session has ended");
   return true;
 }
 

@@ -102,12 +102,14 @@ std::optional<Wanted> wanted_of(ApiImpl& api, const Exchange& x) {
   return wanted;
 }
 
-/// The password took its time, and somebody else may have changed the rest meanwhile.
-void store_with(ApiImpl& api, const Exchange& x, std::string hash) {
+/// The password took its time, and somebody else may have changed the rest meanwhile. Whether the account is
+/// `fresh` is from before: who was removed since does not come back by it.
+void store_with(ApiImpl& api, const Exchange& x, std::string hash, bool fresh) {
+  if (api.ended_meanwhile(x)) return;
   auto wanted = wanted_of(api, x);
   if (!wanted) return;
   wanted->row.password = std::move(hash);
-  store(api, x, wanted->row, !wanted->known);
+  store(api, x, wanted->row, fresh);
 }
 
 void put(ApiImpl& api, const Exchange& x) {
@@ -128,7 +130,7 @@ void put(ApiImpl& api, const Exchange& x) {
       [password = std::move(password), salt = new_salt(api.parts.rng)] {
         return crypto::password_hash(password, salt);
       },
-      [&api, x](std::string hash) { store_with(api, x, std::move(hash)); });
+      [&api, x, fresh = !wanted->known](std::string hash) { store_with(api, x, std::move(hash), fresh); });
 }
 
 void remove(ApiImpl& api, const Exchange& x) {

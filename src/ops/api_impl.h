@@ -82,6 +82,9 @@ struct ApiImpl {
   /// wait.
   template <class T>
   void slowly(const Exchange& x, std::function<T()> work, std::function<void(T)> then);
+  /// After slowly(): whether the session that asked has ended meanwhile, perhaps with what its account may
+  /// do. True: it has been answered, 401.
+  bool ended_meanwhile(const Exchange& x);
   void event(port::Level level, std::string_view name,
              std::vector<std::pair<std::string_view, std::string>> fields) const;
   bool answer_page(const port::HttpRequest& request, std::string_view path, Exchange& x);

@@ -227,6 +227,7 @@ void change_password(ApiImpl& api, const Exchange& x) {
       [&api, x, account](std::string hash) {
         if (hash.empty()) return x.error(403, "forbidden", "the old password is another");
         api.account_guesses.forgive(account);
+        if (api.ended_meanwhile(x)) return;
         const Session& own = *x.caller.session;
         const auto known = api.parts.admins.admins();
         const port::AdminRow* found = known.ok() ? find_admin(*known, own.account) : nullptr;

@@ -78,6 +78,10 @@ const Session* SessionTable::find(WallTime now, std::string_view cookie, bool ba
   return &it->second;
 }
 
+bool SessionTable::has(uint64_t id) const {
+  return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& s) { return s.second.id == id; });
+}
+
 bool SessionTable::end(uint64_t id) {
   const size_t ended = std::erase_if(sessions_, [&](const auto& s) { return s.second.id == id; });
   count();

@@ -58,6 +58,7 @@ class SessionTable {
   /// Null: no such session, or it is over. `background`: the request is a page's own and does not count as
   /// use. Good until the next call.
   const Session* find(WallTime now, std::string_view cookie, bool background);
+  bool has(uint64_t id) const;
   bool end(uint64_t id);
   void end_of(std::string_view account, uint64_t except = 0);
   std::vector<Session> list(WallTime now);

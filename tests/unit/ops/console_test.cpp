@@ -191,7 +191,7 @@ class ConsoleTest : public testing::Test {
     r.peer = *SocketAddress::parse(b.peer);
     r.secure = true;
     r.headers.emplace_back("Content-Type", type);
-    if (!more.first.empty()) r.headers.push_back(more);
+    r.headers.insert(r.headers.end(), more.begin(), more.end());
     if (!b.cookie.empty()) r.headers.emplace_back("Cookie", "other=1; " + b.cookie);
     if (with_csrf && !b.csrf.empty()) r.headers.emplace_back("X-CSRF-Token", b.csrf);
     std::optional<port::HttpResponse> got;
@@ -226,8 +226,8 @@ class ConsoleTest : public testing::Test {
   MessageRing ring{{}, counters};
   std::vector<std::string> events;
   bool tasks_refused = false;
-  std::pair<std::string, std::string> more;  // a header of what is asked
-  std::function<void()> before_task;         // what happens while the next one waits
+  std::vector<std::pair<std::string, std::string>> more;  // headers of what is asked
+  std::function<void()> before_task;                      // what happens while the next one waits
   std::optional<Api> api;
 };
 
@@ -437,6 +437,35 @@ TEST_F(ConsoleTest, APasswordTakesTimeAndUndoesNothingMeanwhile) {
   EXPECT_EQ(sign_in_status("desk", "another password"), 401);
 }
 
+TEST_F(ConsoleTest, APasswordThatTookItsTimeBringsNobodyBack) {
+  const Browser root = sign_in("root", "the root password");
+  before_task = [&] { EXPECT_EQ(ask(root, "DELETE", "/api/v1/admins/desk").status, 204); };
+  EXPECT_EQ(ask(root, "PUT", "/api/v1/admins/desk", R"({"password": "another password"})").status, 404);
+  EXPECT_EQ(sign_in_status("desk", "another password"), 401);
+}
+
+TEST_F(ConsoleTest, WhoseSessionEndsWhileHisPasswordIsMadeChangesNothing) {
+  admin("second", "the second password", Role::admin);
+  const Browser root = sign_in("root", "the root password"),
+                second = sign_in("second", "the second password");
+  const char* path = "/api/v1/admins/second";
+  before_task = [&] { EXPECT_EQ(ask(root, "PUT", path, R"({"role": "viewer"})").status, 200); };
+  EXPECT_EQ(ask(second, "PUT", path, R"({"password": "a password of his own", "role": "admin"})").status,
+            401);
+  EXPECT_EQ(sign_in_status("second", "a password of his own"), 401);
+  const Browser viewer = sign_in("second", "the second password");
+  EXPECT_EQ(ask(viewer, "GET", "/api/v1/admins").status, 403);
+  before_task = [&] {
+    EXPECT_EQ(ask(root, "PUT", path, R"({"password": "what root has chosen"})").status, 200);
+  };
+  EXPECT_EQ(ask(viewer, "PUT", "/api/v1/session/password",
+                R"({"old": "the second password", "new": "a password of his own"})")
+                .status,
+            401);
+  EXPECT_EQ(sign_in_status("second", "a password of his own"), 401);
+  EXPECT_EQ(sign_in_status("second", "what root has chosen"), 200);
+}
+
 TEST_F(ConsoleTest, ASubscribersSessionsEndWithItsRights) {
   const Browser root = sign_in("root", "the root password");
   const char* path = "/api/v1/subscribers/example.com/1001";
@@ -587,12 +616,18 @@ TEST_F(ConsoleTest, ASubscriberHasHisOwnMessages) {
   EXPECT_EQ(ask(ann, "PUT", theirs, R"({"heard": true})").status, 404);
   EXPECT_EQ(ask(ann, "GET", own + "/sound").body, "RIFF");
   EXPECT_EQ(header(ask(ann, "GET", own + "/sound"), "Accept-Ranges"), "bytes");
-  more = {"Range", "bytes=1-2"};
+  more.emplace_back("Range", "bytes=1-2");
   const auto part = ask(ann, "GET", own + "/sound");
   EXPECT_EQ(part.status, 206);
   EXPECT_EQ(part.body, "IF");
   EXPECT_EQ(header(part, "Content-Range"), "bytes 1-2/4");
-  more = {"Range", "bytes=4-"};
+  more.emplace_back("If-Range", "\"another file\"");  // what it has a part of is not this
+  const auto whole = ask(ann, "GET", own + "/sound");
+  EXPECT_EQ(whole.status, 200);
+  EXPECT_EQ(whole.body, "RIFF");
+  EXPECT_EQ(header(whole, "Content-Range"), "");
+  more = {};
+  more.emplace_back("Range", "bytes=4-");
   const auto none = ask(ann, "GET", own + "/sound");
   EXPECT_EQ(none.status, 416);
   EXPECT_EQ(header(none, "Content-Range"), "bytes */4");
