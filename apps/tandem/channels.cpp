@@ -32,7 +32,7 @@ void Program::Impl::make_front_desk() {
 
 void Program::Impl::end_guests(const std::string& channel, const std::string& access_key) {
   for (uint16_t w = 0; w < runtime->workers(); ++w)
-    runtime->post_task(w, [channel, access_key](Now now, port::Worker& worker) {
+    runtime->post_change(w, [channel, access_key](Now now, port::Worker& worker) {
       static_cast<node::Worker&>(worker).end_guests(now, channel, access_key);
     });
 }

@@ -247,14 +247,14 @@ void Program::Impl::change_plan(port::Directory& directory) {
   if (const auto loaded = load_plan(directory); !loaded.ok())
     return say(port::Level::error, "plan.not_loaded", {{"why", loaded.reason()}});
   for (uint16_t w = 0; w < runtime->workers(); ++w)
-    runtime->post_task(w, [plan = plan()](Now now, port::Worker& worker) {
+    runtime->post_change(w, [plan = plan()](Now now, port::Worker& worker) {
       static_cast<node::Worker&>(worker).set_plan(now, plan);
     });
 }
 
 void Program::Impl::subscriber_changed(const port::AddressOfRecord& aor) {
   for (uint16_t w = 0; w < runtime->workers(); ++w)
-    runtime->post_task(
+    runtime->post_change(
         w, [aor](Now, port::Worker& worker) { static_cast<node::Worker&>(worker).forget_subscriber(aor); });
 }
 
@@ -271,7 +271,7 @@ Status<std::string> Program::Impl::reload() {
   log.set_level(ops::level_from(fresh->log.level));
   set_event_level();
   for (uint16_t w = 0; w < runtime->workers(); ++w)
-    runtime->post_task(
+    runtime->post_change(
         w, [tokens](Now, port::Worker& worker) { static_cast<node::Worker&>(worker).set_tokens(tokens); });
   api->reload_tokens();
   subscriber_changed({});
@@ -282,7 +282,7 @@ Status<std::string> Program::Impl::reload() {
 void Program::Impl::drain(bool on) {
   draining_ = on;
   for (uint16_t w = 0; w < runtime->workers(); ++w)
-    runtime->post_task(
+    runtime->post_change(
         w, [on](Now now, port::Worker& worker) { static_cast<node::Worker&>(worker).set_draining(now, on); });
 }
 

@@ -162,7 +162,7 @@ void Program::Impl::look_at_addresses() {
   if (now.empty() || now == machine) return;
   machine = std::move(now);
   for (uint16_t w = 0; runtime && w < runtime->workers(); ++w)
-    runtime->post_task(w, [all = machine](Now, port::Worker& worker) {
+    runtime->post_change(w, [all = machine](Now, port::Worker& worker) {
       static_cast<node::Worker&>(worker).set_machine(all);
     });
 }
@@ -262,7 +262,7 @@ void Program::Impl::name_turn_uris() {
                [](const std::string& uri) { return !uri.starts_with("turns:") || uri.ends_with("=tcp"); });
   if (of_pages.empty()) return;
   for (uint16_t w = 0; w < runtime->workers(); ++w)
-    runtime->post_task(
+    runtime->post_change(
         w, [of_pages, secret = turn_secret, ttl = config.turn.credentials_ttl](Now, port::Worker& worker) {
           static_cast<node::Worker&>(worker).offer_turn(of_pages, secret, ttl);
         });
@@ -388,7 +388,7 @@ bool Program::Impl::drain_until_idle(Instant deadline) {
 void Program::Impl::end_calls() {
   // Q.850 41, temporary failure: what a phone may show as "network trouble" and a carrier bills to the end.
   for (uint16_t w = 0; w < runtime->workers(); ++w)
-    runtime->post_task(w, [](Now now, port::Worker& worker) {
+    runtime->post_change(w, [](Now now, port::Worker& worker) {
       static_cast<node::Worker&>(worker).end_calls(now, call::Cause::from_q850(41, "Node is stopping"));
     });
   // Long enough for one retransmission of each BYE; records are on their way to the disk already.

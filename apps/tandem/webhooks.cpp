@@ -56,7 +56,7 @@ port::Level Program::Impl::event_level() const {
 void Program::Impl::set_event_level() {
   if (!runtime) return;
   for (uint16_t w = 0; w < runtime->workers(); ++w)
-    runtime->post_task(
+    runtime->post_change(
         w, [level = event_level()](Now, port::Worker& worker) { worker.outbox().event_level = level; });
 }
 

@@ -307,7 +307,8 @@ class Session final : public SessionBase, public std::enable_shared_from_this<Se
   void write(HttpResponse from) {
     if (state_ != State::handling) return;  // answered already
     state_ = State::writing;
-    const std::string_view reason = http::obsolete_reason(http::int_to_status(static_cast<unsigned>(from.status)));
+    const std::string_view reason =
+        http::obsolete_reason(http::int_to_status(static_cast<unsigned>(from.status)));
     output_ = fmt::format("HTTP/1.1 {} {}\r\n", from.status, reason);
     if (from.status != 204)  // RFC 9110 section 8.6: no length where there is never a body
       output_ +=

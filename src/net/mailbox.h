@@ -46,7 +46,7 @@ using MailItem = std::variant<std::unique_ptr<port::MailBody>, AnswerItem, Commi
 
 /// Bounded for everything a peer can cause more of. Answers, commits and the failures of own sends are always
 /// taken: there are never more of them than the worker has asked for. So is mail that must not be lost
-/// (port::MailBody).
+/// (port::MailBody), and what the program itself changes (Runtime::post_change).
 class Mailbox {
  public:
   explicit Mailbox(size_t limit);

@@ -293,7 +293,13 @@ void Runtime::post_committed(uint16_t worker, port::CommitId upto) {
   impl_->mailboxes[worker]->push_always(CommittedItem{upto});
 }
 bool Runtime::post_mail(uint16_t worker, std::unique_ptr<port::MailBody> body) {
-  return impl_->mailboxes[worker]->push(std::move(body));
+  Mailbox& box = *impl_->mailboxes[worker];
+  if (body->may_be_lost()) return box.push(std::move(body));
+  box.push_always(std::move(body));
+  return true;
+}
+void Runtime::post_change(uint16_t worker, Task task) {
+  impl_->mailboxes[worker]->push_always(TaskItem{std::move(task)});
 }
 bool Runtime::post_task(uint16_t worker, Task task) {
   return impl_->mailboxes[worker]->push(TaskItem{std::move(task)});

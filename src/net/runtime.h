@@ -64,12 +64,14 @@ class Runtime {
   // From any thread.
   void post_answer(uint16_t worker, port::AskId id, port::Answer answer);
   void post_committed(uint16_t worker, port::CommitId upto);
-  /// False when the worker's mailbox is full: the mail is gone, and counted.
+  /// False when the worker's mailbox is full and the mail may be lost: it is gone, and counted.
   bool post_mail(uint16_t worker, std::unique_ptr<port::MailBody> body);
   /// Runs `task` on the worker's thread between two batches: how control threads read or change a worker's
   /// state.
   using Task = std::function<void(Now, port::Worker&)>;
   bool post_task(uint16_t worker, Task task);
+  /// Likewise, for what nobody says again: a full mailbox takes it, too.
+  void post_change(uint16_t worker, Task task);
 
   /// Gives a WebSocket to the worker that has fewest of them; it stays there. On refusal `connection` is left
   /// as it was. Any thread.

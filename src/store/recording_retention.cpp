@@ -57,23 +57,38 @@ void RecordingRetention::removed(const std::string& name, uint64_t bytes) {
   kept_bytes_.set(bytes_);
 }
 
-/// What is being written is counted once it is whole (added()).
-bool RecordingRetention::count_all() {
-  const auto days = disk_.folders(folder_);
+/// What there was before is right until its day is counted: what comes and goes meanwhile is in the sum.
+bool RecordingRetention::begin_count() {
+  auto days = disk_.folders(folder_);
   if (!days.ok()) return false;
   counted_ = true;
-  days_.clear();
-  bytes_ = 0;
-  for (const std::string& day : *days) {
-    if (!day_of(day)) continue;
+  uncounted_ = std::move(*days);
+  std::erase_if(uncounted_, [](const std::string& day) { return !day_of(day); });
+  std::sort(uncounted_.begin(), uncounted_.end());
+  std::erase_if(days_, [&](const auto& day) {
+    if (std::binary_search(uncounted_.begin(), uncounted_.end(), day.first)) return false;
+    bytes_ -= std::min(bytes_, day.second);
+    return true;
+  });
+  return true;
+}
+
+/// What is being written is counted once it is whole (added()).
+bool RecordingRetention::go_on_counting() {
+  for (size_t seen = 0; !uncounted_.empty() && seen < options_.counted_a_round;) {
+    const std::string day = std::move(uncounted_.back());
+    uncounted_.pop_back();
     const auto files = disk_.list(folder_ + "/" + day);
     uint64_t sum = 0;
     if (files.ok())
       for (const std::string& file : *files)
         if (!file.ends_with(".part")) sum += disk_.size(folder_ + "/" + day + "/" + file).value_or(0);
-    days_[day] = sum;
-    bytes_ += sum;
+    seen += files.ok() ? files->size() : 0;
+    uint64_t& of_day = days_[day];
+    bytes_ = bytes_ - std::min(bytes_, of_day) + sum;
+    of_day = sum;
   }
+  if (!uncounted_.empty()) return false;
   kept_bytes_.set(bytes_);
   return true;
 }
@@ -110,7 +125,11 @@ void RecordingRetention::sweep(Now now) {
   // Files also go by other hands: nothing is removed for the number of those that are gone already. Once for
   // all that is removed then, since counting reads every folder.
   const bool too_many = options_.max_bytes > 0 && bytes_ > options_.max_bytes;
-  if ((!counted_ || (too_many && !going_on_)) && !count_all()) return;
+  if (uncounted_.empty() && (!counted_ || (too_many && !going_on_)) && !begin_count()) return;
+  if (!go_on_counting()) {
+    next_ = now.mono;  // sound is waiting to be written: more of it in the next round
+    return;
+  }
   const auto today = std::chrono::floor<std::chrono::days>(
       std::chrono::sys_time<std::chrono::nanoseconds>(std::chrono::nanoseconds(now.wall.ns)));
   size_t left = options_.files_a_poll;

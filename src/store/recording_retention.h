@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/counters.h"
 #include "base/time.h"
@@ -16,7 +17,8 @@ struct RetentionOptions {
   Duration max_age = Duration{0};  // whole days count; 0: for ever
   uint64_t max_bytes = 0;          // of all dated files; 0: no limit
   Duration poll = minutes(1);
-  size_t files_a_poll = 200;  // removed at most, so that writing goes on beside it
+  size_t files_a_poll = 200;      // removed at most, so that writing goes on beside it
+  size_t counted_a_round = 5000;  // likewise, but for the rest of a day
 };
 
 class RecordingRetention {
@@ -31,7 +33,9 @@ class RecordingRetention {
 
  private:
   /// False when the folder cannot be read.
-  bool count_all();
+  bool begin_count();
+  /// True when it is done; else it goes on in the next round.
+  bool go_on_counting();
   /// True when the day is empty now.
   bool remove_from(const std::string& day, bool all_of_it, size_t& left);
 
@@ -46,6 +50,7 @@ class RecordingRetention {
   bool counted_ = false;
   bool going_on_ = false;                 // the sweep before left some of its work
   std::map<std::string, uint64_t> days_;  // bytes
+  std::vector<std::string> uncounted_;    // days, while they are being counted
   uint64_t bytes_ = 0;
   Instant next_;
 };

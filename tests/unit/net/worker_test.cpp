@@ -16,6 +16,11 @@ struct Note final : port::MailBody {
   explicit Note(int n) : number(n) {}
   int number;
 };
+struct Shout final : port::MailBody {
+  explicit Shout(int n) : number(n) {}
+  bool may_be_lost() const override { return true; }
+  int number;
+};
 
 TEST(Mailboxes, MailReachesTheOtherWorkerInOrder) {
   World world;
@@ -36,11 +41,11 @@ TEST(Mailboxes, AFullOneShedsAndCounts) {
   World world;
   world.config.limits.mailbox = 10;
   Record<int> got;
-  world.on_mail = [&](TestWorker&, Now, port::MailBody& body) { got.push(static_cast<Note&>(body).number); };
+  world.on_mail = [&](TestWorker&, Now, port::MailBody& body) { got.push(static_cast<Shout&>(body).number); };
   world.start();
   int taken = 0;
   world.on_worker(0, [&](Now, TestWorker&) {  // the worker is busy while the mail comes
-    for (int i = 0; i < 50; ++i) taken += world.runtime->post_mail(0, std::make_unique<Note>(i));
+    for (int i = 0; i < 50; ++i) taken += world.runtime->post_mail(0, std::make_unique<Shout>(i));
     world.runtime->post_answer(0, 77, port::NotFound{});  // an answer it waits for is never shed
   });
   EXPECT_EQ(taken, 10);
@@ -50,20 +55,36 @@ TEST(Mailboxes, AFullOneShedsAndCounts) {
 }
 
 TEST(Mailboxes, AFullOneTakesWhatMustNotBeLost) {
-  struct Shout final : port::MailBody {
-    bool may_be_lost() const override { return true; }
-  };
   World world;
   world.config.limits.mailbox = 10;
   Record<bool> got;
   world.on_mail = [&](TestWorker&, Now, port::MailBody& body) { got.push(body.may_be_lost()); };
   world.start();
   world.on_worker(0, [](Now, TestWorker& w) {
-    for (int i = 0; i < 30; ++i) w.out.mail(0, std::make_unique<Shout>());
+    for (int i = 0; i < 30; ++i) w.out.mail(0, std::make_unique<Shout>(i));
     for (int i = 0; i < 30; ++i) w.out.mail(0, std::make_unique<Note>(i));
   });
   for (int i = 0; i < 40; ++i) EXPECT_EQ(got.take("mail"), i < 10) << i;
   world.await_counter("net_mailbox_shed_total", 20);
+}
+
+TEST(Mailboxes, AFullOneTakesWhatTheProgramChanges) {
+  World world;
+  world.config.limits.mailbox = 10;
+  Record<std::string> got;
+  world.on_mail = [&](TestWorker&, Now, port::MailBody& body) {
+    got.push(body.may_be_lost() ? "a shout" : "a lamp");
+  };
+  world.start();
+  world.on_worker(0, [&](Now, TestWorker&) {
+    for (int i = 0; i < 30; ++i) world.runtime->post_mail(0, std::make_unique<Shout>(i));
+    EXPECT_FALSE(world.runtime->post_task(0, [&](Now, port::Worker&) { got.push("a question"); }));
+    world.runtime->post_change(0, [&](Now, port::Worker&) { got.push("a change"); });
+    EXPECT_TRUE(world.runtime->post_mail(0, std::make_unique<Note>(0)));
+  });
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(got.take("mail"), "a shout");
+  EXPECT_EQ(got.take("change"), "a change");
+  EXPECT_EQ(got.take("mail"), "a lamp");
 }
 
 TEST(Asks, GoOutAndTheAnswerComesBack) {

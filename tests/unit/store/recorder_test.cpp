@@ -696,6 +696,22 @@ TEST_F(Retention, CountsWhatComesAndRemovesALittleAtATime) {
   EXPECT_EQ(disk.list("d/recordings/2026-11-20")->size(), 4U);
 }
 
+TEST_F(Retention, CountsADayAtATimeWhereThereAreMany) {
+  for (const char* day : {"2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"})
+    for (int i = 0; i < 5; ++i) put(std::string(day) + "/" + std::to_string(100 + i) + ".wav", 10);
+  store::RecordingRetention retention(disk, "d/recordings", {.max_bytes = 150, .counted_a_round = 5},
+                                      bench.counters, {});
+  retention.sweep(bench.now);
+  put("2026-11-25/new.wav", 10);  // while it counts
+  retention.added("2026-11-25/new.wav", 10);
+  for (int i = 0; i < 2; ++i) retention.sweep(bench.now);
+  EXPECT_TRUE(exists("2026-11-20/100.wav")) << "how many there are is not known yet";
+  retention.sweep(bench.now);
+  EXPECT_EQ(bench.counters.total("recordings_bytes"), 150U);
+  EXPECT_FALSE(exists("2026-11-20/104.wav") || exists("2026-11-21/100.wav"));
+  EXPECT_TRUE(exists("2026-11-21/101.wav") && exists("2026-11-25/new.wav"));
+}
+
 TEST_F(Retention, WhatOthersRemovedTakesNoRoom) {
   put("2026-11-24/101010-a.wav", 400);
   put("2026-11-25/101010-b.wav", 400);
