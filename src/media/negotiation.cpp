@@ -437,6 +437,9 @@ bool EngineState::protect(const Endpoint& e, sdp::Description& local, SdpRole ro
   if (e.config.symmetric) how.signalling = e.config.signalling;
   for (const Stream& s : e.streams)
     how.roles.push_back(s.dtls ? std::optional(s.dtls->rtp->role()) : std::nullopt);
+  const auto& agreed = e.checkpoint ? e.checkpoint->remote : e.remote;
+  for (size_t i = 0; agreed && i < e.streams.size(); ++i)
+    how.spent.push_back(i >= agreed->media_count() || agreed->media(i).port == 0);
   if (role == SdpRole::answer) return !e.remote || protect_answer(local, *e.remote, how, rng);
   protect_offer(local, how, secret, rng);
   return true;
