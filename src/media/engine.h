@@ -49,7 +49,7 @@ enum class Reason : uint8_t {
   not_protected,       // what the leg's policy says of SRTP and what it offers or answers do not agree (488)
   bad_candidate,       // a trickled one that cannot be read, or of no m-line
   too_many_waiting,    // trickled candidates before their description
-  not_connectable,     // on a shared port, and answers without ICE or without rtcp-mux (488)
+  not_connectable,     // on a shared port, and answers without ICE or rtcp-mux, or is offered no RTP (488)
   no_remote,           // the endpoint has no remote description yet
   unknown_endpoint,    // a stale id
   bad_sound,           // a programme without cues, or of sounds that are not at port::sound_rate

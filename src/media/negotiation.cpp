@@ -276,6 +276,18 @@ bool EngineState::may_share(const Endpoint& e, const sdp::Description& local, Sd
   return e.remote && e.remote->has_attribute(i, "rtcp-mux") && ice_line(*e.remote, i, counted_elsewhere);
 }
 
+/// Whether an offer of ours would take a line that is connected on the shared port from there, for what is no
+/// RTP: it would be gone at once, and not come back when the leg refuses. A browser refuses all of that.
+bool EngineState::leaves_shared(const Endpoint& e, const sdp::Description& local) {
+  const auto strange = [&](size_t i) { return can_anchor(local.media(i)) && !is_rtp(local.media(i)); };
+  bool any = false;
+  for (size_t i = 0; i < local.media_count(); ++i) any = any || strange(i);
+  for (size_t i = 0; any && e.ice && i < std::min(local.media_count(), e.streams.size()); ++i)
+    if (e.streams[i].shared && e.ice->agreed(i) && can_anchor(local.media(i)))
+      if (strange(i) || e.config.webrtc) return true;
+  return false;
+}
+
 /// Who was offered the shared port can be told apart there by ICE only, and RTCP has no other way.
 bool EngineState::keeps_shared(const Endpoint& e, const sdp::Description& answer) {
   ice::Troubles counted_elsewhere;
@@ -437,6 +449,9 @@ bool EngineState::protect(const Endpoint& e, sdp::Description& local, SdpRole ro
   if (e.config.symmetric) how.signalling = e.config.signalling;
   for (const Stream& s : e.streams)
     how.roles.push_back(s.dtls ? std::optional(s.dtls->rtp->role()) : std::nullopt);
+  const auto& agreed = e.checkpoint ? e.checkpoint->remote : e.remote;
+  for (size_t i = 0; agreed && i < e.streams.size(); ++i)
+    how.spent.push_back(i >= agreed->media_count() || agreed->media(i).port == 0);
   if (role == SdpRole::answer) return !e.remote || protect_answer(local, *e.remote, how, rng);
   protect_offer(local, how, secret, rng);
   return true;
@@ -446,6 +461,7 @@ bool EngineState::protect(const Endpoint& e, sdp::Description& local, SdpRole ro
 Result<std::string, Reason> EngineState::publish(Now now, Endpoint& e, sdp::Description local, SdpRole role,
                                                  bool direct) {
   if (local.media_count() > config.media_lines) return Failure{Reason::too_many_media};
+  if (role == SdpRole::offer && !direct && leaves_shared(e, local)) return Failure{Reason::not_connectable};
   if (role == SdpRole::offer) remember(e);
   std::vector<size_t> bundled;
   if (!direct) {

@@ -47,8 +47,10 @@ void set_profile(sdp::Description& d, size_t i, std::string_view profile) {
   d.set_proto(i, std::string(profile) + (feedback ? "F" : ""));
 }
 
-std::vector<srtp::Crypto> known_keys(const sdp::Description* before, size_t i) {
-  return before && i < before->media_count() ? usable(*before, i) : std::vector<srtp::Crypto>{};
+std::vector<srtp::Crypto> known_keys(const Protection& how, size_t i) {
+  const bool spent = i < how.spent.size() && how.spent[i];
+  return how.before && !spent && i < how.before->media_count() ? usable(*how.before, i)
+                                                               : std::vector<srtp::Crypto>{};
 }
 
 void add_crypto(sdp::Description& d, size_t i, uint32_t tag, srtp::Suite suite,
@@ -221,7 +223,7 @@ void protect_offer(sdp::Description& offer, const Protection& how, bool secret, 
       add_dtls(offer, i, how.fingerprint, dtls::to_string(setup_of(role_of(how, i))));
       add_mux(offer, i);
     } else {
-      const auto known = known_keys(how.before, i);
+      const auto known = known_keys(how, i);
       uint32_t tag = 0;
       for (const srtp::Suite suite : offered) add_crypto(offer, i, ++tag, suite, known, rng);
     }
@@ -258,7 +260,7 @@ bool protect_answer(sdp::Description& answer, const sdp::Description& offer, con
     answer.set_proto(i, asked.proto);
     if (!may) continue;
     // The first we can use: they stand in the order of preference (RFC 4568 section 5.1.2).
-    add_crypto(answer, i, theirs.front().tag, theirs.front().key.suite(), known_keys(how.before, i), rng);
+    add_crypto(answer, i, theirs.front().tag, theirs.front().key.suite(), known_keys(how, i), rng);
   }
   return left || !had;
 }

@@ -87,8 +87,11 @@ struct Protection {
   Srtp policy = Srtp::passed;
   SrtpKeying keying = SrtpKeying::sdes;          // where nothing has been agreed
   dtls::Fingerprint fingerprint;                 // of our certificate
-  const sdp::Description* before = nullptr;      // what the leg was told last: its keys are kept
+  const sdp::Description* before = nullptr;      // what the leg was told last: its keys stay, if not spent
   std::vector<std::optional<dtls::Role>> roles;  // ours, in the associations the lines have
+  /// Lines the leg has refused since: which indices their keys were used with is forgotten, and none must be
+  /// used twice (RFC 3711 section 9.1).
+  std::vector<bool> spent;
   bool webrtc = false;   // its offers have the profile RFC 8829 section 5.1.2 asks for
   IpAddress signalling;  // of a leg that may stand behind a NAT: the host its SIP comes from
 };

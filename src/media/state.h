@@ -452,6 +452,7 @@ class EngineState {
                           const std::vector<size_t>& bundled, std::vector<size_t>& opened);
   static bool may_share(const Endpoint& e, const sdp::Description& local, SdpRole role, size_t i,
                         const std::vector<size_t>& bundled);
+  static bool leaves_shared(const Endpoint& e, const sdp::Description& local);
   static bool keeps_shared(const Endpoint& e, const sdp::Description& answer);
 
   // keying.cpp

@@ -315,6 +315,31 @@ TEST_F(SharedLeg, ABrowserIsOfferedItAndNothingElse) {
   talk(at("203.0.113.9:6000"));
 }
 
+/// A gateway tries T.38 in mid-call, in the place of the sound or beside it. No browser takes it, and the
+/// sound goes on.
+TEST_F(SharedLeg, AFaxIsNotOfferedToABrowser) {
+  open(browser());
+  offer_to_a();
+  Peer a(ice::Role::controlled);
+  (void)a.agent->add_stream(1).value();
+  a.base(0, 1, "203.0.113.9:6000", w.now);
+  a.agent->end_of_local(w.now, a.out);
+  a.hear_of(told_a, w.now);
+  answer_of_a(a.sdp("203.0.113.9:6000", "a=rtcp-mux\r\na=mid:0\r\n"));
+  carry(a);
+  const std::string image = "m=image 5002 udptl t38\r\n";
+  const std::string sound = phone_sdp("198.51.100.2:5000", "0 101");
+  for (const std::string& fax : {sound.substr(0, sound.find("m=audio")) + image, sound + image}) {
+    ASSERT_TRUE(w.engine->set_remote(w.now, leg_b, parsed(fax), SdpRole::offer).ok());
+    const auto told = w.engine->present(w.now, leg_a, parsed(fax), SdpRole::offer, leg_b);
+    ASSERT_FALSE(told.ok()) << *told;
+    EXPECT_EQ(told.reason(), Reason::not_connectable);
+    w.engine->rollback(w.now, leg_b);
+    carry(a);
+    talk(at("203.0.113.9:6000"));
+  }
+}
+
 TEST_F(SharedLeg, WhoAnswersWithoutIceOrMultiplexingCannotStay) {
   for (const char* more : {"", "a=rtcp-mux\r\n"}) {
     open(browser());

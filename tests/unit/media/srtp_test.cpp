@@ -260,6 +260,31 @@ TEST_F(Sdes, NewKeysHoldFromTheAnswerOn) {
   EXPECT_EQ(receive(at_a, port_a, next.packet(voice_a)).size(), 1u);
 }
 
+/// Which indices its packets had is forgotten with it: under the same key they would be used again.
+TEST_F(Sdes, ALineThatWasRefusedComesBackWithAnotherKey) {
+  const std::string picture = " 96\r\na=rtpmap:96 VP8/90000\r\n";
+  const std::string offer = phone_sdp("198.51.100.1:4000", "0 101") + "m=video 4010 RTP/AVP" + picture;
+  const std::string sound_only = b.sdp("198.51.100.2:5000") + "m=video 0 RTP/SAVP" + picture;
+  const std::string both = b.sdp("198.51.100.2:5000") + "m=video 5010 RTP/SAVP" + picture +
+                           "a=crypto:" + srtp::write_crypto(1, b.key) + "\r\n";
+  open(Srtp::accepted, Srtp::required);
+  set_up(offer, both);
+  const auto first = parsed(told_b);
+  ASSERT_FALSE(first.attributes(1, "crypto").empty());
+  set_up(offer, sound_only);
+  const auto refused = parsed(told_b);
+  EXPECT_EQ(refused.attributes(1, "crypto"), first.attributes(1, "crypto")) << "it was in use until then";
+  set_up(offer, both);
+  const auto again = parsed(told_b);
+  EXPECT_EQ(again.attributes(0, "crypto"), first.attributes(0, "crypto"));
+  ASSERT_EQ(again.attributes(1, "crypto").size(), first.attributes(1, "crypto").size());
+  for (const std::string_view key : again.attributes(1, "crypto"))
+    for (const std::string_view before : first.attributes(1, "crypto")) EXPECT_NE(key, before);
+  set_up(offer, both);
+  const auto refreshed = parsed(told_b);
+  EXPECT_EQ(refreshed.attributes(1, "crypto"), again.attributes(1, "crypto"));
+}
+
 TEST_F(Sdes, ToneAndReportsAreEncryptedToo) {
   one_secret_one_plain();
   receive(at_a, port_a, a.packet(voice_a));
