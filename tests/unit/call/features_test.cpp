@@ -82,12 +82,7 @@ TEST_F(Features, ParkAndRetrieve) {
 }
 
 TEST_F(Features, WhoWishesNotToBeNamedIsNotNamedByTheSlot) {
-  a.invite("1002", sdp(a.media), "Privacy: id\r\n");
-  b.expect("INVITE");
-  b.answer();
-  b.expect("ACK");
-  a.expect(200);
-  a.ack();
+  connect_unnamed(a, b);
   refer(b, "700");
   expect_fragment(b, "200", "terminated");
   b.expect("BYE");

@@ -480,14 +480,7 @@ TEST_F(Services, AnAttendedTransferIntoTheConference) {
   b2.dials("800");
   sw.advance(seconds(2));
   EXPECT_EQ(roster("800").size(), 2u);
-  b.request("REFER", "", refer_replaces(b2, "800"));
-  b.expect(202);
-  expect_fragment(b, "100", "active");
-  expect_fragment(b, "200", "terminated");
-  b.expect("BYE");
-  b.ok();
-  b2.expect("BYE");
-  b2.ok();
+  transfer(b, b2, "800");
   sw.advance(seconds(1));
   EXPECT_EQ(roster("800").size(), 2u);
   EXPECT_EQ(state(a), "conference");

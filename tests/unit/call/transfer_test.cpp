@@ -224,14 +224,7 @@ TEST_F(Transfers, Attended) {
   b.ack();
   Phone b2(sw, "1002", "198.51.100.2:5070", false);
   connect(b2, c);
-  b.request("REFER", "", refer_replaces(b2, "1003"));
-  b.expect(202);
-  expect_fragment(b, "100", "active");
-  expect_fragment(b, "200", "terminated");
-  b.expect("BYE");
-  b.ok();
-  b2.expect("BYE");
-  b2.ok();
+  transfer(b, b2, "1003");
   EXPECT_TRUE(a.quiet());
   EXPECT_TRUE(c.quiet());
   EXPECT_EQ(sw.calls->call_count(), 1u);
@@ -244,22 +237,10 @@ TEST_F(Transfers, Attended) {
 }
 
 TEST_F(Transfers, WhoWishesNotToBeNamedIsNotNamedAfterTheTransferEither) {
-  a.invite("1002", sdp(a.media), "Privacy: id\r\n");
-  b.expect("INVITE");
-  b.answer();
-  b.expect("ACK");
-  a.expect(200);
-  a.ack();
+  connect_unnamed(a, b);
   Phone b2(sw, "1002", "198.51.100.2:5070", false);
   connect(b2, c);
-  b.request("REFER", "", refer_replaces(b2, "1003"));
-  b.expect(202);
-  expect_fragment(b, "100", "active");
-  expect_fragment(b, "200", "terminated");
-  b.expect("BYE");
-  b.ok();
-  b2.expect("BYE");
-  b2.ok();
+  transfer(b, b2, "1003");
   EXPECT_EQ(sw.lines->at.at("1003@example.org").at(0).remote_uri, "sip:anonymous@anonymous.invalid");
   hang_up(c, a);
   ASSERT_EQ(sw.cdrs.size(), 3u);

@@ -33,4 +33,26 @@ inline std::string refer_replaces(const Phone& other, const std::string& user, c
          "%3Bfrom-tag%3D" + other.tag + more + ">\r\n";
 }
 
+/// `by` brings its party to whom `other`, its second phone, talks with, and is out of both calls.
+inline void transfer(Phone& by, Phone& other, const std::string& user) {
+  by.request("REFER", "", refer_replaces(other, user));
+  by.expect(202);
+  expect_fragment(by, "100", "active");
+  expect_fragment(by, "200", "terminated");
+  by.expect("BYE");
+  by.ok();
+  other.expect("BYE");
+  other.ok();
+}
+
+/// A calls B, and does not wish to be named (RFC 3323 section 4.2).
+inline void connect_unnamed(Phone& a, Phone& b) {
+  a.invite(b.user, sdp(a.media), "Privacy: id\r\n");
+  b.expect("INVITE");
+  b.answer();
+  b.expect("ACK");
+  a.expect(200);
+  a.ack();
+}
+
 }  // namespace tandem::call::test

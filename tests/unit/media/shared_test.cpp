@@ -48,6 +48,15 @@ class SharedLeg : public IceLeg {
     EXPECT_EQ(c.peer->agent->state(0), ice::State::completed);
     return c;
   }
+  /// To what the leg was offered last, as a browser: with ICE, multiplexed.
+  void answers(Peer& a) {
+    (void)a.agent->add_stream(1).value();
+    a.base(0, 1, "203.0.113.9:6000", w.now);
+    a.agent->end_of_local(w.now, a.out);
+    a.hear_of(told_a, w.now);
+    answer_of_a(a.sdp("203.0.113.9:6000", "a=rtcp-mux\r\na=mid:0\r\n"));
+    carry(a);
+  }
   std::vector<Sent> receive_as(const SocketAddress& source, uint16_t to, std::vector<uint8_t> bytes,
                                bool connection) {
     w.take_sent();
@@ -306,12 +315,7 @@ TEST_F(SharedLeg, ABrowserIsOfferedItAndNothingElse) {
   EXPECT_THAT(told_a, HasSubstr("a=rtcp-mux-only"));
   EXPECT_THAT(told_a, Not(HasSubstr(" 2 UDP ")));
   Peer a(ice::Role::controlled);
-  (void)a.agent->add_stream(1).value();
-  a.base(0, 1, "203.0.113.9:6000", w.now);
-  a.agent->end_of_local(w.now, a.out);
-  a.hear_of(told_a, w.now);
-  answer_of_a(a.sdp("203.0.113.9:6000", "a=rtcp-mux\r\na=mid:0\r\n"));
-  carry(a);
+  answers(a);
   talk(at("203.0.113.9:6000"));
 }
 
@@ -321,12 +325,7 @@ TEST_F(SharedLeg, AFaxIsNotOfferedToABrowser) {
   open(browser());
   offer_to_a();
   Peer a(ice::Role::controlled);
-  (void)a.agent->add_stream(1).value();
-  a.base(0, 1, "203.0.113.9:6000", w.now);
-  a.agent->end_of_local(w.now, a.out);
-  a.hear_of(told_a, w.now);
-  answer_of_a(a.sdp("203.0.113.9:6000", "a=rtcp-mux\r\na=mid:0\r\n"));
-  carry(a);
+  answers(a);
   const std::string image = "m=image 5002 udptl t38\r\n";
   const std::string sound = phone_sdp("198.51.100.2:5000", "0 101");
   for (const std::string& fax : {sound.substr(0, sound.find("m=audio")) + image, sound + image}) {
